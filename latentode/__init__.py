@@ -1,0 +1,29 @@
+"""Forecasting for irregular time series with latent ODEs.
+
+The front door is :class:`LatentODEForecaster`; names are imported when first used, so that
+``import latentode`` costs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentode.estimators.forecaster import LatentODEForecaster, load
+
+__version__ = "0.1.0.dev0"
+__all__ = ["LatentODEForecaster", "__version__", "load"]
+
+_HOMES = {
+    "LatentODEForecaster": "latentode.estimators.forecaster",
+    "load": "latentode.estimators.forecaster",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'latentode' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
