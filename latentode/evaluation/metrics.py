@@ -1,0 +1,248 @@
+"""Scores of point and probabilistic forecasts, over the values that were asked for.
+
+NaN in the truth means not asked: the entry counts nowhere. NaN in a forecast where the truth is known is an error,
+because dropping it would reward a forecaster for silence. With nothing asked a score is NaN.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["coverage", "crps_quantiles", "crps_samples", "interval_width", "mae", "rmse"]
+
+Floats = NDArray[np.float64]
+
+
+def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Mean absolute error over the values asked for.
+
+    Parameters
+    ----------
+    y_true : array_like
+        The truth, of any shape; NaN where nothing was asked.
+    y_pred : array_like
+        The forecast, of the same shape. If both are pandas objects, their labels must agree.
+
+    Returns
+    -------
+    float
+        The mean, or NaN if nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        If shapes or labels differ, or a value asked for was not predicted.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import mae
+    >>> mae([1.0, float("nan"), 4.0], [2.0, 9.0, 4.0])
+    0.5
+    """
+    truth, forecast = _asked(y_true, y_pred=y_pred)
+    return _mean(np.abs(truth - forecast))
+
+
+def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Root of the mean squared error over the values asked for.
+
+    Parameters, returns and errors are those of :func:`mae`.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import rmse
+    >>> rmse([0.0, 0.0], [3.0, -3.0])
+    3.0
+    """
+    truth, forecast = _asked(y_true, y_pred=y_pred)
+    return float(np.sqrt(_mean((truth - forecast) ** 2)))
+
+
+def crps_samples(y_true: ArrayLike, samples: ArrayLike) -> float:
+    r"""Mean continuous ranked probability score of samples, by the fair estimator.
+
+    For one value :math:`y` and samples :math:`x_1, \dots, x_m` it is
+
+    .. math::
+        \frac1m \sum_i |x_i - y| - \frac{1}{2 m (m - 1)} \sum_{i, j} |x_i - x_j| .
+
+    The fair estimator divides by :math:`m (m - 1)` where the standard one divides by :math:`m^2`. It is unbiased:
+    its expectation is the score of the distribution the samples come from, whatever their number, so that
+    forecasters who give different numbers of samples can be compared. A single term may fall below zero.
+
+    Parameters
+    ----------
+    y_true : array_like
+        The truth, of any shape; NaN where nothing was asked.
+    samples : array_like
+        The samples, of the shape of `y_true` and one more axis, the last, of at least two samples.
+
+    Returns
+    -------
+    float
+        The mean score, in the unit of the values; lower is better. NaN if nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there is only one sample, or a value asked for has a NaN among its samples.
+
+    References
+    ----------
+    Ferro, C. A. T. (2014). Fair scores for ensemble forecasts. Quarterly Journal of the Royal Meteorological
+    Society 140, 1917-1923, equation 8.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import crps_samples
+    >>> crps_samples([0.0], [[-1.0, 0.0, 2.0]])
+    0.0
+    """
+    truth, drawn = _asked(y_true, samples=samples, trailing=1)
+    m = drawn.shape[-1]
+    if m < 2:
+        raise ValueError(f"samples hold {m} per value on the last axis; the fair estimator needs at least 2")
+    ordered = np.sort(drawn, axis=-1)
+    error = np.abs(ordered - truth[:, None]).mean(axis=-1)
+    # Each sorted sample x_(i) is added in i - 1 and subtracted in m - i of the pairwise distances.
+    spread = ordered @ (2.0 * np.arange(1, m + 1) - m - 1) / (m * (m - 1))
+    return _mean(error - spread)
+
+
+def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> float:
+    r"""Mean continuous ranked probability score of quantiles: twice the integral of the quantile loss.
+
+    :math:`2 \int_0^1 (1[y < q_\tau] - \tau)(q_\tau - y)\,d\tau` is summed over the levels, each with the part of
+    [0, 1] nearest to it as its weight. The levels 0.05, 0.1, ..., 0.95 do well; a few levels far apart, or none in the
+    tails, give a rougher score, to be compared only among forecasts at the same levels.
+
+    Parameters
+    ----------
+    y_true : array_like
+        The truth, of any shape; NaN where nothing was asked.
+    quantiles : array_like
+        The quantiles, of the shape of `y_true` and one more axis, the last, along `levels`.
+    levels : array_like
+        The levels, increasing, between 0 and 1.
+
+    Returns
+    -------
+    float
+        The mean score, in the unit of the values; lower is better. NaN if nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, levels are not increasing in (0, 1), or a value asked for has a NaN among its quantiles.
+
+    References
+    ----------
+    Laio, F. and Tamea, S. (2007). Verification tools for probabilistic forecasts of continuous hydrological
+    variables. Hydrology and Earth System Sciences 11, 1267-1277.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import crps_quantiles
+    >>> crps_quantiles([3.0], [[1.0]], levels=[0.5])  # the median alone: the absolute error
+    2.0
+    """
+    truth, forecast = _asked(y_true, quantiles=quantiles, trailing=1)
+    tau = np.asarray(levels, dtype=np.float64)
+    if tau.shape != forecast.shape[-1:]:
+        raise ValueError(f"levels have shape {tau.shape}, but quantiles hold {forecast.shape[-1]} on the last axis")
+    if not (np.all(np.diff(tau) > 0) and tau[0] > 0 and tau[-1] < 1):
+        raise ValueError(f"levels must increase and lie between 0 and 1, got {tau.tolist()}")
+    edges = np.concatenate([[0.0], (tau[1:] + tau[:-1]) / 2, [1.0]])
+    gap = forecast - truth[:, None]
+    loss = np.where(gap > 0, (1 - tau) * gap, -tau * gap)
+    return _mean(2 * loss @ np.diff(edges))
+
+
+def coverage(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
+    """Share of the values asked for that lie in their interval, bounds included.
+
+    Parameters
+    ----------
+    y_true : array_like
+        The truth, of any shape; NaN where nothing was asked.
+    lower, upper : array_like
+        The bounds of the intervals, of the same shape.
+
+    Returns
+    -------
+    float
+        A number between 0 and 1, or NaN if nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        If shapes or labels differ, a value asked for has no interval, or a lower bound is above the upper.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import coverage
+    >>> coverage([1.0, 2.0, 3.0, 4.0], [0, 0, 0, 0], [1, 3, 2.9, 5])
+    0.75
+    """
+    truth, low, high = _interval(y_true, lower, upper)
+    return _mean((low <= truth) & (truth <= high))
+
+
+def interval_width(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
+    """Mean width of the intervals, over the values asked for.
+
+    `y_true` only says which values were asked for. Parameters and errors are those of :func:`coverage`.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import interval_width
+    >>> interval_width([1.0, float("nan")], [0.0, 0.0], [3.0, 100.0])
+    3.0
+    """
+    _, low, high = _interval(y_true, lower, upper)
+    return _mean(high - low)
+
+
+def _interval(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    truth, low, high = _asked(y_true, lower=lower, upper=upper)
+    crossed = int((low > high).sum())
+    if crossed:
+        raise ValueError(f"lower is above upper for {crossed} of {len(truth)} values; swap or sort the bounds")
+    return truth, low, high
+
+
+def _asked(y_true: ArrayLike, *, trailing: int = 0, **forecasts: ArrayLike) -> tuple[Floats, ...]:
+    """Flatten to the entries whose truth is known; a forecast may have `trailing` axes more than the truth."""
+    truth = np.asarray(y_true, dtype=np.float64)
+    known = ~np.isnan(truth)
+    kept = [truth[known]]
+    for name, forecast in forecasts.items():
+        _check_labels(y_true, name, forecast)
+        values = np.asarray(forecast, dtype=np.float64)
+        if values.ndim != truth.ndim + trailing or values.shape[: truth.ndim] != truth.shape:
+            wanted = f"{truth.shape}" + " and one axis more" * trailing
+            raise ValueError(f"{name} has shape {values.shape}, but y_true asks for {wanted}")
+        asked = values[known]
+        silent = int(np.isnan(asked).reshape(len(asked), -1).any(axis=1).sum()) if asked.size else 0
+        if silent:
+            raise ValueError(
+                f"{name} is NaN for {silent} of {len(asked)} values whose truth is known; predict them all"
+            )
+        kept.append(asked)
+    return tuple(kept)
+
+
+def _check_labels(y_true: Any, name: str, forecast: Any) -> None:
+    if not (isinstance(y_true, pd.DataFrame | pd.Series) and type(y_true) is type(forecast)):
+        return
+    pairs = zip(y_true.axes, forecast.axes, strict=True)
+    if y_true.shape == forecast.shape and not all(ours.equals(theirs) for ours, theirs in pairs):
+        raise ValueError(
+            f"{name} and y_true carry different labels; bring both into the same order of rows and columns"
+        )
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else float("nan")
