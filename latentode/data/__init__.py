@@ -1,1 +1,22 @@
-"""To be written."""
+"""Frames to arrays and back: which column is what, times as numbers, panels, scaling."""
+
+from latentode.data.errors import DataError, DataWarning
+from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
+from latentode.data.ragged import pad
+from latentode.data.scaling import ChannelScaler
+from latentode.data.schema import Schema, infer_schema
+from latentode.data.time_axis import TimeAxis
+
+__all__ = [
+    "ChannelScaler",
+    "DataError",
+    "DataWarning",
+    "Panel",
+    "Schema",
+    "TimeAxis",
+    "Treatment",
+    "infer_schema",
+    "pad",
+    "panel_from_frame",
+    "values_of",
+]

@@ -1,0 +1,228 @@
+"""A panel of irregular series as flat arrays: sorted once, one row per (series, time), no object per series."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from latentode.data.errors import DataError
+from latentode.data.schema import Schema, require_numbers_where_meant
+from latentode.data.time_axis import TimeAxis
+
+__all__ = ["Panel", "Treatment", "panel_from_frame", "values_of"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Observations of many series, each series' rows together and in time order.
+
+    Parameters
+    ----------
+    ids : Index
+        The series, (series,), sorted where they can be.
+    offsets : array of int
+        Rows of series i are ``offsets[i]:offsets[i + 1]``, (series + 1,).
+    times : array of float
+        (rows,), on the axis of :class:`TimeAxis`.
+    values : array of float
+        (rows, channel), NaN where a channel was not measured then.
+    """
+
+    ids: pd.Index
+    offsets: NDArray[np.int64]
+    times: Floats
+    values: Floats
+
+    @property
+    def n_series(self) -> int:
+        """Number of series."""
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Rows of every series, (series,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def series_of_row(self) -> NDArray[np.int64]:
+        """The position in ``ids`` of every row's series, (rows,)."""
+        return np.repeat(np.arange(self.n_series), self.lengths)
+
+    @property
+    def last_times(self) -> Floats:
+        """The last time of every series, NaN for one without rows, (series,)."""
+        return self._edge(self.offsets[1:] - 1)
+
+    @property
+    def first_times(self) -> Floats:
+        """The first time of every series, NaN for one without rows, (series,)."""
+        return self._edge(self.offsets[:-1])
+
+    def _edge(self, rows: NDArray[np.int64]) -> Floats:
+        edge = np.full(self.n_series, np.nan)
+        some = self.lengths > 0
+        edge[some] = self.times[rows[some]]
+        return edge
+
+    def take(self, series: NDArray[np.int64]) -> "Panel":
+        """The panel of some of the series, by position."""
+        lengths = self.lengths[series]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = np.repeat(self.offsets[series] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Panel(self.ids[series], offsets, self.times[rows], self.values[rows])
+
+    def where(self, keep: NDArray[np.bool_]) -> "Panel":
+        """The panel of some of the rows; a series may be left with none."""
+        counts = np.bincount(self.series_of_row[keep], minlength=self.n_series)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Panel(self.ids, offsets, self.times[keep], self.values[keep])
+
+
+@dataclass
+class Treatment:
+    """What was changed on the way from frame to panel, counted, to be said once.
+
+    Parameters
+    ----------
+    rows_without_time, rows_without_id, infinite_values, merged_rows : int
+        Rows dropped for want of a time or an id; infinite values taken as missing; rows merged into another
+        of the same series and time.
+    example : str
+        A place where a merge happened.
+    """
+
+    rows_without_time: int = 0
+    rows_without_id: int = 0
+    infinite_values: int = 0
+    merged_rows: int = 0
+    example: str = ""
+
+    def sentences(self) -> list[str]:
+        """What happened, a sentence each; empty when nothing did."""
+        said = []
+        if self.rows_without_time:
+            said.append(f"{self.rows_without_time} rows without a time were left out")
+        if self.rows_without_id:
+            said.append(f"{self.rows_without_id} rows without a series id were left out")
+        if self.infinite_values:
+            said.append(f"{self.infinite_values} infinite values were taken as missing")
+        if self.merged_rows:
+            said.append(
+                f"{self.merged_rows} rows repeat a (series, time) of another row and were averaged with it "
+                f"({self.example})"
+            )
+        return said
+
+
+def values_of(df: pd.DataFrame, schema: Schema) -> Floats:
+    """The channels of a frame as float64, (rows, channel), NaN where missing.
+
+    Raises
+    ------
+    DataError
+        When it is no frame, or a channel is not there, there twice, or holds text.
+    """
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(f"expected a DataFrame with a row per (series, time), got {type(df).__name__}")
+    columns = []
+    for name in schema.target_cols:
+        if name not in df.columns:
+            raise DataError(
+                f"the frame has no column {name!r}, one of the channels {list(schema.target_cols)!r} seen in fit"
+            )
+        if isinstance(df[name], pd.DataFrame):
+            raise DataError(f"the frame has more than one column named {name!r}; rename or drop the others")
+        require_numbers_where_meant(df[name], always=True)
+        columns.append(df[name].to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.column_stack(columns) if columns else np.empty((len(df), 0))
+
+
+def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[Panel, Treatment]:
+    """Sort a long frame into a panel; count what had to be changed.
+
+    Parameters
+    ----------
+    df : DataFrame
+        A row per (series, time), in any order.
+    schema : Schema
+        Which column is what.
+    axis : TimeAxis
+        How times map to float64.
+
+    Returns
+    -------
+    panel : Panel
+        Rows in time order within each series; rows of one series and time averaged into one.
+    treatment : Treatment
+        Counts of what was dropped, merged, or taken as missing.
+
+    Raises
+    ------
+    DataError
+        When a column is missing or of the wrong kind.
+    """
+    treatment = Treatment()
+    values = values_of(df, schema)
+    infinite = np.isinf(values)
+    treatment.infinite_values = int(infinite.sum())
+    values = np.where(infinite, np.nan, values)
+    times = axis.to_float(schema.times_of(df))
+    codes, ids = _codes(schema.ids_of(df), len(df))
+    treatment.rows_without_time = int(np.isnan(times).sum())
+    treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
+    kept = np.flatnonzero(~np.isnan(times) & (codes >= 0))
+    rows = kept[np.lexsort((times[kept], codes[kept]))]
+    codes, times, values = codes[rows], times[rows], values[rows]
+
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
+    if not first.all():
+        _refuse_unnamed_series(schema, first)
+        where = int(np.flatnonzero(~first)[0])
+        treatment.merged_rows = int((~first).sum())
+        when = schema.times_of(df).iloc[rows[where]]
+        who = f"series {ids[codes[where]]!r}, " if schema.id_col is not None else ""
+        treatment.example = f"for one, {who}time {when}"
+        values = _average_groups(values, np.flatnonzero(first))
+        codes, times = codes[first], times[first]
+    offsets = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
+    return Panel(ids, offsets, times, values), treatment
+
+
+def _codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int64], pd.Index]:
+    """Series as integers in sorted order, so that nothing later depends on the order of rows."""
+    if row_ids is None:
+        return np.zeros(n_rows, dtype=np.int64), pd.Index([0])
+    if isinstance(row_ids, pd.CategoricalIndex):
+        used, codes = np.unique(row_ids.codes, return_inverse=True)
+        ids = row_ids.categories[used[used >= 0]]
+        codes = codes - int(-1 in used)
+    else:
+        codes, ids = pd.factorize(row_ids)
+    ids = pd.Index(ids)
+    try:
+        order = np.argsort(ids)
+    except TypeError:  # ids of mixed types have no order of their own
+        order = np.argsort([f"{type(i).__name__} {i!r}" for i in ids], kind="stable")
+    rank = np.empty(len(ids) + 1, dtype=np.int64)
+    rank[order] = np.arange(len(ids))
+    rank[-1] = -1
+    return rank[codes], ids[order]
+
+
+def _refuse_unnamed_series(schema: Schema, first: NDArray[np.bool_]) -> None:
+    if schema.id_col is None and schema.layout != "multiindex" and (~first).mean() > 0.2:
+        raise DataError(
+            f"{int((~first).sum())} of {len(first)} rows share their time with another row: the frame seems to hold "
+            "several series; pass id_col= to say which column names them"
+        )
+
+
+def _average_groups(values: Floats, starts: NDArray[np.int64]) -> Floats:
+    present = ~np.isnan(values)
+    count = np.add.reduceat(present, starts, axis=0, dtype=np.int64)
+    total = np.add.reduceat(np.where(present, values, 0.0), starts, axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,39 @@
+"""Ragged rows as padded arrays."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["pad"]
+
+
+def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64], fill: float) -> NDArray[Any]:
+    """Slices of a flat array as one padded array.
+
+    Parameters
+    ----------
+    flat : array
+        (rows, ...).
+    starts, lengths : array of int
+        Row i of the result is ``flat[starts[i]:starts[i] + lengths[i]]``, (series,).
+    fill : float
+        What stands where a slice has ended.
+
+    Returns
+    -------
+    array
+        (series, longest, ...), at least one step long.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pad(np.arange(4.0), np.array([0, 1]), np.array([1, 3]), fill=-1.0)
+    array([[ 0., -1., -1.],
+           [ 1.,  2.,  3.]])
+    """
+    steps = np.arange(max(int(lengths.max(initial=0)), 1))
+    inside = steps < lengths[:, None]
+    padded = np.full(inside.shape + flat.shape[1:], fill, dtype=flat.dtype)
+    padded[inside] = flat[(starts[:, None] + steps)[inside]]
+    return padded

@@ -1,0 +1,135 @@
+"""Channels on a common scale: logarithms where they fit, robust to outliers, with a floor for constant ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ChannelScaler"]
+
+Floats = NDArray[np.float64]
+
+WINSOR = 5.0
+"""Robust standard deviations beyond which a value no longer widens its channel's scale."""
+
+FARTHEST = 1e6
+"""Scaled values end here: a fill value such as 1e37 is then wrong about itself and leaves the others finite."""
+
+CONSTANT = 1e-12
+"""A channel that moves by less than this part of its size is constant: rounding errors, no signal."""
+
+LOG_GAIN = 0.15
+"""Nats per value by which a lognormal must fit a channel better than a normal for it to be read in logarithms."""
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+"""Gauss-Hermite nodes and weights: the mean of a function of a normal variable."""
+
+
+@dataclass(frozen=True)
+class ChannelScaler:
+    """A monotone map per channel, fitted on observed values only.
+
+    A positive channel that is closer to lognormal than to normal (concentrations, intensities, counts without
+    zeros) is read in logarithms; its forecasts then stay positive. The choice is the Box-Cox likelihood's
+    between lambda = 1 and lambda = 0.
+
+    Parameters
+    ----------
+    center, scale : array of float
+        (channel,); scaled values are ``(x - center) / scale``, of the logarithm where that is taken.
+    log_floor : array of float
+        (channel,), the value below which a channel in logarithms is not told apart from it; NaN for a
+        channel that is not in logarithms.
+    spread : array of float
+        (channel,), the size of a channel's ordinary variation in its own unit.
+
+    References
+    ----------
+    Box & Cox (1964), An analysis of transformations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scaler = ChannelScaler.from_values(np.array([[1.0], [2.0], [3.0], [np.nan]]))
+    >>> scaler.center
+    array([2.])
+    """
+
+    center: Floats
+    scale: Floats
+    log_floor: Floats
+    spread: Floats
+
+    @classmethod
+    def from_values(cls, values: Floats) -> "ChannelScaler":
+        """Mean and standard deviation after drawing in what lies far outside the quartiles.
+
+        Parameters
+        ----------
+        values : array of float
+            (rows, channel), NaN where missing. A channel without values gets center 0 and scale 1; a constant
+            one a tenth of its size, so that it may move at prediction without leaving the model's range.
+        """
+        n_channels = values.shape[1]
+        center, scale, spread = np.zeros(n_channels), np.ones(n_channels), np.ones(n_channels)
+        log_floor = np.full(n_channels, np.nan)
+        for k in range(n_channels):
+            x = values[:, k][~np.isnan(values[:, k])]
+            if x.size == 0:
+                continue
+            center[k], scale[k] = _center_and_scale(x)
+            spread[k] = scale[k]
+            if _is_lognormal(x):
+                log_floor[k] = 0.1 * x.min()
+                center[k], scale[k] = _center_and_scale(np.log(x))
+        return cls(center, scale, log_floor, spread)
+
+    def transform(self, values: Floats) -> Floats:
+        """Scaled values, (..., channel), drawn in to what single precision can square."""
+        in_logs = ~np.isnan(self.log_floor)
+        floor = np.where(in_logs, self.log_floor, 1.0)
+        read = np.where(in_logs, np.log(np.maximum(values, floor)), values)
+        scaled: Floats = np.clip((read - self.center) / self.scale, -FARTHEST, FARTHEST)
+        return scaled
+
+    def inverse(self, values: Floats) -> Floats:
+        """Values in the channel's own unit, (..., channel); quantiles go to quantiles."""
+        read = values * self.scale + self.center
+        in_logs = ~np.isnan(self.log_floor)
+        return np.where(in_logs, np.exp(np.where(in_logs, read, 0.0).clip(-700, 700)), read)
+
+    def inverse_mean(self, mean: Floats, scale: Floats) -> Floats:
+        """Means in the channel's own unit of values that are Gaussian when scaled, (..., channel)."""
+        weights = WEIGHTS / WEIGHTS.sum()
+        means = np.zeros_like(mean)
+        for node, weight in zip(NODES, weights, strict=True):
+            means += weight * self.inverse(mean + node * scale)
+        return np.where(np.isnan(self.log_floor), self.inverse(mean), means)
+
+
+def _center_and_scale(x: Floats) -> tuple[float, float]:
+    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
+    spread = (high - low) / 1.349
+    if spread <= 0:  # more than half the values are one value
+        spread = float(np.abs(x - middle).mean())
+    drawn_in = np.clip(x, middle - WINSOR * spread, middle + WINSOR * spread)
+    unit = _power_of_two(float(np.abs(drawn_in).max()))  # no square overflows or vanishes, no digit is lost
+    center, scale = float((drawn_in / unit).mean()) * unit, float((drawn_in / unit).std()) * unit
+    if scale <= CONSTANT * abs(center):
+        return center, (0.1 * abs(center) or 1.0)
+    return center, scale
+
+
+def _is_lognormal(x: Floats) -> bool:
+    """Whether logarithms are closer to normal than the values are, by the Box-Cox likelihood."""
+    if x.min() <= 0 or x.max() / x.min() < 2:
+        return False
+    logs = np.log(x)
+    size = float(x.max())  # in units of which no square overflows or vanishes
+    gain = np.log((x / size).std()) - np.log(max(float(logs.std()), 1e-12)) - (logs - np.log(size)).mean()
+    return bool(gain > LOG_GAIN)
+
+
+def _power_of_two(size: float) -> float:
+    """The largest power of two not above a size, 1 for size 0."""
+    return float(np.ldexp(1.0, int(np.frexp(size)[1]) - 1)) if size > 0 else 1.0

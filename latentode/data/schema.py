@@ -1,0 +1,268 @@
+"""Which column is what: the series, the time, the channels."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.api import types
+
+from latentode.data.errors import DataError
+
+__all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_schema"]
+
+ID_NAMES = ("unique_id", "item_id", "id")
+TIME_NAMES = ("ds", "timestamp", "time")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The roles of a frame's columns.
+
+    Parameters
+    ----------
+    id_col : hashable or None
+        The column (or index level) that names the series; None when the frame is one series.
+    time_col : hashable or None
+        The column (or index level) that holds the times; None for an index without a name.
+    target_cols : tuple of hashable
+        The channels.
+    layout : {"columns", "index", "multiindex"}
+        Where series and times stand: in columns, the times in the index, or both in a two-level index.
+    """
+
+    id_col: Hashable | None
+    time_col: Hashable | None
+    target_cols: tuple[Hashable, ...]
+    layout: str = "columns"
+
+    @property
+    def id_name(self) -> Hashable:
+        """Name of the ids in a frame that goes out: their own, or ``"id"`` for a level without a name."""
+        return "id" if self.id_col is None else self.id_col
+
+    @property
+    def time_name(self) -> Hashable:
+        """Name of the times in a frame that goes out: their own, or ``"time"`` for an index without a name."""
+        return "time" if self.time_col is None else self.time_col
+
+    def ids_of(self, df: pd.DataFrame) -> pd.Index | None:
+        """The series of every row, or None when the frame is one series."""
+        if self.layout == "multiindex" and isinstance(df.index, pd.MultiIndex):
+            return self._level(df, self.id_col, 0)
+        if self.id_col is None and self.layout != "multiindex":
+            return None
+        self._require(df, self.id_name, "id_col")
+        ids: pd.Index = pd.Index(df[self.id_name])
+        return ids
+
+    def times_of(self, df: pd.DataFrame) -> pd.Series:
+        """The time of every row, as a series on the frame's own index."""
+        if self.layout == "multiindex" and isinstance(df.index, pd.MultiIndex):
+            return pd.Series(self._level(df, self.time_col, 1), index=df.index)
+        if self.layout == "index" and self.time_name not in df.columns:
+            return pd.Series(df.index, index=df.index)
+        self._require(df, self.time_name, "time_col")
+        return df[self.time_name]
+
+    @staticmethod
+    def _level(df: pd.DataFrame, name: Hashable | None, position: int) -> pd.Index:
+        """A level of the index by its name, in whatever order they stand, or by position."""
+        if df.index.nlevels != 2:
+            raise DataError(
+                f"the index has {df.index.nlevels} levels; expected two (series, time), or use df.reset_index()"
+            )
+        by_name = name is not None and list(df.index.names).count(name) == 1
+        level: pd.Index = df.index.get_level_values(name if by_name else position)  # type: ignore[arg-type]
+        return level
+
+    def _require(self, df: pd.DataFrame, column: Hashable, role: str) -> None:
+        if column not in df.columns:
+            raise DataError(f"the frame has no column {column!r} ({role}); its columns are {_listed(df.columns)}")
+        if isinstance(df[column], pd.DataFrame):
+            raise DataError(f"the frame has more than one column named {column!r}; rename or drop the others")
+
+
+def infer_schema(
+    df: pd.DataFrame,
+    id_col: Hashable | None = None,
+    time_col: Hashable | None = None,
+    target_cols: Sequence[Hashable] | Hashable | None = None,
+) -> Schema:
+    """Say which column is what, by written rules; None means infer.
+
+    The series: a column named ``unique_id``, ``item_id`` or ``id``, or the first level of a two-level index;
+    with none of these the frame is one series. The time: a column named ``ds``, ``timestamp`` or ``time``,
+    the second level of a two-level index, a DatetimeIndex (or TimedeltaIndex, PeriodIndex), or the only
+    column of a date type. The channels: every other numeric column.
+
+    Parameters
+    ----------
+    df : DataFrame
+        A long frame, a row per (series, time).
+    id_col, time_col : hashable, optional
+        Column names; None means infer.
+    target_cols : hashable or sequence of hashable, optional
+        The channels; None means every other numeric column.
+
+    Returns
+    -------
+    Schema
+
+    Raises
+    ------
+    DataError
+        When a named column is not there, or nothing (or more than one thing) answers to a rule.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> infer_schema(pd.DataFrame({"id": ["a"], "time": [0.0], "heart_rate": [71.0]}))
+    Schema(id_col='id', time_col='time', target_cols=('heart_rate',), layout='columns')
+    """
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(
+            f"expected a pandas DataFrame with a row per (series, time), got {type(df).__name__}; "
+            "from arrays, build one with pd.DataFrame({'id': ..., 'time': ..., 'value': ...})"
+        )
+    doubled = df.columns[df.columns.duplicated()].unique()
+    if len(doubled):
+        raise DataError(f"the frame has more than one column named {_listed(doubled)}; rename or drop the others")
+    for column, role in ((id_col, "id_col"), (time_col, "time_col")):
+        if column is not None and column not in df.columns and column not in df.index.names:
+            raise DataError(f"{role}={column!r}: no such column; the frame's columns are {_listed(df.columns)}")
+    if isinstance(df.index, pd.MultiIndex) and time_col not in df.columns:
+        layout = "multiindex"
+        id_col, time_col = _infer_levels(df, id_col, time_col)
+    else:
+        id_col = _infer_id(df) if id_col is None else id_col
+        if id_col is not None and id_col not in df.columns:
+            raise DataError(f"the series ({id_col!r}) stand in the index; make them a column with df.reset_index()")
+        layout, time_col = _infer_time(df, id_col, time_col)
+    roles = {id_col, time_col} if layout == "columns" else {id_col}
+    targets = _infer_targets(df, roles, id_col, layout) if target_cols is None else _given(df, target_cols, roles)
+    return Schema(id_col, time_col, targets, layout)
+
+
+def _infer_id(df: pd.DataFrame) -> Hashable | None:
+    found = [name for name in ID_NAMES if name in df.columns]
+    if len(found) > 1:
+        raise DataError(f"columns {_listed(found)} could each name the series; pass id_col=")
+    in_index = [name for name in ID_NAMES if name in df.index.names]
+    return found[0] if found else in_index[0] if in_index else None
+
+
+def _infer_levels(
+    df: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | None
+) -> tuple[Hashable | None, Hashable | None]:
+    """Which level of a two-level index is what: as named, else series first and time second."""
+    names = list(df.index.names)
+    if len(names) != 2:
+        raise DataError(f"the index has {len(names)} levels; expected two (series, time), or use df.reset_index()")
+    for column, role in ((id_col, "id_col"), (time_col, "time_col")):
+        if column is not None and column not in names:
+            raise DataError(
+                f"{role}={column!r} is a column, but the frame has a two-level index {names!r} of series and time; "
+                "use df.reset_index() to choose among columns"
+            )
+    time_first = names[0] is not None and (names[0] == time_col or (time_col is None and names[0] in TIME_NAMES))
+    id_second = names[1] is not None and (names[1] == id_col or (id_col is None and names[1] in ID_NAMES))
+    if time_first or id_second:
+        names.reverse()
+    elif _is_date(df.index.get_level_values(0).dtype) and not _is_date(df.index.get_level_values(1).dtype):
+        raise DataError("the first level of the index holds dates: the series come first; use df.swaplevel()")
+    return names[0], names[1]
+
+
+def _infer_time(df: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | None) -> tuple[str, Hashable | None]:
+    if time_col is not None:
+        return ("columns" if time_col in df.columns else "index"), time_col
+    found: list[Hashable] = [name for name in TIME_NAMES if name in df.columns and name != id_col]
+    if len(found) > 1:
+        raise DataError(f"columns {_listed(found)} could each be the time; pass time_col=")
+    if found:
+        return "columns", found[0]
+    if isinstance(df.index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex):
+        return "index", df.index.name
+    dated = [c for c in df.columns if c != id_col and _is_date(df[c].dtype)]
+    if len(dated) == 1:
+        return "columns", dated[0]
+    if len(dated) > 1:
+        raise DataError(f"columns {_listed(dated)} are all dates; pass time_col= to say which is the time")
+    raise DataError(
+        f"no time column found among {_listed(df.columns)}: pass time_col= (or name it one of {', '.join(TIME_NAMES)})"
+    )
+
+
+def _infer_targets(
+    df: pd.DataFrame, roles: set[Hashable | None], id_col: Hashable | None, layout: str
+) -> tuple[Hashable, ...]:
+    rest = [c for c in df.columns if c not in roles]
+    text = [c for c in rest if not types.is_numeric_dtype(df[c].dtype) and not _is_date(df[c].dtype)]
+    for column in text:
+        require_numbers_where_meant(df[column])
+    targets = tuple(c for c in rest if types.is_numeric_dtype(df[c].dtype))
+    for column in targets:
+        require_numbers_where_meant(df[column])
+    if text and id_col is None and layout != "multiindex":
+        raise DataError(
+            f"column {text[0]!r} holds text: pass id_col={text[0]!r} if it names the series, "
+            "or target_cols=[...] to say which columns to forecast"
+        )
+    if not targets:
+        raise DataError(f"no numeric column to forecast among {_listed(rest)}; pass target_cols=")
+    return targets
+
+
+def _given(
+    df: pd.DataFrame, target_cols: Sequence[Hashable] | Hashable, roles: set[Hashable | None]
+) -> tuple[Hashable, ...]:
+    single = isinstance(target_cols, str) or not isinstance(target_cols, Sequence | pd.Index)
+    targets: tuple[Hashable, ...] = (target_cols,) if single else tuple(target_cols)  # type: ignore[arg-type]
+    missing = [c for c in targets if c not in df.columns]
+    if missing:
+        raise DataError(f"target_cols: no column {_listed(missing)}; the frame's columns are {_listed(df.columns)}")
+    if not targets:
+        raise DataError("target_cols is empty; name at least one column to forecast")
+    if len(set(targets)) < len(targets) or roles & set(targets):
+        raise DataError(f"target_cols={list(targets)!r} repeats a column, or names the id or the time column")
+    for column in targets:
+        require_numbers_where_meant(df[column], always=True)
+    return targets
+
+
+def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None:
+    """Refuse a column of text that was meant as numbers, naming the first row that is none."""
+    if types.is_complex_dtype(column.dtype):
+        raise DataError(
+            f"column {column.name!r} holds complex numbers; give the real and the imaginary part a column each"
+        )
+    if types.is_numeric_dtype(column.dtype):
+        return
+    if _is_date(column.dtype):
+        raise DataError(f"target column {column.name!r} holds dates ({column.dtype}); a channel holds numbers")
+    present = column.dropna()
+    as_number = pd.to_numeric(present, errors="coerce")
+    if always or as_number.notna().mean() > 0.5:
+        bad = present[as_number.isna().to_numpy()]
+        where = (
+            f"row {bad.index[0]!r} holds {bad.iloc[0]!r}" if len(bad) else f"its dtype is {column.dtype}, not numeric"
+        )
+        raise DataError(
+            f"column {column.name!r} should hold numbers but {where}; convert it with "
+            f"pd.to_numeric(df[{column.name!r}], errors='coerce') (what is no number becomes missing), "
+            "or leave it out with target_cols=[...]"
+        )
+
+
+def _is_date(dtype: object) -> bool:
+    return (
+        types.is_datetime64_any_dtype(dtype)  # type: ignore[arg-type]
+        or types.is_timedelta64_dtype(dtype)  # type: ignore[arg-type]
+        or isinstance(dtype, pd.PeriodDtype)
+    )
+
+
+def _listed(listed: Iterable[Hashable]) -> str:
+    names = list(listed)
+    shown = ", ".join(repr(n) for n in names[:12])
+    return shown + (f", ... ({len(names)} in all)" if len(names) > 12 else "") if names else "(none)"

@@ -1,0 +1,219 @@
+"""Times of any kind as float64, and back.
+
+Dates become seconds since the first date seen in fit, numbers stay what they are. The subtraction is done on
+integers, so that a nanosecond survives beside a century.
+"""
+
+from dataclasses import dataclass
+from datetime import date, tzinfo
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api import types
+
+from latentode.data.errors import DataError
+
+__all__ = ["TimeAxis"]
+
+_KINDS = {
+    "datetime": "dates",
+    "timedelta": "time differences",
+    "period": "periods",
+    "number": "numbers",
+}
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """How the times of a frame map to float64.
+
+    Parameters
+    ----------
+    kind : {"datetime", "timedelta", "period", "number"}
+        What the time column holds.
+    origin : int
+        Seconds since 1970 of the zero of the axis (dates and periods; 0 otherwise).
+    tz : str or None
+        Time zone of the column, if it has one.
+    freq : str or None
+        Frequency of the periods, if they are periods.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> times = pd.Series(pd.to_datetime(["2024-05-01 12:00", "2024-05-01 12:30"]))
+    >>> axis = TimeAxis.from_times(times)
+    >>> axis.to_float(times)
+    array([   0., 1800.])
+    """
+
+    kind: str
+    origin: int = 0
+    tz: str | None = None
+    freq: str | None = None
+
+    @classmethod
+    def from_times(cls, times: pd.Series) -> "TimeAxis":
+        """Read the axis off a time column.
+
+        Raises
+        ------
+        DataError
+            When the column holds text or anything else that is no time.
+        """
+        times = _as_dates(times)
+        kind, tz, freq = _kind_of(times)
+        if kind in ("timedelta", "number"):
+            return cls(kind)
+        dates = times.dt.to_timestamp() if kind == "period" else times if tz is None else _utc(times)
+        return cls(kind, _first_second(dates), tz, freq)
+
+    def to_float(self, times: pd.Series) -> NDArray[np.float64]:
+        """Times as float64: seconds since the origin, or the numbers themselves; NaN where there is none.
+
+        Raises
+        ------
+        DataError
+            When the column is of another kind than the axis, or one has a time zone and the other none.
+        """
+        times = _as_dates(times)
+        kind, tz, _ = _kind_of(times)
+        if kind != self.kind:
+            raise DataError(
+                f"times are {_KINDS[kind]} here but were {_KINDS[self.kind]} in fit "
+                f"({_where(times)}, {times.dtype}); give both in the same form"
+            )
+        if (tz is None) != (self.tz is None):
+            here, there = ("a time zone", "none") if tz else ("no time zone", f"the zone {self.tz}")
+            raise DataError(
+                f"{_where(times)} has {here} here but had {there} in fit; "
+                "add one with .dt.tz_localize(zone) or drop it with .dt.tz_localize(None)"
+            )
+        if self.kind == "number":
+            values = times.to_numpy(dtype=np.float64, na_value=np.nan)
+            return np.where(np.isfinite(values), values, np.nan)
+        if self.kind == "timedelta":
+            return _split_seconds(times.to_numpy(), 0)
+        if self.kind == "period":
+            times = times.dt.to_timestamp()
+        elif self.tz is not None:
+            times = _utc(times)
+        return _split_seconds(times.to_numpy(), self.origin)
+
+    def length_of(self, duration: object, name: str) -> float:
+        """A duration given by the user ("30D", a Timedelta, a number) on this axis: seconds, or the number.
+
+        Raises
+        ------
+        DataError
+            When the duration does not fit the kind of times, or is not positive.
+        """
+        try:
+            if self.kind == "number":
+                if isinstance(duration, str | pd.Timedelta):
+                    raise TypeError
+                length = float(duration)  # type: ignore[arg-type]
+            else:
+                if isinstance(duration, int | float | np.number):
+                    raise TypeError
+                length = pd.Timedelta(duration).total_seconds()  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            want = "a number, as the times are" if self.kind == "number" else "a duration such as '30D' or '6h'"
+            raise DataError(f"{name}={duration!r}: expected {want}") from None
+        if not (length > 0 and np.isfinite(length)):
+            raise DataError(f"{name}={duration!r} must be positive")
+        return length
+
+    def from_float(self, values: NDArray[np.float64]) -> pd.Series:
+        """Times in the column's own kind, to the microsecond for dates."""
+        if self.kind == "number":
+            return pd.Series(values)
+        micro = np.round(values * 1e6).astype(np.int64)
+        if self.kind == "timedelta":
+            return pd.Series(micro.astype("timedelta64[us]"))
+        dates = pd.Series(np.datetime64(self.origin, "s").astype("datetime64[us]") + micro.astype("timedelta64[us]"))
+        if self.kind == "period":
+            return dates.dt.to_period(self.freq)
+        return dates if self.tz is None else dates.dt.tz_localize("UTC").dt.tz_convert(self.tz)
+
+
+def _kind_of(times: pd.Series) -> tuple[str, str | None, str | None]:
+    """Kind, zone and frequency of times."""
+    dtype = times.dtype
+    if isinstance(dtype, pd.PeriodDtype):
+        return "period", None, str(dtype).removeprefix("period[").removesuffix("]")
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return "datetime", _zone_name(dtype.tz), None
+    if types.is_datetime64_any_dtype(dtype):
+        return "datetime", None, None
+    return ("timedelta" if types.is_timedelta64_dtype(dtype) else "number"), None, None
+
+
+def _where(times: pd.Series) -> str:
+    return "the index" if times.name is None else f"column {times.name!r}"
+
+
+def _as_dates(times: pd.Series) -> pd.Series:
+    """Date objects as datetimes; anything that is no time at all is refused."""
+    dtype = times.dtype
+    if types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype):
+        raise DataError(f"time {_where(times)} holds {dtype}; expected dates or numbers")
+    if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "Mm":
+        return _without_arrow(times)
+    if (
+        types.is_numeric_dtype(dtype)
+        or types.is_datetime64_any_dtype(dtype)
+        or types.is_timedelta64_dtype(dtype)
+        or isinstance(dtype, pd.PeriodDtype)
+    ):
+        return times
+    present = times.dropna()
+    if len(present) == 0:
+        raise DataError(f"time {_where(times)} is empty")
+    if all(isinstance(value, date) for value in present):
+        try:
+            return pd.to_datetime(times)
+        except ValueError as cause:  # times of several zones
+            raise DataError(f"time {_where(times)}: {cause}; use pd.to_datetime(..., utc=True)") from cause
+    first = present.iloc[0]
+    held = "text" if isinstance(first, str) else f"objects of type {type(first).__name__}"
+    raise DataError(
+        f"time {_where(times)} holds {held} ({first!r} in row {present.index[0]!r}) instead of times; "
+        f"convert it with pd.to_datetime(df[{times.name!r}]), or pd.to_numeric if it holds numbers"
+    )
+
+
+def _without_arrow(times: pd.Series) -> pd.Series:
+    dtype: Any = times.dtype
+    zone = getattr(dtype.pyarrow_dtype, "tz", None)
+    if zone is None:
+        return times.astype(dtype.numpy_dtype)
+    unit: Any = np.datetime_data(dtype.numpy_dtype)[0]
+    return times.astype(pd.DatetimeTZDtype(unit, zone))
+
+
+def _utc(times: pd.Series) -> pd.Series:
+    utc: pd.Series = times.dt.tz_convert("UTC").dt.tz_localize(None)
+    return utc
+
+
+def _zone_name(tz: tzinfo) -> str:
+    return str(getattr(tz, "zone", None) or getattr(tz, "key", None) or tz)
+
+
+def _first_second(dates: pd.Series) -> int:
+    if not dates.notna().any():
+        raise DataError(f"time column {dates.name!r} holds no time at all")
+    return int(dates.min().to_datetime64().astype("datetime64[s]").astype(np.int64))
+
+
+def _split_seconds(values: NDArray[np.generic], origin: int) -> NDArray[np.float64]:
+    """Whole seconds by integers, the rest apart: no unit overflows and none is rounded away."""
+    kind = "datetime64" if values.dtype.kind == "M" else "timedelta64"
+    missing = np.isnat(values)
+    whole = values.astype(f"{kind}[s]")
+    rest = (values - whole) / np.timedelta64(1, "s")
+    seconds = whole.astype(np.int64) - origin + rest
+    return np.where(missing, np.nan, seconds)
