@@ -1,0 +1,72 @@
+"""What a latent ODE is given and what it answers, as padded tensors."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Prediction"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Histories and queries of several series, padded.
+
+    Times are relative to each series' origin (the end of its history) and in units of the model's span:
+    the history lies at or below 0, a forecast above it.
+
+    Parameters
+    ----------
+    times : Tensor
+        (series, time), times of the history's rows; padding repeats the last one.
+    values : Tensor
+        (series, time, channel), scaled values, 0 where not observed.
+    mask : Tensor
+        (series, time, channel), 1 where observed.
+    lengths : Tensor
+        (series,), rows of each history; 0 for a series of which nothing is known.
+    query_times : Tensor
+        (series, query), padding is 0.
+    reach : int
+        Spans of time, on both sides of the origin, within which every query lies.
+    looks_back : bool
+        Whether any query lies before its series' origin.
+    targets, target_mask : Tensor or None
+        (series, query, channel), the truth where it is known, and 1 where it is asked.
+    """
+
+    times: Tensor
+    values: Tensor
+    mask: Tensor
+    lengths: Tensor
+    query_times: Tensor
+    reach: int = 1
+    looks_back: bool = False
+    targets: Tensor | None = None
+    target_mask: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()}
+        return replace(self, **moved)
+
+    def tile(self, n: int) -> "Batch":
+        """The whole batch n times over, one copy after the other."""
+        tiled = {f.name: getattr(self, f.name) for f in fields(self)}
+        tiled = {k: v.repeat(n, *[1] * (v.ndim - 1)) if isinstance(v, Tensor) else v for k, v in tiled.items()}
+        return replace(self, **tiled)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A Gaussian for every query and channel, in scaled units.
+
+    Parameters
+    ----------
+    mean, scale : Tensor
+        (series, query, channel).
+    """
+
+    mean: Tensor
+    scale: Tensor

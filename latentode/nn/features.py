@@ -1,0 +1,203 @@
+"""What can be read off a history without learning: last values, ages, neighbours of a query."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentode.nn.batch import Batch
+
+__all__ = ["Neighbours", "log_gap", "neighbours", "row_features", "summary_features"]
+
+INPUT_BOUND = 8.0
+"""Scaled values enter the network clipped here: an outlier is still the largest, but no longer alone."""
+
+RATE_BOUND = 4.0
+RECENT_GAPS = 3.0
+"""Usual gaps over which the weight of an observation in the recent slope falls by e."""
+
+DRIFT_BOUND = 4.0
+SHORTEST_GAP = 0.1
+"""Gaps below this fraction of the usual one do not make a rate any steeper."""
+
+
+def log_gap(gap: Tensor, usual: Tensor) -> Tensor:
+    """Gaps over orders of magnitude as numbers of order one: ``log(1 + gap / usual)``."""
+    return torch.log1p(gap.clamp_min(0) / usual)
+
+
+def _last_seen(mask: Tensor) -> Tensor:
+    """Row of the last observation of each channel up to and including each row, -1 for none."""
+    rows = torch.arange(mask.shape[1], device=mask.device)[None, :, None]
+    return torch.where(mask > 0, rows, -1).cummax(dim=1).values
+
+
+def _next_seen(mask: Tensor) -> Tensor:
+    """Row of the first observation of each channel from each row on, ``time`` for none."""
+    n = mask.shape[1]
+    rows = torch.arange(n, device=mask.device)[None, :, None]
+    return torch.where(mask > 0, rows, n).flip(1).cummin(dim=1).values.flip(1)
+
+
+def _pick(values: Tensor, times: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and times of the given rows, per channel; any row will do where there is none."""
+    inside = rows.clamp(0, values.shape[1] - 1)
+    return values.gather(1, inside), times[..., None].expand_as(values).gather(1, inside)
+
+
+def _shifted(rows: Tensor) -> Tensor:
+    """The same per row, but strictly before it."""
+    return torch.cat([rows.new_full(rows[:, :1].shape, -1), rows[:, :-1]], dim=1)
+
+
+def _rate(change: Tensor, gap: Tensor, usual: Tensor) -> Tensor:
+    rate = change / (gap / usual).clamp_min(SHORTEST_GAP)
+    return rate.clamp(-RATE_BOUND, RATE_BOUND)
+
+
+def row_features(batch: Batch, usual_gap: Tensor) -> Tensor:
+    """Inputs of the recurrent encoder.
+
+    Parameters
+    ----------
+    batch : Batch
+        The histories.
+    usual_gap : Tensor
+        (), the usual gap between rows, in spans.
+
+    Returns
+    -------
+    Tensor
+        (series, time, 5 * channel + 2): value, mask, last value before, time since then and rate of change
+        since then for each channel; gap to the row before and time to the origin.
+    """
+    before = _shifted(_last_seen(batch.mask))
+    seen = (before >= 0).to(batch.values.dtype)
+    last, last_time = _pick(batch.values, batch.times, before)
+    since = (batch.times[..., None] - last_time) * seen
+    both = seen * batch.mask
+    gap = torch.cat([torch.zeros_like(batch.times[:, :1]), batch.times.diff(dim=1)], dim=1)
+    return torch.cat(
+        [
+            batch.values.clamp(-INPUT_BOUND, INPUT_BOUND),
+            batch.mask,
+            (last * seen).clamp(-INPUT_BOUND, INPUT_BOUND),
+            log_gap(since, usual_gap) * seen,
+            _rate((batch.values - last) * both, since, usual_gap),
+            log_gap(gap, usual_gap)[..., None],
+            log_gap(-batch.times, usual_gap)[..., None],
+        ],
+        dim=-1,
+    )
+
+
+def summary_features(batch: Batch, usual_gap: Tensor) -> tuple[Tensor, Tensor]:
+    """What a history says at its end, whatever its length.
+
+    Returns
+    -------
+    summary : Tensor
+        (series, 5 * channel + 1): last value, mean, age of the last value, number of observations and last
+        rate of change for each channel; length of the history.
+    mean : Tensor
+        (series, channel), the mean drawn towards the population's (0) as if it had been seen once.
+    """
+    count = batch.mask.sum(1)
+    mean = (batch.values * batch.mask).sum(1) / (count + 1)
+    row = _last_seen(batch.mask)[:, -1:]
+    seen = (row >= 0).to(batch.values.dtype)
+    last, time = _pick(batch.values, batch.times, row)
+    before = torch.where(row > 0, _last_seen(batch.mask).gather(1, (row - 1).clamp_min(0)), -1)
+    previous, previous_time = _pick(batch.values, batch.times, before)
+    both = seen * (before >= 0)
+    rate = _rate((last - previous) * both, (time - previous_time) * both, usual_gap)
+    summary = torch.cat(
+        [
+            (last * seen)[:, 0].clamp(-INPUT_BOUND, INPUT_BOUND),
+            mean.clamp(-INPUT_BOUND, INPUT_BOUND),
+            (log_gap(-time, usual_gap) * seen)[:, 0],
+            torch.log1p(count),
+            rate[:, 0],
+            log_gap(-batch.times[:, :1], usual_gap),
+        ],
+        dim=-1,
+    )
+    return summary, mean
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The observations nearest to each query, per channel.
+
+    Parameters
+    ----------
+    base : Tensor
+        (series, query, channel): the line between the neighbours; the one there is, if there is one; else 0.
+    known : Tensor
+        1 where there is a neighbour at all.
+    since, until : Tensor
+        Time since the left and until the right neighbour, 0 where there is none.
+    has_left, has_right : Tensor
+        1 where there is one.
+    drift : Tensor
+        (series, query, channel, 2): how far a channel gets after its last value at its last rate of change,
+        and at that of a line through its recent values; 0 inside the history.
+    """
+
+    base: Tensor
+    known: Tensor
+    since: Tensor
+    until: Tensor
+    has_left: Tensor
+    has_right: Tensor
+    drift: Tensor
+
+
+def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
+    """Find the observations nearest to each query, per channel, and the line between them."""
+    n = batch.times.shape[1]
+    steps = torch.arange(n, device=batch.times.device)
+    padded = torch.where(steps < batch.lengths[:, None], batch.times, torch.inf)
+    position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)[..., None]
+    position = position.expand(-1, -1, batch.mask.shape[-1])
+    left = torch.where(position > 0, _last_seen(batch.mask).gather(1, (position - 1).clamp_min(0)), -1)
+    right = torch.where(position < n, _next_seen(batch.mask).gather(1, position.clamp_max(n - 1)), n)
+    has_left = (left >= 0).to(batch.values.dtype)
+    has_right = (right < n).to(batch.values.dtype)
+    left_value, left_time = _pick(batch.values, batch.times, left)
+    right_value, right_time = _pick(batch.values, batch.times, right)
+    query = batch.query_times[..., None]
+    since, until = (query - left_time) * has_left, (right_time - query) * has_right
+    weight = since / (since + until).clamp_min(1e-12)
+    weight = torch.where(has_left * has_right > 0, weight, has_right)
+    known = torch.maximum(has_left, has_right)
+    base = ((1 - weight) * left_value + weight * right_value) * known
+    beyond = since * has_left * (1 - has_right)
+    slopes = torch.stack([_last_slope(batch, usual_gap), _recent_slope(batch, usual_gap)], dim=-1)
+    drift = (beyond[..., None] * slopes[:, None]).clamp(-DRIFT_BOUND, DRIFT_BOUND)
+    return Neighbours(base, known, since, until, has_left, has_right, drift)
+
+
+def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
+    """Slope between the last two observations of each channel, (series, channel); 0 where there are not two."""
+    rows = _last_seen(batch.mask)
+    last = rows[:, -1:]
+    before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
+    value, time = _pick(batch.values, batch.times, last)
+    value_before, time_before = _pick(batch.values, batch.times, before)
+    gap = (time - time_before).clamp_min(SHORTEST_GAP * float(usual_gap))
+    return ((value - value_before) / gap * (before >= 0))[:, 0]
+
+
+def _recent_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
+    """Slope of the least-squares line through each channel, later values counting more, (series, channel)."""
+    age = (-batch.times[..., None] / (RECENT_GAPS * usual_gap)).expand_as(batch.mask)
+    age = torch.where(batch.mask > 0, age, torch.inf)
+    youngest = age.amin(1, keepdim=True)
+    weight = torch.exp(torch.where(youngest < torch.inf, youngest, 0.0) - age)  # exp(-inf) is 0
+    total = weight.sum(1, keepdim=True).clamp_min(1e-12)
+    time = batch.times[..., None] - (weight * batch.times[..., None]).sum(1, keepdim=True) / total
+    value = batch.values - (weight * batch.values).sum(1, keepdim=True) / total
+    # The ridge of one shortest gap keeps two values taken together from making a cliff.
+    ridge = (SHORTEST_GAP * usual_gap).square() * total[:, 0]
+    return (weight * time * value).sum(1) / ((weight * time.square()).sum(1) + ridge)
