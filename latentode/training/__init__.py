@@ -1,1 +1,20 @@
-"""To be written."""
+"""Training: tasks drawn from series, the Lightning module, the quiet loop."""
+
+from latentode.training.fit import train, validation_batches
+from latentode.training.module import LatentODEModule, gaussian_crps
+from latentode.training.options import TrainingOptions
+from latentode.training.quiet import isolated_rng, quiet_lightning
+from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
+
+__all__ = [
+    "LatentODEModule",
+    "RaggedSeries",
+    "TaskMaker",
+    "TrainingOptions",
+    "gaussian_crps",
+    "isolated_rng",
+    "question_batch",
+    "quiet_lightning",
+    "train",
+    "validation_batches",
+]

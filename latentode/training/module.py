@@ -1,0 +1,111 @@
+"""The Lightning module: a step, an optimiser, averaged weights."""
+
+import math
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from latentode.nn import Batch, LatentODE
+from latentode.training.options import TrainingOptions
+
+__all__ = ["LatentODEModule"]
+
+WARM_UP = 0.05
+"""Part of the steps over which the learning rate rises."""
+
+KL_WARM_UP = 0.3
+"""Part of the steps over which the weight of the KL divergence rises."""
+
+
+class LatentODEModule(pl.LightningModule):
+    """Trains a :class:`~latentode.nn.LatentODE` and keeps a moving average of its weights.
+
+    Parameters
+    ----------
+    model : LatentODE
+        The model, trained in place.
+    options : TrainingOptions
+        Learning rate, weights and number of steps.
+    generator : Generator
+        Where draws of z0 come from.
+    """
+
+    averaged: AveragedModel
+
+    def __init__(self, model: LatentODE, options: TrainingOptions, generator: torch.Generator) -> None:
+        super().__init__()
+        self.model = model
+        self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(options.averaging))
+        self.options = options
+        self.generator = generator
+        self.losses: list[Tensor] = []
+        self.scores: list[tuple[Tensor, Tensor]] = []
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The negative ELBO of a batch."""
+        done = self.global_step / max(self.options.n_steps, 1)
+        kl_weight = self.options.kl_weight * min(1.0, done / KL_WARM_UP)
+        loss = self.model.loss(batch, kl_weight, self.generator)
+        self.losses.append(loss.total.detach())
+        return loss.total
+
+    @property
+    def average(self) -> LatentODE:
+        """The model with averaged weights."""
+        return cast(LatentODE, self.averaged.module)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the averaged weights towards the current ones."""
+        self.averaged.update_parameters(self.model)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """The CRPS of the averaged model, in scaled units."""
+        assert batch.targets is not None  # tasks always carry targets
+        assert batch.target_mask is not None
+        prediction = self.average.predict(batch)
+        crps = gaussian_crps(prediction.mean, prediction.scale, batch.targets) * batch.target_mask
+        self.scores.append((crps.sum(), batch.target_mask.sum()))
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch, which is a frozen dataclass."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; the learning rate rises linearly, then falls as a cosine."""
+        decayed = [p for p in self.model.parameters() if p.ndim >= 2]
+        others = [p for p in self.model.parameters() if p.ndim < 2]
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.options.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=self.options.learning_rate,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        done = step / max(self.options.n_steps, 1)
+        if done < WARM_UP:
+            return (step + 1) / (WARM_UP * self.options.n_steps + 1)
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP))))
+
+
+def gaussian_crps(mean: Tensor, scale: Tensor, target: Tensor) -> Tensor:
+    """Continuous ranked probability score of a Gaussian (Gneiting et al. 2005, equation 5)."""
+    z = (target - mean) / scale
+    density = torch.exp(-0.5 * z.square()) / math.sqrt(2 * math.pi)
+    return scale * (z * torch.erf(z / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi))
+
+
+def _moving_average(decay: float) -> Any:
+    """An exponential moving average that follows closely at first."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], n: Tensor | int) -> None:
+        kept = min(decay, (1 + int(n)) / (10 + int(n)))
+        torch._foreach_lerp_(averaged, current, 1 - kept)
+
+    return update

@@ -1,0 +1,43 @@
+"""How to train; numbers that adapt to the data when nobody says."""
+
+from dataclasses import dataclass
+
+__all__ = ["TrainingOptions"]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of the training loop.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the optimiser at most.
+    steps_per_round : int
+        Steps between two looks at the validation tasks.
+    batch_size : int
+        Series in a batch.
+    learning_rate, weight_decay : float
+        Of AdamW; the rate is the highest of its schedule.
+    kl_weight : float
+        Final weight of the KL divergence.
+    patience : int
+        Looks without improvement after which training stops.
+    averaging : float
+        Decay of the moving average of the weights.
+    clip : float
+        Largest norm of a gradient.
+    progress : bool
+        Whether to show a bar.
+    """
+
+    n_steps: int = 1500
+    steps_per_round: int = 25
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    kl_weight: float = 1.0
+    patience: int = 20
+    averaging: float = 0.98
+    clip: float = 1.0
+    progress: bool = False

@@ -1,0 +1,42 @@
+"""Lightning without its voice: no lines, no files, no warnings, and nothing of the caller's changed."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["isolated_rng", "quiet_lightning"]
+
+_LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[str]:
+    """Silence Lightning within the block; give a temporary directory for its root.
+
+    Levels of its loggers and the warning filters are as before afterwards.
+    """
+    import lightning.pytorch  # noqa: F401  (its import sets log levels: they are saved after it)
+
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    try:
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="latentode-") as root:
+            warnings.filterwarnings("ignore", module="lightning.*")
+            warnings.filterwarnings("ignore", module="torch.utils.data.*")
+            yield root
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def isolated_rng(seed: int) -> Iterator[None]:
+    """Seed torch within the block; its random state is as before afterwards."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
