@@ -1,0 +1,135 @@
+"""Means, quantiles and samples at the queries of one frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from latentode.data import ChannelScaler, Panel
+from latentode.estimators.mixture import mixture_quantiles
+from latentode.estimators.questions import Questions
+from latentode.nn import LatentODE
+
+__all__ = ["Answers"]
+
+Floats = NDArray[np.float64]
+
+QUANTILE_SEED = 0
+"""Quantiles come from the same draws every time: asking twice gives one answer."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a fitted model says at the rows of a frame.
+
+    Parameters
+    ----------
+    model : LatentODE
+        The fitted module.
+    scaler : ChannelScaler
+        Scaling of the channels.
+    calibration : array of float
+        (channel,), by how much deviations from the mean are widened; NaN for a channel never seen.
+    span : float
+        The unit of the model's time.
+    n_draws : int
+        Draws of the latent state behind quantiles.
+    panel : Panel
+        What is known.
+    ids : Index
+        (row,), the series of every row, known or not.
+    series : array of int
+        (row,), position in the panel, -1 for a series of which nothing is known.
+    times : array of float
+        (row,), NaN where there is none: the answer is NaN.
+    """
+
+    model: LatentODE
+    scaler: ChannelScaler
+    calibration: Floats
+    span: float
+    n_draws: int
+    panel: Panel
+    ids: pd.Index
+    series: NDArray[np.int64]
+    times: Floats
+
+    def means(self) -> Floats:
+        """Expected values, (row, channel)."""
+        mean, scale = self._blank(), self._blank()
+        questions, rows = self._questions()
+        for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel)):
+            with torch.no_grad():
+                prediction = self.model.predict(batch)
+            mean[rows[numbers]] = prediction.mean.flatten(0, 1)[slots].numpy()
+            scale[rows[numbers]] = prediction.scale.flatten(0, 1)[slots].numpy()
+        means = self.scaler.inverse_mean(mean, scale * self._widening())
+        means[:, np.isnan(self.calibration)] = np.nan
+        return means
+
+    def quantiles(self, quantiles: Floats) -> Floats:
+        """Quantiles, (quantile, row, channel)."""
+        out = self._blank(len(quantiles))
+        questions, rows = self._questions()
+        draws = self.n_draws if self.model.config.variational else 1
+        rng = torch.Generator().manual_seed(QUANTILE_SEED)
+        noise = torch.randn(draws, 1, self.model.config.latent_dim, generator=rng)
+        for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel), draws):
+            with torch.no_grad():
+                drawn = self.model.sample(batch, noise.expand(-1, len(batch.lengths), -1))
+                center = self.model.predict(batch).mean.flatten(0, 1)[slots]
+                mean, scale = drawn.mean.flatten(1, 2)[:, slots], drawn.scale.flatten(1, 2)[:, slots]
+                found = mixture_quantiles(mean, scale, quantiles)
+            widened = center + torch.as_tensor(self._widening(), dtype=center.dtype) * (found - center)
+            out[:, rows[numbers]] = widened.numpy()
+        return self._unscaled(out)
+
+    def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
+        """Joint samples, (sample, row, channel): one draw of the latent state per sample and series."""
+        out = self._blank(n_samples)
+        questions, rows = self._questions()
+        n_series = questions.panel.n_series
+        latent = self.model.config.latent_dim
+        draws = torch.from_numpy(rng.standard_normal((n_samples, n_series, latent), dtype=np.float32))
+        errors = rng.standard_normal(out.shape, dtype=np.float32)
+        for batch, series, numbers, slots in questions.batches(self._scaled(questions.panel), n_samples):
+            with torch.no_grad():
+                drawn = self.model.sample(batch, draws[:, series])
+                center = self.model.predict(batch).mean.flatten(0, 1)[slots].numpy()
+            mean, scale = (x.flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
+            value = mean + scale * errors[:, rows[numbers]]
+            out[:, rows[numbers]] = center + self._widening() * (value - center)
+        return self._unscaled(out)
+
+    def _questions(self) -> tuple[Questions, NDArray[np.int64]]:
+        """The rows that have a time, each unknown series as one without observations."""
+        rows = np.flatnonzero(~np.isnan(self.times))
+        codes = self.series[rows]
+        strangers, place = np.unique(pd.factorize(self.ids[rows[codes < 0]])[0], return_inverse=True)
+        panel = self.panel
+        series = codes.copy()
+        series[codes < 0] = panel.n_series + place
+        ends = np.full(len(strangers), panel.offsets[-1])
+        panel = Panel(
+            pd.RangeIndex(panel.n_series + len(strangers)),
+            np.concatenate([panel.offsets, ends]),
+            panel.times,
+            panel.values,
+        )
+        return Questions(panel, series, self.times[rows], self.span), rows
+
+    def _scaled(self, panel: Panel) -> NDArray[np.float32]:
+        return self.scaler.transform(panel.values).astype(np.float32)
+
+    def _unscaled(self, values: Floats) -> Floats:
+        unscaled = self.scaler.inverse(values)
+        unscaled[..., np.isnan(self.calibration)] = np.nan
+        return unscaled
+
+    def _widening(self) -> Floats:
+        return np.nan_to_num(self.calibration, nan=1.0)
+
+    def _blank(self, *lead: int) -> Floats:
+        return np.full((*lead, len(self.times), len(self.calibration)), np.nan)

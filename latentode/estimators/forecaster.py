@@ -1,0 +1,609 @@
+"""The scikit-learn face: fit on a long frame, predict any series at any time."""
+
+import warnings
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from latentode.data import (
+    ChannelScaler,
+    DataError,
+    DataWarning,
+    Panel,
+    TimeAxis,
+    infer_schema,
+    panel_from_frame,
+    values_of,
+)
+from latentode.estimators import storage
+from latentode.estimators.answers import Answers
+from latentode.estimators.fitting import FitSettings, fit_model
+from latentode.estimators.frames import forecast_times, join_targets, summary_of
+
+__all__ = ["LatentODEForecaster", "load"]
+
+Floats = NDArray[np.float64]
+
+
+class LatentODEForecaster(BaseEstimator):
+    """Forecasts and interpolates irregular series with a latent ODE.
+
+    A recurrent encoder reads each series' observations into a distribution over a latent state at the end of
+    the history; a neural ODE carries it to every query time, forward or backward; a decoder turns it into a
+    distribution over the channels. Nothing needs a grid, imputation, scaling or tuning.
+
+    Parameters
+    ----------
+    id_col, time_col : hashable, optional
+        The columns that name the series and hold the times. None means infer: ``unique_id``, ``item_id`` or
+        ``id``; ``ds``, ``timestamp`` or ``time``; a two-level index; a DatetimeIndex. A frame of one series
+        needs no id.
+    target_cols : sequence of hashable, optional
+        The channels. None means every other numeric column.
+    horizon : str, Timedelta or number, optional
+        How far ahead will be asked, as a duration ("30D") or, for numeric times, a number. Training then asks
+        no farther. None means as far as the series are long.
+    latent_dim, hidden_dim : int, optional
+        Sizes of the latent state and of the hidden layers. None means by the number of observations.
+    n_steps : int
+        Steps of the ODE solver per horizon.
+    method : str
+        Method of the ODE solver, see :func:`latentode.ode.solve`.
+    adjoint : {"discrete", "backsolve", "autograd"}
+        How gradients pass the solver.
+    variational : bool
+        Whether the latent state is a distribution, or a point.
+    kl_weight : float
+        Final weight of the Kullback-Leibler divergence in the objective.
+    dropout : float
+        Dropout of encoder and decoder in training.
+    max_steps : int, optional
+        Steps of the optimiser at most. None means by the number of observations.
+    batch_size : int, optional
+        Series in a batch. None means by the number of series.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    patience : int
+        Looks at the held-out part without improvement after which training stops.
+    validation_fraction : float
+        Part of the series held out for early stopping and calibration; with few series, the last part of
+        each.
+    n_samples : int
+        Draws of the latent state behind quantiles and intervals.
+    verbose : bool, optional
+        Whether to show a progress bar. None means when a person is watching (a terminal).
+    random_state : int, RandomState, Generator or None
+        The only source of randomness: the same seed gives the same fit.
+
+    Attributes
+    ----------
+    channels_ : tuple
+        The channels.
+    horizon_ : float
+        How far ahead training asked, in seconds (dates) or in the unit of numeric times.
+    model_ : LatentODE
+        The fitted module.
+    history_ : DataFrame
+        Losses by step.
+    feature_names_in_ : array of str, n_features_in_ : int
+        Columns seen in fit.
+
+    References
+    ----------
+    Chen et al. (2018), Neural ordinary differential equations. Rubanova et al. (2019), Latent ODEs for
+    irregularly-sampled time series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from latentode import LatentODEForecaster
+    >>> from latentode.datasets import make_spirals
+    >>> df = make_spirals(n_series=30, n_points=20, random_state=0)
+    >>> forecaster = LatentODEForecaster(max_steps=50, random_state=0).fit(df)
+    >>> forecaster.forecast(horizon=1.0, freq=0.5, level=(80,)).columns.tolist()
+    ['id', 'time', 'x', 'y', 'x-lo-80', 'x-hi-80', 'y-lo-80', 'y-hi-80']
+    """
+
+    def __init__(
+        self,
+        id_col: Hashable | None = None,
+        time_col: Hashable | None = None,
+        target_cols: Sequence[Hashable] | Hashable | None = None,
+        *,
+        horizon: Any = None,
+        latent_dim: int | None = None,
+        hidden_dim: int | None = None,
+        n_steps: int = 6,
+        method: str = "rk4",
+        adjoint: str = "discrete",
+        variational: bool = True,
+        kl_weight: float = 1.0,
+        dropout: float = 0.1,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-3,
+        patience: int = 20,
+        validation_fraction: float = 0.15,
+        n_samples: int = 32,
+        verbose: bool | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.id_col = id_col
+        self.time_col = time_col
+        self.target_cols = target_cols
+        self.horizon = horizon
+        self.latent_dim = latent_dim
+        self.hidden_dim = hidden_dim
+        self.n_steps = n_steps
+        self.method = method
+        self.adjoint = adjoint
+        self.variational = variational
+        self.kl_weight = kl_weight
+        self.dropout = dropout
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.n_samples = n_samples
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------------------------------ fitting
+
+    def fit(self, X: pd.DataFrame, y: pd.DataFrame | pd.Series | ArrayLike | None = None) -> Self:
+        """Fit to a long frame, a row per (series, time).
+
+        Parameters
+        ----------
+        X : DataFrame
+            Ids, times and, when ``y`` is None, the channels; NaN where a channel was not measured then.
+        y : DataFrame, Series or array, optional
+            The channels apart, row by row as ``X``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            When the frame cannot be used; the message says what is wrong, where, and what to do.
+
+        Warns
+        -----
+        DataWarning
+            When rows were left out or merged, or a channel holds no value: what, and how many.
+        """
+        df = join_targets(X, y, self.target_cols)
+        schema = infer_schema(df, self.id_col, self.time_col, self.target_cols)
+        if len(df) == 0:
+            raise DataError("the frame has no rows")
+        axis = TimeAxis.from_times(schema.times_of(df))
+        panel, treatment = panel_from_frame(df, schema, axis)
+        said = treatment.sentences()
+        empty = np.asarray(np.isnan(panel.values).all(0))
+        if empty.any():
+            names = [c for c, e in zip(schema.target_cols, empty, strict=True) if e]
+            said.append(f"channels {names!r} hold no value at all: their predictions will be NaN")
+        _require_something_to_learn(panel)
+        _warn(said)
+
+        self.schema_ = schema
+        self.time_axis_ = axis
+        self.scaler_ = ChannelScaler.from_values(panel.values)
+        horizon = None if self.horizon is None else axis.length_of(self.horizon, "horizon")
+        fitted = fit_model(panel, self.scaler_.transform(panel.values), self._settings(horizon))
+        self.model_ = fitted.model
+        self.horizon_ = fitted.span
+        self.calibration_ = np.where(empty, np.nan, fitted.calibration)
+        self.history_ = pd.DataFrame(fitted.history)
+        self.panel_ = panel
+        self.feature_names_in_ = np.array([str(c) for c in X.columns], dtype=object)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def _settings(self, horizon: float | None) -> FitSettings:
+        return FitSettings(
+            horizon=horizon,
+            latent_dim=self.latent_dim,
+            hidden_dim=self.hidden_dim,
+            n_steps=self.n_steps,
+            method=self.method,
+            adjoint=self.adjoint,
+            variational=self.variational,
+            kl_weight=self.kl_weight,
+            dropout=self.dropout,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+            validation_fraction=self.validation_fraction,
+            verbose=self.verbose,
+            random_state=self.random_state,
+        )
+
+    @property
+    def channels_(self) -> tuple[Hashable, ...]:
+        """The channels, in the order of the columns predicted."""
+        check_is_fitted(self, "model_")
+        return self.schema_.target_cols
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    # ------------------------------------------------------------------------------------------ answers
+
+    def predict(self, X: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The expected value of every channel at every row's series and time.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Ids and times, in any order, any series, any time: before, between or after its observations.
+            Target columns in it are ignored.
+        history : DataFrame, optional
+            Observations of series that fit has not seen, in the shape of the frame given to fit. For a
+            series it holds, it takes the place of what fit saw.
+
+        Returns
+        -------
+        DataFrame
+            One row out per row in, same index, same order, a column per channel.
+
+        Raises
+        ------
+        DataError
+            When a column is missing or the times are of another kind than in fit.
+
+        Warns
+        -----
+        DataWarning
+            For series of which nothing is known (the population's answer is given) and rows without a time
+            (their answer is NaN).
+        """
+        answers = self._answers(X, history)
+        return self._frame(X, answers.means(), list(self.channels_))
+
+    def predict_quantiles(
+        self,
+        X: pd.DataFrame,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        history: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Quantiles of every channel, row by row; they cannot cross.
+
+        Parameters
+        ----------
+        X, history : DataFrame
+            As in :meth:`predict`.
+        quantiles : sequence of float
+            Between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            Rows as ``X``; columns ``{channel}-q{quantile}``, channel by channel.
+
+        Raises
+        ------
+        ValueError
+            When a quantile does not lie between 0 and 1.
+        """
+        wanted = np.asarray(quantiles, dtype=float).ravel()
+        if not ((wanted > 0) & (wanted < 1)).all() or len(wanted) == 0:
+            raise ValueError(f"quantiles={quantiles!r} must lie between 0 and 1, for instance (0.1, 0.5, 0.9)")
+        found = self._answers(X, history).quantiles(wanted)
+        names = [f"{c}-q{q:g}" for c in self.channels_ for q in wanted]
+        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), -1), names)
+
+    def predict_interval(
+        self, X: pd.DataFrame, level: Sequence[float] | float = (80, 95), history: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Intervals that hold the true value in so many cases of a hundred.
+
+        Parameters
+        ----------
+        X, history : DataFrame
+            As in :meth:`predict`.
+        level : float or sequence of float
+            Per cent between 0 and 100: 90 for intervals that hold nine of ten.
+
+        Returns
+        -------
+        DataFrame
+            Rows as ``X``; columns ``{channel}-lo-{level}`` and ``{channel}-hi-{level}``.
+
+        Raises
+        ------
+        ValueError
+            When a level does not lie between 0 and 100.
+        """
+        levels = _levels(level)
+        tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
+        found = self._answers(X, history).quantiles(tails)
+        names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
+        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), -1), names)
+
+    def sample(
+        self,
+        X: pd.DataFrame,
+        n_samples: int = 100,
+        random_state: Any = None,
+        history: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Joint samples: each is one possible course of all channels of a series at all its rows.
+
+        Parameters
+        ----------
+        X, history : DataFrame
+            As in :meth:`predict`.
+        n_samples : int
+            Number of samples.
+        random_state : int, RandomState, Generator or None
+            Where the draws come from.
+
+        Returns
+        -------
+        DataFrame
+            The rows of ``X`` once per sample, with its ids and times, a column ``sample_id`` and a column per
+            channel.
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples={n_samples} must be at least 1")
+        drawn = self._answers(X, history).samples(n_samples, _generator(random_state))
+        keys = self._keys(X)
+        repeated = keys.loc[np.tile(np.arange(len(keys)), n_samples)].reset_index(drop=True)
+        repeated["sample_id"] = np.repeat(np.arange(n_samples), len(keys))
+        values = pd.DataFrame(drawn.reshape(-1, len(self.channels_)), columns=list(self.channels_))
+        return pd.concat([repeated, values], axis=1)
+
+    def forecast(
+        self,
+        horizon: Any = None,
+        freq: Any = None,
+        level: Sequence[float] | float = (80,),
+        history: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """The future of every series in one tidy frame.
+
+        Parameters
+        ----------
+        horizon : str, Timedelta or number, optional
+            How far beyond each series' last observation. None means the horizon of the fit.
+        freq : str, Timedelta, offset or number, optional
+            Distance between the times forecast. None means a tenth of the horizon.
+        level : float or sequence of float
+            Levels of the intervals, in per cent; an empty sequence for none.
+        history : DataFrame, optional
+            Forecast the series of this frame instead of those seen in fit.
+
+        Returns
+        -------
+        DataFrame
+            A row per series and time: id, time, the channels, and their intervals.
+        """
+        check_is_fitted(self, "model_")
+        panel = self.panel_ if history is None else self._panel_of(history)
+        query = forecast_times(panel, self.schema_, self.time_axis_, horizon, freq, self.horizon_)
+        levels = _levels(level)
+        tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
+        answers = self._answers(query, history)
+        parts = [query, self._frame(query, answers.means(), list(self.channels_))]
+        if levels:
+            names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
+            found = np.moveaxis(answers.quantiles(tails), 0, 2).reshape(len(query), -1)
+            parts.append(self._frame(query, found, names))
+        return pd.concat(parts, axis=1)
+
+    def score(
+        self,
+        X: pd.DataFrame,
+        y: pd.DataFrame | pd.Series | ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """How well the future is forecast: minus the mean squared error, in units of each channel's spread.
+
+        Never on rows the encoder saw: for a series seen in fit the questions are its rows after the last
+        fitted one; of an unseen series the last third of the rows (at least one) is hidden and asked.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Ids, times and, when ``y`` is None, the channels.
+        y : DataFrame, Series or array, optional
+            The channels apart, row by row.
+        sample_weight : array, optional
+            (rows,), weights of the rows asked.
+
+        Returns
+        -------
+        float
+            Higher is better, 0 is perfect, -1 about what the mean of all would get.
+
+        Raises
+        ------
+        DataError
+            When no row is a question.
+        """
+        check_is_fitted(self, "model_")
+        df = join_targets(X, y, self.target_cols)
+        truth = values_of(df, self.schema_)
+        asked = self._rows_asked(df) & ~np.isnan(truth).all(1)
+        if not asked.any():
+            raise DataError(
+                "no row to score: series seen in fit are scored on rows after their last fitted time, "
+                "and there are none"
+            )
+        weight = np.ones(len(df)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        known = self._unseen(df)
+        history = df[~asked & known] if (~asked & known).any() else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # a series with one row has no history: no surprise
+            predicted = self.predict(df[asked], history=history).to_numpy()
+        error = ((predicted - truth[asked]) / self.scaler_.spread) ** 2
+        weights = np.where(np.isnan(error), 0.0, weight[asked][:, None])
+        return -float((np.nan_to_num(error) * weights).sum() / weights.sum())
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def save(self, path: str | Path, include_history: bool = True) -> None:
+        """Write the fitted forecaster to a directory: ``config.json`` and ``weights.safetensors``.
+
+        Parameters
+        ----------
+        path : str or Path
+            A directory; made if it is not there.
+        include_history : bool
+            Whether the observations seen in fit go with it. Without them, pass ``history=`` when predicting.
+
+        Raises
+        ------
+        ValueError
+            When ids or column names are of a kind JSON cannot hold.
+        """
+        check_is_fitted(self, "model_")
+        storage.save(self, Path(path), include_history)
+
+    # ------------------------------------------------------------------------------------------ helpers
+
+    def _answers(self, X: pd.DataFrame, history: pd.DataFrame | None) -> Answers:
+        check_is_fitted(self, "model_")
+        if not isinstance(X, pd.DataFrame):
+            raise DataError(f"expected a DataFrame of ids and times to predict at, got {type(X).__name__}")
+        panel = self.panel_ if history is None else _merged(self.panel_, self._panel_of(history))
+        times = self.time_axis_.to_float(self.schema_.times_of(X)) if len(X) else np.empty(0)
+        ids = self.schema_.ids_of(X)
+        series = np.zeros(len(X), dtype=np.int64) if ids is None else panel.ids.get_indexer(ids)
+        said = []
+        if np.isnan(times).any():
+            said.append(f"{int(np.isnan(times).sum())} rows without a time: their answer is NaN")
+        known = panel.lengths[series] > 0
+        known &= series >= 0
+        if not known.all() and ids is not None:
+            names = summary_of(pd.Index(ids[~known]).unique())
+            said.append(
+                f"nothing is known of series {names}: the answer is the population's; "
+                "pass history= with their observations"
+            )
+        _warn(said, stacklevel=4)
+        return Answers(
+            model=self.model_,
+            scaler=self.scaler_,
+            calibration=self.calibration_,
+            span=self.horizon_,
+            n_draws=self.n_samples,
+            panel=panel,
+            ids=pd.Index(np.zeros(len(X), dtype=np.int64)) if ids is None else ids,
+            series=np.where(known, series, -1),
+            times=times,
+        )
+
+    def _panel_of(self, frame: pd.DataFrame) -> Panel:
+        panel, treatment = panel_from_frame(frame, self.schema_, self.time_axis_)
+        _warn([f"in history: {s}" for s in treatment.sentences()], stacklevel=5)
+        return panel
+
+    def _rows_asked(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        times = self.time_axis_.to_float(self.schema_.times_of(df))
+        ids = self.schema_.ids_of(df)
+        ids = pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
+        place = self.panel_.ids.get_indexer(ids)
+        fitted_end = np.where(place >= 0, self.panel_.last_times[place], np.nan)
+        rank = pd.Series(times).groupby(np.asarray(ids), dropna=False).rank(method="first").to_numpy()
+        size = pd.Series(times).groupby(np.asarray(ids), dropna=False).transform("count").to_numpy()
+        last_third = rank > size - np.maximum(size // 3, 1)
+        asked: NDArray[np.bool_] = np.where(np.isnan(fitted_end), last_third, times > fitted_end) & ~np.isnan(times)
+        return asked
+
+    def _unseen(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        ids = self.schema_.ids_of(df)
+        if ids is None:
+            return np.zeros(len(df), dtype=bool)
+        place = self.panel_.ids.get_indexer(ids)
+        unseen: NDArray[np.bool_] = (place < 0) | (self.panel_.lengths[place] == 0)
+        return unseen
+
+    def _keys(self, X: pd.DataFrame) -> pd.DataFrame:
+        keys: dict[Hashable, Any] = {}
+        ids = self.schema_.ids_of(X)
+        if ids is not None:
+            keys["id" if self.schema_.id_col is None else self.schema_.id_col] = np.asarray(ids)
+        name = "time" if self.schema_.time_col is None else self.schema_.time_col
+        keys[name] = self.schema_.times_of(X).array
+        return pd.DataFrame(keys)
+
+    @staticmethod
+    def _frame(X: pd.DataFrame, values: Floats, names: list[Any]) -> pd.DataFrame:
+        return pd.DataFrame(values, index=X.index, columns=names)
+
+
+def load(path: str | Path) -> LatentODEForecaster:
+    """Read a forecaster written by :meth:`LatentODEForecaster.save`; nothing in the directory is executed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The directory.
+
+    Returns
+    -------
+    LatentODEForecaster
+        Predicts bit for bit what the saved one did.
+
+    Raises
+    ------
+    ValueError
+        When the directory does not hold a model this version can read; the message says what is wrong.
+    """
+    forecaster = LatentODEForecaster()
+    storage.restore(forecaster, Path(path))
+    return forecaster
+
+
+def _levels(level: Sequence[float] | float) -> list[float]:
+    levels = [float(v) for v in np.atleast_1d(np.asarray(level, dtype=float))]
+    if not all(0 < v < 100 for v in levels):
+        raise ValueError(f"level={level!r} is in per cent, between 0 and 100: for instance (80, 95)")
+    return levels
+
+
+def _require_something_to_learn(panel: Panel) -> None:
+    observed = ~np.isnan(panel.values).all(1)
+    counts = np.bincount(panel.series_of_row[observed], minlength=panel.n_series)
+    if counts.max(initial=0) < 2:
+        raise DataError(
+            f"{int(counts.sum())} observations in {panel.n_series} series, none with two or more: "
+            "there is no course to learn; at least one series needs observations at two times"
+        )
+
+
+def _warn(sentences: list[str], stacklevel: int = 3) -> None:
+    if sentences:
+        warnings.warn("; ".join(sentences), DataWarning, stacklevel=stacklevel)
+
+
+def _merged(fitted: Panel, given: Panel) -> Panel:
+    """What fit saw, with the given series in place of theirs."""
+    kept = fitted.take(np.flatnonzero(~fitted.ids.isin(given.ids)))
+    return Panel(
+        kept.ids.append(given.ids),
+        np.concatenate([kept.offsets, kept.offsets[-1] + given.offsets[1:]]),
+        np.concatenate([kept.times, given.times]),
+        np.concatenate([kept.values, given.values]),
+    )
+
+
+def _generator(random_state: Any) -> np.random.Generator:
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint64))
+    return np.random.default_rng(random_state)

@@ -1,0 +1,149 @@
+"""Small pure functions on the frames that come in and go out."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from latentode.data import DataError, Panel, Schema, TimeAxis
+
+__all__ = ["forecast_times", "join_targets", "summary_of"]
+
+MAX_FORECAST_ROWS = 50_000_000
+
+
+def join_targets(
+    X: pd.DataFrame,
+    y: pd.DataFrame | pd.Series | ArrayLike | None,
+    target_cols: Sequence[Hashable] | Hashable | None,
+) -> pd.DataFrame:
+    """``X`` with the channels of ``y`` beside it, row by row; ``X`` itself when ``y`` is None.
+
+    Raises
+    ------
+    DataError
+        When the two do not have the same rows.
+    """
+    if y is None or not isinstance(X, pd.DataFrame):
+        return X
+    targets = y if isinstance(y, pd.DataFrame) else _as_frame(X, y, target_cols)
+    if len(targets) != len(X):
+        raise DataError(f"X has {len(X)} rows and y has {len(targets)}: they go together row by row")
+    if not targets.index.equals(X.index):
+        raise DataError("the indexes of X and y differ: they go together row by row; align them first")
+    return pd.concat([X.drop(columns=[c for c in targets.columns if c in X.columns]), targets], axis=1)
+
+
+def _as_frame(
+    X: pd.DataFrame, y: pd.Series | ArrayLike, target_cols: Sequence[Hashable] | Hashable | None
+) -> pd.DataFrame:
+    if isinstance(y, pd.Series):
+        return y.to_frame(_names_for(1, y, target_cols)[0])
+    values = np.asarray(y)
+    if values.ndim not in (1, 2):
+        raise DataError(f"y has shape {values.shape}; expected a row for each row of X, a column for each channel")
+    values = values[:, None] if values.ndim == 1 else values
+    index = X.index if len(values) == len(X) else None
+    return pd.DataFrame(values, index=index, columns=_names_for(values.shape[1], y, target_cols))
+
+
+def _names_for(n: int, y: Any, target_cols: Sequence[Hashable] | Hashable | None) -> list[Hashable]:
+    if target_cols is not None:
+        names = [target_cols] if isinstance(target_cols, str) else list(target_cols)  # type: ignore[call-overload]
+        if len(names) != n:
+            raise DataError(f"y has {n} columns but target_cols names {len(names)}: {names!r}")
+        return names
+    if isinstance(y, pd.Series) and y.name is not None:
+        return [y.name]
+    return ["y"] if n == 1 else [f"y{k}" for k in range(n)]
+
+
+def forecast_times(
+    panel: Panel, schema: Schema, axis: TimeAxis, horizon: Any, freq: Any, fitted_horizon: float
+) -> pd.DataFrame:
+    """Ids and times after the end of every series.
+
+    Parameters
+    ----------
+    panel : Panel
+        The series; one without observations has no end and is left out.
+    schema : Schema
+        Names of the columns.
+    axis : TimeAxis
+        Kind of the times.
+    horizon, freq : str, Timedelta, offset, number or None
+        How far, and how far apart; None for the fitted horizon and a tenth of the horizon.
+    fitted_horizon : float
+        The horizon of the fit, on the axis.
+    """
+    length = fitted_horizon if horizon is None else axis.length_of(horizon, "horizon")
+    ends = panel.last_times
+    some = np.flatnonzero(~np.isnan(ends))
+    if len(some) == 0:
+        raise DataError("no series has observations, so there is no end to forecast from; pass history=")
+    offset = _calendar_offset(freq, axis)
+    if offset is not None:
+        grids = [_calendar_steps(axis, ends[i], length, offset) for i in some]
+        lengths = np.array([len(g) for g in grids], dtype=np.int64)
+        times = np.concatenate(grids)
+        if len(times) == 0:
+            raise DataError(f"no date of freq={freq!r} lies within the horizon: there is nothing to forecast")
+    else:
+        step = length / 10 if freq is None else axis.length_of(freq, "freq")
+        n = int(np.floor(length / step * (1 + 1e-9)))
+        if n < 1:
+            raise DataError(f"freq={freq!r} is longer than horizon={horizon!r}: there is nothing to forecast")
+        if n * len(some) > MAX_FORECAST_ROWS:
+            raise DataError(f"{n} times for each of {len(some)} series are too many; choose a longer freq")
+        times = (ends[some][:, None] + step * np.arange(1, n + 1)).ravel()
+        lengths = np.full(len(some), n)
+    frame = {}
+    if schema.id_col is not None or schema.layout == "multiindex":
+        frame[schema.id_name] = panel.ids[np.repeat(some, lengths)]
+    frame[schema.time_name] = axis.from_float(times).array  # type: ignore[assignment]
+    return pd.DataFrame(frame)
+
+
+def _calendar_offset(freq: Any, axis: TimeAxis) -> pd.offsets.BaseOffset | None:
+    """An offset such as a month's start, whose length varies; None for one of fixed length."""
+    if axis.kind == "number":
+        return None
+    if axis.kind == "period":  # periods come one after the other, whatever their length
+        freq = axis.freq if freq is None else freq
+    elif freq is None or _is_duration(freq):
+        return None
+    try:
+        offset: pd.offsets.BaseOffset = pd.tseries.frequencies.to_offset(freq, is_period=axis.kind == "period")
+        return offset
+    except (ValueError, TypeError):
+        example = "'M' or '2M'" if axis.kind == "period" else "'1D', '6h' or 'MS'"
+        raise DataError(f"freq={freq!r} is no frequency: use for instance {example}") from None
+
+
+def _is_duration(freq: Any) -> bool:
+    try:
+        pd.Timedelta(freq)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _calendar_steps(axis: TimeAxis, end: float, length: float, offset: pd.offsets.BaseOffset) -> Any:
+    if axis.kind == "timedelta":
+        raise DataError("times are time differences, which have no calendar: give freq as a duration such as '1D'")
+    first, last = axis.from_float(np.array([end, end + length]))
+    if axis.kind == "period":
+        steps = pd.period_range(first.asfreq(offset), last.asfreq(offset), freq=offset)
+        dates: pd.Series = pd.Series(steps.asfreq(axis.freq, how="S").unique())
+    else:
+        dates = pd.Series(pd.date_range(first, last, freq=offset))
+    grid = axis.to_float(dates)
+    return grid[grid > end]
+
+
+def summary_of(names: pd.Index, most: int = 5) -> str:
+    """The first few names, and how many there are."""
+    shown = ", ".join(repr(n) for n in names[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"

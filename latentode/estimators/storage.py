@@ -1,0 +1,151 @@
+"""A fitted forecaster as a directory: ``config.json`` and ``weights.safetensors``; reading executes nothing."""
+
+import datetime as dt
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from latentode.data import ChannelScaler, Panel, Schema, TimeAxis
+from latentode.nn import LatentODE, LatentODEConfig
+
+if TYPE_CHECKING:
+    from latentode.estimators.forecaster import LatentODEForecaster
+
+__all__ = ["FORMAT_VERSION", "restore", "save"]
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+
+
+def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -> None:
+    """Write a fitted forecaster.
+
+    Parameters
+    ----------
+    forecaster : LatentODEForecaster
+        Fitted.
+    path : Path
+        The directory, made if it is not there.
+    include_history : bool
+        Whether the observations go with it.
+    """
+    panel = forecaster.panel_
+    if not include_history:
+        panel = panel.where(np.zeros(len(panel.times), dtype=bool)).take(np.empty(0, dtype=np.int64))
+    config = {
+        "format_version": FORMAT_VERSION,
+        "params": {k: _plain(v, k) for k, v in forecaster.get_params(deep=False).items()},
+        "schema": {k: _plain(v, k) for k, v in asdict(forecaster.schema_).items()},
+        "time_axis": asdict(forecaster.time_axis_),
+        "model": forecaster.model_.config.to_dict(),
+        "horizon": forecaster.horizon_,
+        "ids": _ids_out(panel.ids),
+        "feature_names_in": [str(c) for c in forecaster.feature_names_in_],
+        "history": forecaster.history_.to_dict("list"),
+    }
+    arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in forecaster.model_.state_dict().items()}
+    arrays |= {
+        **{f"scaler.{k}": v for k, v in asdict(forecaster.scaler_).items()},
+        "calibration": forecaster.calibration_,
+        "panel.offsets": panel.offsets,
+        "panel.times": panel.times,
+        "panel.values": panel.values,
+    }
+    text = json.dumps(config, indent=1)
+    path.mkdir(parents=True, exist_ok=True)
+    _write(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
+    _write(path / CONFIG, text.encode())
+
+
+def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
+    """Fill an estimator from a directory.
+
+    Raises
+    ------
+    ValueError
+        When it does not hold a model this version can read.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (path / name).is_file():
+            raise ValueError(f"{path} holds no saved forecaster: {name} is not there")
+    try:
+        config = json.loads((path / CONFIG).read_text())
+        version = config["format_version"]
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format version {version!r}; this latentode reads version {FORMAT_VERSION}")
+        arrays = load_arrays((path / WEIGHTS).read_bytes())
+        _fill(forecaster, config, arrays)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as cause:
+        raise ValueError(f"{path} is no forecaster that can be read: {cause}") from cause
+
+
+def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dict[str, Any]) -> None:
+    model = LatentODE(LatentODEConfig(**config["model"]))
+    weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
+    model.load_state_dict(weights)
+    schema = {**config["schema"], "target_cols": tuple(config["schema"]["target_cols"])}
+    forecaster.set_params(**config["params"])
+    forecaster.model_ = model.eval()
+    forecaster.schema_ = Schema(**schema)
+    forecaster.time_axis_ = TimeAxis(**config["time_axis"])
+    forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in ("center", "scale", "log_floor", "spread")})
+    forecaster.calibration_ = arrays["calibration"]
+    forecaster.horizon_ = float(config["horizon"])
+    forecaster.panel_ = Panel(
+        _ids_in(config["ids"]), arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"]
+    )
+    forecaster.history_ = pd.DataFrame(config["history"])
+    forecaster.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
+    forecaster.n_features_in_ = len(forecaster.feature_names_in_)
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A value as JSON holds it; a random state that is no number cannot go along and need not."""
+    if isinstance(value, tuple | list | pd.Index):
+        return [_plain(v, name) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, pd.Timedelta | dt.timedelta | np.timedelta64):
+        return str(pd.Timedelta(value))
+    if name == "random_state":
+        return None
+    raise ValueError(f"{name}={value!r} is neither text nor a number and cannot be saved; rename it to a text")
+
+
+def _ids_out(ids: pd.Index) -> dict[str, Any]:
+    if pd.api.types.is_datetime64_any_dtype(ids.dtype):
+        raise ValueError("series ids are dates, which cannot be saved; convert the id column to text")
+    return {
+        "dtype": "text" if ids.dtype == object else str(ids.dtype),
+        "values": [_plain(i, "id") for i in ids],
+    }
+
+
+def _ids_in(stored: dict[str, Any]) -> pd.Index:
+    dtype = stored["dtype"]
+    ids: pd.Index = pd.Index(stored["values"], dtype=object if dtype == "text" else dtype)
+    return ids
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: written beside its place, then moved there."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
