@@ -1,18 +1,24 @@
 """Differentiable solving of ordinary differential equations, for batches of irregular series."""
 
+from latentode.ode.block import ODEBlock
 from latentode.ode.errors import CoarseGridWarning, SolveError
 from latentode.ode.field import AnalyticField, FieldGradients, Tape
 from latentode.ode.methods import METHODS
-from latentode.ode.solve import Solution, Stats, solve
+from latentode.ode.odeint import odeint, odeint_adjoint
+from latentode.ode.solution import Solution, Stats
+from latentode.ode.solve import solve
 
 __all__ = [
     "METHODS",
     "AnalyticField",
     "CoarseGridWarning",
     "FieldGradients",
+    "ODEBlock",
     "Solution",
     "SolveError",
     "Stats",
     "Tape",
+    "odeint",
+    "odeint_adjoint",
     "solve",
 ]

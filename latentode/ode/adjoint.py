@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.ode.control import Controller
+from latentode.ode.control import Controller, FixedSteps
 from latentode.ode.field import Tape
 from latentode.ode.methods import Method
 from latentode.ode.stepping import Ledger, Path, Tolerance, march
@@ -36,56 +36,67 @@ __all__ = ["Plan", "run_plain", "run_taped"]
 class Plan:
     """Everything one solve needs besides tensors that receive gradients.
 
-    ``tape`` makes a tape from (parameters, args); the path taken is left in ``path``.
+    ``tape`` makes a tape from (parameters, args, record); the path taken is left in ``path``.
     """
 
     method: Method
     controller: Controller
     tolerance: Tolerance
     n_slots: int
-    tape: Callable[[Sequence[Tensor], Sequence[Tensor]], Tape]
+    tape: Callable[[Sequence[Tensor], Sequence[Tensor], bool], Tape]
     n_parameters: int
     path: Path | None = None
     clocks: list[float] | None = None
 
+    def taken(self) -> Path:
+        """Return the path, once taken."""
+        if self.path is None:
+            raise RuntimeError("the steps have to be taken first")
+        return self.path
 
-def clock_at(start: Tensor, span: Tensor, s: float, like: Tensor) -> Tensor:
-    """Return the time of every series at clock ``s``, (series, 1), in the state's dtype."""
-    return torch.add(start, span, alpha=s).to(like.dtype)
+
+def _timer(plan: Plan, start: Tensor, span: Tensor, like: Tensor) -> Callable[[int, float], Tensor]:
+    """Return what tells the time of a slot at clock ``s``, (series, 1), in the state's dtype.
+
+    On equal steps it counts them, so that steps of exactly 1 give times that are exactly whole.
+    """
+    if not isinstance(plan.controller, FixedSteps):
+        return lambda slot, s: torch.add(start, span, alpha=s).to(like.dtype)
+    step, m, c = span / plan.controller.n_steps, plan.method.tableau.stages, plan.method.tableau.c
+    return lambda slot, s: torch.add(start, step, alpha=slot // m + c[slot % m]).to(like.dtype)
 
 
 def _n_slots(plan: Plan) -> int:
-    path, m = plan.path, plan.method.tableau.stages
-    return (path.n_steps if path else 0) * m + plan.method.uses_end_slope
+    return plan.taken().n_steps * plan.method.tableau.stages + plan.method.uses_end_slope
 
 
 def run_plain(
     plan: Plan, field: Callable[..., Tensor], z0: Tensor, start: Tensor, span: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Take the steps with operations autograd sees; return nodes and slopes."""
-    ledger = Ledger(plan.n_slots, None)
+    ledger, time_of = Ledger(plan.n_slots, None), _timer(plan, start, span, z0)
 
     def evaluate(slot: int, s: float, z: Tensor) -> Tensor:
         ledger.states[slot] = z
-        slope = ledger.slopes[slot] = field(clock_at(start, span, s, z), z)
+        slope = ledger.slopes[slot] = field(time_of(slot, s), z)
         return slope
 
-    path = plan.path = march(
+    plan.path, _ = march(
         evaluate, z0, span.to(z0.dtype), plan.method.tableau, plan.controller, ledger, plan.tolerance,
         end_slope=plan.method.uses_end_slope, reserve=ledger.reserve,
     )  # fmt: skip
-    return ledger.gather(path.n_steps, plan.method)
+    return ledger.gather(plan.path.n_steps, plan.method)
 
 
 def run_taped(plan: Plan, tape: Tape, z0: Tensor, start: Tensor, span: Tensor) -> Ledger:
     """Take the steps with a tape, in place; the path is left in ``plan``."""
-    ledger = Ledger(plan.n_slots, z0)
+    ledger, time_of = Ledger(plan.n_slots, z0), _timer(plan, start, span, z0)
     clocks: dict[int, float] = {}
 
     def evaluate(slot: int, s: float, z: Tensor) -> Tensor:
         clocks[slot] = s
         slope = ledger.slope_buffer(slot)
-        tape.evaluate(slot, clock_at(start, span, s, z) if tape.reads_time else None, z, slope)
+        tape.evaluate(slot, time_of(slot, s) if tape.reads_time else None, z, slope)
         return slope
 
     def reserve(n_slots: int) -> None:
@@ -93,7 +104,7 @@ def run_taped(plan: Plan, tape: Tape, z0: Tensor, start: Tensor, span: Tensor) -
         tape.reserve(n_slots)
 
     tape.reserve(plan.n_slots)
-    plan.path = march(
+    plan.path, _ = march(
         evaluate, ledger.enter(z0), span.to(z0.dtype), plan.method.tableau, plan.controller, ledger, plan.tolerance,
         end_slope=plan.method.uses_end_slope, reserve=reserve,
     )  # fmt: skip
@@ -110,11 +121,11 @@ class DiscreteAdjoint(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Take the steps; ``leaves`` are the field's parameters, then its args."""
         n = plan.n_parameters
-        tape = plan.tape(leaves[:n], leaves[n:])
+        tape = plan.tape(leaves[:n], leaves[n:], True)
         ledger = run_taped(plan, tape, z0.detach(), start, span)
         ctx.plan, ctx.tape, ctx.ledger = plan, tape, ledger
         ctx.save_for_backward(start, span, *leaves)  # their versions are checked when they come back
-        nodes, slopes = ledger.gather(plan.path.n_steps if plan.path else 0, plan.method)
+        nodes, slopes = ledger.gather(plan.taken().n_steps, plan.method)
         return nodes.clone(), slopes.clone()
 
     @staticmethod
@@ -137,8 +148,8 @@ def _sweep(
     g_slopes: Tensor,
 ) -> list[Tensor | None]:
     """Return the gradients of z0, start, span, and every leaf."""
-    path, tableau, n_slots = plan.path, plan.method.tableau, _n_slots(plan)
-    if path is None or plan.clocks is None:
+    path, tableau, n_slots = plan.taken(), plan.method.tableau, _n_slots(plan)
+    if plan.clocks is None:
         raise RuntimeError("the steps have to be taken before they are swept")
     m, (rows, latent) = tableau.stages, g_nodes.shape[1:]
     cotangents = torch.empty_like(g_slopes)  # kappa, of every slot

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["AdaptiveSteps", "Controller", "FixedSteps", "error_norm"]
+__all__ = ["AdaptiveSteps", "Controller", "FixedSteps", "GivenSteps", "error_norm"]
 
 
 class Controller(Protocol):
@@ -61,6 +61,46 @@ class FixedSteps:
     def next_node(self, s: float, n_accepted: int) -> float:
         """Return the next of the equal steps."""
         return (n_accepted + 1) / self.n_steps
+
+    def judge(self, h: float, error: float) -> bool:
+        """Accept."""
+        return True
+
+
+@dataclass
+class GivenSteps:
+    """Steps between given nodes, never rejected.
+
+    Parameters
+    ----------
+    nodes : tuple of float
+        Rising from 0 to 1.
+
+    Examples
+    --------
+    >>> GivenSteps((0.0, 0.1, 1.0)).next_node(0.1, 1)
+    1.0
+    """
+
+    nodes: tuple[float, ...]
+    adaptive: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse nodes that do not rise from 0 to 1."""
+        rising = all(a < b for a, b in zip(self.nodes[:-1], self.nodes[1:], strict=True))
+        if len(self.nodes) < 2 or self.nodes[0] != 0.0 or self.nodes[-1] != 1.0 or not rising:
+            raise ValueError("the nodes of a grid must rise from 0 to 1, as fractions of the span")
+
+    def start(self, guess: float) -> None:
+        """Begin a solve: nothing to remember."""
+
+    def scaled(self, span: Tensor, h: float) -> Tensor:
+        """Return the step in the caller's time."""
+        return span * h
+
+    def next_node(self, s: float, n_accepted: int) -> float:
+        """Return the next of the nodes."""
+        return self.nodes[n_accepted + 1]
 
     def judge(self, h: float, error: float) -> bool:
         """Accept."""

@@ -80,7 +80,7 @@ def _polynomials(nodes: Tensor, slopes: Tensor, path: Path, span: Tensor, method
         ends = slopes[m::m].reshape(n, 1, rows * latent)
         powers = torch.addcmul(powers, ends, weights[m].view(1, -1, 1))
     scale = (span / n).unsqueeze(0) if path.uniform else span * path.lengths(nodes).view(-1, 1, 1)
-    powers = powers.view(n, -1, rows, latent).transpose(1, 2) * scale.unsqueeze(2)
+    powers = powers.view(n, weights.shape[1], rows, latent).transpose(1, 2) * scale.unsqueeze(2)
     return torch.cat([nodes[:n].unsqueeze(2), powers], 2)
 
 

@@ -94,16 +94,22 @@ class PlainTape:
 
     reads_time = True
 
-    def __init__(self, field: Field, args: Sequence[Tensor]) -> None:
+    def __init__(self, field: Field, parameters: Sequence[Tensor], args: Sequence[Tensor], *, wary: bool) -> None:
         self.field = field
         self.args = args
+        self.known = frozenset(map(id, (*parameters, *args)))
+        self.wary = wary  # whether the caller expects gradients, if there are any to be had
 
     def reserve(self, n_slots: int) -> None:
         """Nothing is kept."""
 
     def evaluate(self, slot: int, t: Tensor | None, z: Tensor, out: Tensor) -> None:
         """Write f(t, z) to ``out``."""
-        out.copy_(checked(self.field(t, z, *self.args), z))
+        with torch.set_grad_enabled(self.wary and slot == 0):
+            slope = checked(self.field(t, z, *self.args), z)
+        if slope.requires_grad:
+            _refuse_strangers(slope, self.known)
+        out.copy_(slope.detach())
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Refuse: nothing was recorded."""
@@ -143,7 +149,7 @@ class RecordedTape:
             time.requires_grad_()
             slope = checked(self.field(time, state, *self.args), z)
         if not self.stages:
-            self._refuse_strangers(slope, time, state)
+            _refuse_strangers(slope, frozenset(map(id, (*self.leaves, time, state))))
         self.stages[slot] = (time, state, slope)
         out.copy_(slope.detach())
 
@@ -177,24 +183,24 @@ class RecordedTape:
         n = len(self.parameters)
         return FieldGradients(each[:n], each[n:], torch.stack([zero if g is None else g for g in at]))
 
-    def _refuse_strangers(self, slope: Tensor, *own: Tensor) -> None:
-        """Refuse a field that reads trainable tensors nobody declared: they would get no gradient, in silence."""
-        known = {id(leaf) for leaf in (*self.leaves, *own)}
-        seen: set[Any] = set()
-        waiting = [slope.grad_fn]
-        while waiting:
-            node = waiting.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            leaf = getattr(node, "variable", None)
-            if leaf is not None and id(leaf) not in known:
-                raise ValueError(
-                    f"the field uses a trainable tensor of shape {tuple(leaf.shape)} which the solver cannot see, so "
-                    "it would get no gradient. Pass it through args, make it a parameter of the field (an "
-                    'nn.Module), or use adjoint="autograd".'
-                )
-            waiting.extend(parent for parent, _ in node.next_functions)
+
+def _refuse_strangers(slope: Tensor, known: frozenset[int]) -> None:
+    """Refuse a field that reads trainable tensors nobody declared: they would get no gradient, in silence."""
+    seen: set[Any] = set()
+    waiting = [slope.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and id(leaf) not in known:
+            raise ValueError(
+                f"the field uses a trainable tensor of shape {tuple(leaf.shape)} which the solver cannot see, so "
+                "it would get no gradient. Pass it through args, make it a parameter of the field (an "
+                'nn.Module), use adjoint="autograd", or solve under torch.no_grad().'
+            )
+        waiting.extend(parent for parent, _ in node.next_functions)
 
 
 def checked(slope: Any, z: Tensor) -> Tensor:

@@ -1,67 +1,26 @@
 """Solving for every series at its own times: the face of this floor."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from dataclasses import field as attribute
-from functools import cached_property
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from latentode.ode.adjoint import DiscreteAdjoint, Plan, run_plain, run_taped
-from latentode.ode.control import AdaptiveSteps, Controller, FixedSteps
-from latentode.ode.dense import interpolate
+from latentode.ode.control import AdaptiveSteps, Controller, FixedSteps, GivenSteps
 from latentode.ode.errors import SolveError
-from latentode.ode.field import AnalyticField, Field, PlainTape, RecordedTape, Tape, checked, is_analytic, parameters_of
+from latentode.ode.field import Field
 from latentode.ode.methods import Method, find_method
+from latentode.ode.rows import Problem, Queries, solve_rows
+from latentode.ode.solution import Solution, Stats
 from latentode.ode.spans import Schedule, schedule
-from latentode.ode.stepping import Path, Stuck, Tolerance
+from latentode.ode.stepping import Stuck, Tolerance
 from latentode.ode.watch import Estimate, named, refuse_outside
 from latentode.ode.watch import watch as watch_result
 
-__all__ = ["Solution", "Stats", "solve"]
+__all__ = ["solve"]
 
 DEFAULT_STEPS = 6
 
-
-@dataclass(frozen=True)
-class Stats:
-    """What a solve cost, and how good it is.
-
-    Parameters
-    ----------
-    evaluations : int
-        Evaluations of the field, each for all series at once.
-    steps, rejected : int
-        Steps accepted and rejected.
-    """
-
-    evaluations: int
-    steps: int
-    rejected: int
-    _estimate: Callable[[], Tensor] = attribute(repr=False)
-
-    @cached_property
-    def error(self) -> Tensor:
-        """Estimated error per series, (series,), relative to the size of its state: formed when first read."""
-        return self._estimate()
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The answer to :func:`solve`.
-
-    Parameters
-    ----------
-    z : Tensor
-        (series, time, latent), NaN where ``times`` is NaN.
-    stats : Stats
-        What it cost.
-    """
-
-    z: Tensor
-    stats: Stats
+Steps = int | Sequence[float] | None
 
 
 def solve(
@@ -74,8 +33,8 @@ def solve(
     t_back: float | Tensor | None = None,
     args: Sequence[Tensor] = (),
     method: str = "rk4",
-    n_steps: int | None = None,
-    n_steps_back: int | None = None,
+    n_steps: Steps = None,
+    n_steps_back: Steps = None,
     rtol: float = 1e-3,
     atol: float = 1e-4,
     adjoint: str = "discrete",
@@ -108,16 +67,19 @@ def solve(
         Whatever else the field reads and is to receive gradients: a context per series, parameters of a closure.
     method : str
         "euler", "midpoint", "heun", "bosh3", "rk4", "dopri5" or "tsit5".
-    n_steps : int, optional
-        Steps of a fixed grid. None lets the error choose the steps for the methods made for that (heun, bosh3,
-        dopri5, tsit5), and means 6 steps for the others (euler, midpoint, rk4).
-    n_steps_back : int, optional
+    n_steps : int or sequence of float, optional
+        Steps of a fixed grid, or its nodes as fractions of the span, rising from 0 to 1. None lets the error choose
+        the steps for the methods made for that (heun, bosh3, dopri5, tsit5), and means 6 steps for the others (euler,
+        midpoint, rk4).
+    n_steps_back : int or sequence of float, optional
         Steps on the other side of ``t0``; as many as ``n_steps`` when None.
     rtol, atol : float
         Tolerated error of an adaptive step, relative and absolute, for the worst series.
-    adjoint : {"discrete", "autograd"}
-        How gradients are made: "discrete" sweeps back over the steps, exactly; "autograd" records every
-        operation, and may be differentiated twice.
+    adjoint : {"discrete", "backsolve", "autograd"}
+        How gradients are made. "discrete" sweeps back over the steps, exactly. "backsolve" keeps nothing but the
+        answers, and solves the augmented state of Chen et al. (2018) backwards: memory does not grow with the steps,
+        but every stretch between queries is solved again, and the gradient is as good as the tolerance. "autograd"
+        records every operation, and may be differentiated twice.
     max_steps, min_step : int, float
         When an adaptive solve gives up: number of steps, and least step as a fraction of the span.
     watch : bool
@@ -166,22 +128,20 @@ def solve(
     Chen, Rubanova, Bettencourt & Duvenaud (2018), Neural ordinary differential equations.
     Chen, Amos & Nickel (2021), Learning neural event functions, appendix (the change of clock).
     """
-    rule = find_method(method)
     z0, times = _checked_inputs(z0, times)
-    _check_choice("adjoint", adjoint, ("autograd", "discrete"))
+    _check_choice("adjoint", adjoint, ("autograd", "backsolve", "discrete"))
     _check_choice("on_failure", on_failure, ("nan", "raise"))
     plan = schedule(times, t0, t1, t_back)
     if watch:
         refuse_outside(plan, times)
-    tolerance = Tolerance(rtol, atol, max_steps, min_step)
+    problem = Problem(field, tuple(args), find_method(method), Tolerance(rtol, atol, max_steps, min_step), adjoint)
+    steps = (n_steps, n_steps if n_steps_back is None else n_steps_back)
     parked = torch.zeros(z0.shape[0], 1, dtype=torch.bool, device=z0.device)
     while True:
         try:
-            z, stats, estimates = _solve_sides(
-                field, z0, plan, tuple(args), rule, (n_steps, n_steps_back), tolerance, adjoint, parked
-            )
+            z, stats, estimates = _solve_sides(problem, z0, plan, steps, parked)
             if watch:
-                watch_result(estimates, coarse if n_steps or not rule.adaptive else None)
+                watch_result(estimates, coarse)
             break
         except SolveError as failure:
             if on_failure == "raise":
@@ -192,95 +152,54 @@ def solve(
 
 
 def _solve_sides(
-    field: Field,
-    z0: Tensor,
-    plan: Schedule,
-    args: tuple[Tensor, ...],
-    rule: Method,
-    n_steps: tuple[int | None, int | None],
-    tolerance: Tolerance,
-    adjoint: str,
-    parked: Tensor,
+    problem: Problem, z0: Tensor, plan: Schedule, steps: tuple[Steps, Steps], parked: Tensor
 ) -> tuple[Tensor, Stats, tuple[Estimate, ...]]:
     """Solve every side there is, together where the field allows it, and answer all queries."""
-    steps = (n_steps[0], n_steps[1] or n_steps[0])
-    together = len(plan.sides) == 2 and steps[0] == steps[1] and is_analytic(field)
+    together = len(plan.sides) == 2 and steps[0] == steps[1] and problem.adjoint != "backsolve" and problem.analytic
     groups = [plan.sides] if together else [(side,) for side in plan.sides]
-    answers, estimates, paths = [], [], []
     safe, tiny = torch.where(parked, 0.0, z0), torch.finfo(plan.start.dtype).tiny ** 0.5
-    series = torch.arange(z0.shape[0], device=z0.device).unsqueeze(1)
+    answers: list[Tensor] = []
+    estimates: list[Estimate] = []
     for sides in groups:
-        count = steps[1] if sides[0] is plan.back else steps[0]
+        copies = len(sides)
         span = torch.cat([torch.where(parked, tiny, side.span) for side in sides])
-        start, z = plan.start.repeat(len(sides), 1), safe.repeat(len(sides), 1)
-        controller: Controller = (
-            AdaptiveSteps(rule.tableau.error_order)
-            if rule.adaptive and count is None
-            else FixedSteps(_positive("n_steps", DEFAULT_STEPS if count is None else count))
-        )
+        start = plan.start.repeat(copies, 1)
+        here = plan.asked & (plan.ahead if sides[0] is plan.forward else ~plan.ahead)
+        clock = sides[0].clock if copies == 1 else torch.where(plan.ahead, sides[0].clock, sides[1].clock)
+        rows = torch.arange(len(z0), device=z0.device).unsqueeze(1).expand_as(clock)
+        if copies == 2:
+            rows = torch.where(plan.ahead, rows, rows + len(z0))
+        controller = _controller(problem.method, steps[1] if sides[0] is plan.back else steps[0])
         try:
-            nodes, slopes, path = _take_steps(
-                field, z, start, span, args, rule, controller, tolerance, adjoint, len(sides)
+            z, nodes, slopes, path = solve_rows(
+                problem, controller, safe.repeat(copies, 1), start, span, Queries(clock, rows, here), copies
             )
         except Stuck as stuck:
-            raise named(stuck, start, span, z0.shape[0]) from None
-        clock = sides[0].clock if len(sides) == 1 else torch.where(plan.ahead, sides[0].clock, sides[1].clock)
-        rows = series.expand_as(clock)
-        if len(sides) == 2:
-            rows = torch.where(plan.ahead, rows, rows + z0.shape[0])
-        answers.append(interpolate(nodes, slopes, path, span, rule, clock, rows))
-        estimates.append(Estimate(nodes.detach(), slopes.detach(), path, rule, start, span, len(sides)))
-        paths.append(path)
-    z = answers[0]
-    if len(answers) == 2:
-        z = torch.where(plan.ahead.unsqueeze(-1), z, answers[1])
+            raise named(stuck, start, span, len(z0)) from None
+        answers.append(z)
+        estimates.append(Estimate(nodes, slopes, path, problem.method, start.detach(), span.detach(), copies))
+    z = answers[0] if len(answers) == 1 else torch.where(plan.ahead.unsqueeze(-1), answers[0], answers[1])
+    paths = [estimate.path for estimate in estimates]
     stats = Stats(
         evaluations=sum(path.evaluations for path in paths),
         steps=sum(path.n_steps for path in paths),
         rejected=sum(path.rejected for path in paths),
-        _estimate=lambda: torch.stack([e.error() for e in estimates]).amax(0),
+        _estimate=lambda: torch.stack([estimate.error() for estimate in estimates]).amax(0),
     )
     return z, stats, tuple(estimates)
 
 
-def _take_steps(
-    field: Field,
-    z0: Tensor,
-    start: Tensor,
-    span: Tensor,
-    args: tuple[Tensor, ...],
-    rule: Method,
-    controller: Controller,
-    tolerance: Tolerance,
-    adjoint: str,
-    copies: int,
-) -> tuple[Tensor, Tensor, Path]:
-    """Take the steps in the way the adjoint asks for; return nodes, slopes and the path."""
-    parameters = parameters_of(field)
-    leaves = (*parameters, *args)
-    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (z0, start, span, *leaves))
-    analytic = is_analytic(field)
-
-    def tape(parameters: Sequence[Tensor], args: Sequence[Tensor]) -> Tape:
-        if analytic:
-            return cast(AnalyticField, field).tape(args, z0, copies=copies, record=wanted)
-        return RecordedTape(field, parameters, args) if wanted else PlainTape(field, args)
-
-    m = rule.tableau.stages
-    n_slots = (controller.n_steps if isinstance(controller, FixedSteps) else 8) * m + 1
-    plan = Plan(rule, controller, tolerance, n_slots, tape, len(parameters))
-    if adjoint == "autograd" and wanted:
-        each = [arg.repeat(copies, *[1] * (arg.dim() - 1)) if copies > 1 else arg for arg in args]
-        nodes, slopes = run_plain(plan, lambda t, z: checked(field(t, z, *each), z), z0, start, span)
-    elif wanted:
-        nodes, slopes = DiscreteAdjoint.apply(plan, z0, start, span, *leaves)  # type: ignore[no-untyped-call]
-    else:
-        with torch.no_grad():
-            ledger = run_taped(plan, tape(parameters, args), z0, start, span)
-        nodes, slopes = ledger.gather(plan.path.n_steps if plan.path else 0, rule)
-    if plan.path is None:
-        raise RuntimeError("the steps were not taken")
-    return nodes, slopes, plan.path
+def _controller(method: Method, steps: Steps) -> Controller:
+    """Choose the steps the caller asked for, or the method's own way."""
+    if steps is None and method.adaptive:
+        return AdaptiveSteps(method.tableau.error_order)
+    if steps is None:
+        return FixedSteps(DEFAULT_STEPS)
+    if isinstance(steps, int):
+        if steps < 1:
+            raise ValueError(f"n_steps must be at least 1, not {steps}")
+        return FixedSteps(steps)
+    return GivenSteps(tuple(steps))
 
 
 def _checked_inputs(z0: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
@@ -303,9 +222,3 @@ def _checked_inputs(z0: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-
-
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}")
-    return value

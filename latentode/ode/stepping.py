@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentode.ode.control import Controller, error_norm
+from latentode.ode.control import Controller, FixedSteps, error_norm
+from latentode.ode.errors import SolveError
 from latentode.ode.methods import Method
 from latentode.ode.tableau import Tableau
 
 __all__ = ["Ledger", "Path", "Stuck", "Tolerance", "combine", "march"]
 
 Evaluate = Callable[[int, float, Tensor], Tensor]
+Norm = Callable[[Tensor, Tensor], Tensor]
 
 
 class Stuck(Exception):
@@ -25,6 +27,10 @@ class Stuck(Exception):
     def __init__(self, cause: str, advice: str, s: float, rows: list[int]) -> None:
         super().__init__(cause)
         self.cause, self.advice, self.s, self.rows = cause, advice, s, rows
+
+    def named(self, series: list[int], times: list[float], where: str = "") -> SolveError:
+        """Say which series it was, and when."""
+        return SolveError(self.cause + where, series, times, self.advice)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Path:
     evaluations: int
     rejected: int = 0
     uniform: bool = False
+    adaptive: bool = False
 
     @property
     def n_steps(self) -> int:
@@ -100,6 +107,10 @@ class Ledger:
         """Where the slope of a slot is to be written."""
         return self._slopes[slot]
 
+    def outs(self, base: int, count: int) -> list[Tensor | None]:
+        """Where so many states, from slot ``base`` on, are to be written; nowhere, where autograd looks on."""
+        return self.states[base : base + count] if self.like is not None else [None] * count
+
     def stacked(self, n_slots: int) -> tuple[Tensor, Tensor]:
         """States and slopes, (slot, series, latent)."""
         return self._states[:n_slots], self._slopes[:n_slots]
@@ -130,12 +141,13 @@ def march(
     span: Tensor,
     tableau: Tableau,
     controller: Controller,
-    ledger: Ledger,
+    ledger: Ledger | None,
     tolerance: Tolerance,
     *,
     end_slope: bool,
-    reserve: Callable[[int], None],
-) -> Path:
+    reserve: Callable[[int], None] | None = None,
+    norm: Norm = error_norm,
+) -> tuple[Path, Tensor]:
     """Step from 0 to 1.
 
     Parameters
@@ -147,15 +159,18 @@ def march(
     span : Tensor
         (series, 1)
     tableau, controller, ledger, tolerance
-        How to step, how far, where to write, and when to give up.
+        How to step, how far, where to write (nowhere, where there is no ledger), and when to give up.
     end_slope : bool
         Whether the slope at the very end is wanted.
     reserve : callable
         Called with a number of slots before any beyond the ledger's is used.
+    norm : callable
+        From an error and its scale to what the controller judges, one number per row.
 
     Returns
     -------
-    Path
+    Path, Tensor
+        Where it stepped, and the last node.
 
     Raises
     ------
@@ -165,27 +180,28 @@ def march(
     m = tableau.stages
     z, s = z0, 0.0
     slope = evaluate(0, 0.0, z)
-    path = Path([0.0], [], 1, uniform=not controller.adaptive)
+    path = Path([0.0], [], 1, uniform=isinstance(controller, FixedSteps), adaptive=controller.adaptive)
     if controller.adaptive:
         controller.start(_first_step(z, slope, span, tableau.order, tolerance))
     while s < 1.0:
         base = path.n_steps * m
-        if base + m >= len(ledger.states):
+        if ledger and reserve and base + m >= len(ledger.states):
             reserve(2 * (base + m) + 1)
+        outs = ledger.outs(base, m + 1) if ledger else [None] * (m + 1)
         end = controller.next_node(s, path.n_steps)
         h = end - s
         step = controller.scaled(span, h)
         slopes = [slope]
         for j in range(1, m):
-            y = combine(z, slopes, tableau.a[j], step, ledger.states[base + j])
+            y = combine(z, slopes, tableau.a[j], step, outs[j])
             slopes.append(evaluate(base + j, s + tableau.c[j] * h, y))
-        z_end = combine(z, slopes, tableau.b, step, ledger.states[base + m])
+        z_end = combine(z, slopes, tableau.b, step, outs[m])
         path.evaluations += m - 1
         if controller.adaptive or end_slope or end < 1.0:
             slopes.append(evaluate(base + m, end, z_end))
             path.evaluations += 1
         if controller.adaptive:
-            error = _error(z, z_end, slopes, step, tableau, tolerance)
+            error = _error(z, z_end, slopes, step, tableau, tolerance, norm)
             worst = float(error.amax())
             if not controller.judge(h, worst):
                 path.rejected += 1
@@ -193,20 +209,21 @@ def march(
                 continue
             _refuse_to_stall(error, worst, 1.0, s, path, tolerance)
         z, s, slope = z_end, end, slopes[-1]
-        ledger.states[base + m] = z
+        if ledger:
+            ledger.states[base + m] = z
         path.knots.append(end)
         path.scaled.append(step)
-    return path
+    return path, z
 
 
 @torch.no_grad()
 def _error(
-    z: Tensor, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor, tableau: Tableau, tolerance: Tolerance
+    z: Tensor, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor, tableau: Tableau, tolerance: Tolerance, norm: Norm
 ) -> Tensor:
     """Error of a step per series, in units of what is tolerated."""
     error = combine(torch.zeros_like(z), slopes, tableau.error, step, None)
     scale = torch.maximum(z.abs(), z_end.abs()).mul_(tolerance.rtol).add_(tolerance.atol)
-    return error_norm(error, scale)
+    return norm(error, scale)
 
 
 def _refuse_to_stall(error: Tensor, worst: float, h: float, s: float, path: Path, tolerance: Tolerance) -> None:

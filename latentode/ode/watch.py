@@ -81,7 +81,7 @@ def watch(estimates: tuple[Estimate, ...], coarse: float | None) -> None:
                 estimate.first_broken(broken),
                 "The field may be broken there, or the grid too coarse for it: check its inputs, or take more steps.",
             )
-        if coarse is None:
+        if coarse is None or estimate.path.adaptive:
             continue
         rough = [i for i, e in enumerate(errors) if e > coarse]
         if rough:
@@ -119,4 +119,4 @@ def named(stuck: Stuck, start: Tensor, span: Tensor, n_series: int) -> SolveErro
     """Say of a stuck loop which series it was, and when."""
     times = (start + stuck.s * span).flatten().tolist()
     when = {row % n_series: times[row] for row in stuck.rows}
-    return SolveError(stuck.cause, list(when), list(when.values()), stuck.advice)
+    return stuck.named(list(when), list(when.values()))

@@ -1,0 +1,134 @@
+import copy
+
+import pytest
+import torch
+
+from latentode.nn.dynamics import _ACTIVATIONS, MLPDynamics
+from latentode.ode import AnalyticField, solve
+from latentode.ode.field import is_analytic
+
+SHAPES = [
+    {},
+    {"context_dim": 2},
+    {"time_dependent": True},
+    {"context_dim": 2, "time_dependent": True},
+    {"hidden_dims": ()},
+    {"hidden_dims": (), "context_dim": 2, "time_dependent": True},
+    {"hidden_dims": (4, 3, 5)},
+]
+
+
+def tape_and_inputs(copies=1, **shape):
+    torch.manual_seed(0)
+    field = MLPDynamics(3, **{"hidden_dims": (5, 4), **shape}).double()
+    rows = 4 * copies
+    z, t = torch.randn(2, rows, 3).double(), torch.randn(2, rows, 1).double()
+    args = (torch.randn(4, 2).double(),) if field.context_dim else ()
+    return field, field.tape(args, z[0], copies=copies, record=True), z, t, args
+
+
+@pytest.mark.parametrize("activation", _ACTIVATIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_tape_gives_the_values_and_gradients_of_autograd(activation, shape, copies):
+    field, tape, z, t, args = tape_and_inputs(copies, activation=activation, **shape)
+    cotangents = torch.randn_like(z)
+    tape.reserve(1)
+    pulled, slopes = torch.empty_like(z), torch.empty_like(z)
+    for slot in range(2):
+        tape.reserve(slot + 1)
+        tape.evaluate(slot, t[slot] if tape.reads_time else None, z[slot], slopes[slot])
+    for slot in (1, 0):
+        tape.pull(slot, cotangents[slot], pulled[slot])
+    received = tape.gradients(z, cotangents, t)
+
+    inputs = [z.requires_grad_(), t.requires_grad_(), *(a.requires_grad_() for a in args), *field.parameters()]
+    each = [a.repeat(copies, 1) for a in args]
+    exact = torch.stack([field(t[slot], z[slot], *each) for slot in range(2)])
+    g_z, g_t, *rest = torch.autograd.grad(exact, inputs, cotangents, allow_unused=True)
+    assert torch.allclose(slopes, exact, atol=1e-13)
+    assert torch.allclose(pulled, g_z, atol=1e-13)
+    assert (received.times is None) == (g_t is None)
+    if g_t is not None:
+        assert torch.allclose(received.times, g_t, atol=1e-13)
+    ours = [*received.args, *received.parameters]
+    assert len(ours) == len(rest)
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, rest, strict=True))
+
+
+@pytest.mark.parametrize("activation", _ACTIVATIONS)
+def test_the_solve_agrees_with_finite_differences(activation):
+    field = MLPDynamics(2, (4,), activation=activation, context_dim=1, time_dependent=True).double()
+    z0, context = torch.randn(2, 2).double().requires_grad_(), torch.randn(2, 1).double().requires_grad_()
+    times = (torch.rand(2, 3).double() * 2 - 1).requires_grad_()
+
+    def answers(z0, context, times):
+        return solve(field, z0, times, t1=1.0, t_back=-1.0, args=(context,), n_steps=2, coarse=None).z
+
+    assert torch.autograd.gradcheck(answers, (z0, context, times), fast_mode=True)
+
+
+def test_parameters_come_layer_by_layer_and_the_first_multiplies_state_context_and_time():
+    field = MLPDynamics(2, (5,), context_dim=3, time_dependent=True)
+    assert [tuple(p.shape) for p in field.parameters()] == [(5, 6), (5,), (2, 5), (2,)]
+    z, context, t = torch.randn(4, 2), torch.randn(4, 3), torch.randn(4, 1)
+    w1, b1, w2, b2 = field.parameters()
+    expected = torch.tanh(torch.cat([z, context, t], 1) @ w1.T + b1) @ w2.T + b2
+    assert torch.allclose(field(t, z, context), expected, atol=1e-6)
+
+
+def test_the_time_may_be_a_number():
+    field = MLPDynamics(2, (5,), time_dependent=True)
+    z = torch.randn(4, 2)
+    assert torch.allclose(field(0.5, z), field(torch.full((4, 1), 0.5), z))
+
+
+def test_it_is_recognised_as_analytic_unless_something_stands_between():
+    field = MLPDynamics(2, (5,))
+    assert isinstance(field, AnalyticField)
+    assert is_analytic(field)
+    assert is_analytic(copy.deepcopy(field))
+
+    class Changed(MLPDynamics):
+        def forward(self, t, z, context=None):
+            return -super().forward(t, z, context)
+
+    assert not is_analytic(Changed(2, (5,)))
+    hooked = MLPDynamics(2, (5,))
+    hooked.layers[0].register_forward_hook(lambda module, args, out: 2 * out)
+    assert not is_analytic(hooked)
+    normed = torch.nn.utils.parametrizations.weight_norm(MLPDynamics(2, (5,)).layers[0])
+    assert not is_analytic(torch.nn.Sequential(normed))
+
+
+def test_a_subclass_that_changes_forward_is_solved_by_its_own_forward():
+    class Reversed(MLPDynamics):
+        def forward(self, t, z, context=None):
+            return -super().forward(t, z, context)
+
+    torch.manual_seed(0)
+    field, reverse = MLPDynamics(2, (5,)), Reversed(2, (5,))
+    reverse.load_state_dict(field.state_dict())
+    z0, times = torch.randn(3, 2), torch.rand(3, 4)
+    assert torch.allclose(solve(reverse, z0, -times).z, solve(field, z0, times).z, atol=1e-6)
+
+
+def test_an_activation_that_is_not_smooth_is_refused():
+    with pytest.raises(ValueError, match="activation must be one of elu, silu, softplus, tanh"):
+        MLPDynamics(3, (4,), activation="relu")
+
+
+@pytest.mark.parametrize(
+    ("build", "call", "message"),
+    [
+        ({}, (torch.zeros(2, 2),), "2 latent dimensions, but the field has 3"),
+        ({}, (torch.zeros(2, 3), torch.zeros(2, 1)), "context_dim=0"),
+        ({"context_dim": 2}, (torch.zeros(2, 3),), "context_dim=2"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(build, call, message):
+    field = MLPDynamics(3, (4,), **build)
+    with pytest.raises(ValueError, match=message):
+        field(0.0, *call)
+    with pytest.raises(ValueError, match=message):
+        solve(field, call[0], torch.ones(2, 1), args=call[1:])

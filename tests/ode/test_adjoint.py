@@ -1,0 +1,208 @@
+import pytest
+import torch
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import METHODS, solve
+
+from .conftest import Hidden
+
+
+class Operators(TorchDispatchMode):
+    """Counts what is dispatched."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def assert_same(ours, theirs, tolerance):
+    value, gradients = ours
+    assert value == pytest.approx(theirs[0].item(), rel=tolerance)
+    for name, expected in theirs[1].items():
+        scale = expected.abs().max().clamp_min(1.0)
+        assert (gradients[name] - expected).abs().max() <= tolerance * scale, name
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["analytic", "general"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_steps", [3, (0.0, 0.2, 0.9, 1.0), None])
+def test_the_discrete_adjoint_is_autograd_to_rounding(case, gradients, method, n_steps, hidden):
+    field = Hidden(case[0]) if hidden else case[0]
+    options = {"method": method, "n_steps": n_steps}
+    assert_same(gradients(field, **options), gradients(field, adjoint="autograd", **options), 1e-12)
+
+
+def test_two_sides_with_their_own_numbers_of_steps_are_exact_too(gradients):
+    options = {"n_steps": 4, "n_steps_back": 2}
+    assert_same(gradients(**options), gradients(adjoint="autograd", **options), 1e-12)
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "autograd"])
+@pytest.mark.parametrize("method", ["euler", "rk4", "tsit5"])
+def test_gradients_of_every_input_agree_with_finite_differences(case, method, adjoint):
+    field, inputs = case
+
+    def answers(z0, context, t0, t1, t_back, times, *parameters):
+        names = list(dict(field.named_parameters()))
+
+        def call(t, z, context, *parameters):
+            return functional_call(field, dict(zip(names, parameters, strict=True)), (t, z, context))
+
+        return torch.nan_to_num(
+            solve(
+                call, z0, times, t0, t1, t_back=t_back, args=(context, *parameters), method=method, n_steps=2,
+                coarse=None, adjoint=adjoint,
+            ).z
+        )  # fmt: skip
+
+    gradcheck_inputs = (*inputs.values(), *field.parameters())
+    assert torch.autograd.gradcheck(answers, gradcheck_inputs, fast_mode=True, atol=1e-6)
+
+
+def test_gradients_of_the_analytic_path_agree_with_finite_differences(case):
+    field, inputs = case
+
+    def answers(z0, context, t0, t1, t_back, times):
+        z = solve(field, z0, times, t0, t1, t_back=t_back, args=(context,), n_steps=2, coarse=None).z
+        return torch.nan_to_num(z)
+
+    assert torch.autograd.gradcheck(answers, tuple(inputs.values()), fast_mode=True, atol=1e-6)
+
+
+def test_the_ends_of_the_span_get_gradients_when_the_furthest_query_sets_them(case):
+    field, inputs = case
+    picked = [inputs[name] for name in ("z0", "context", "t0", "times")]
+
+    def answers(z0, context, t0, times):
+        return torch.nan_to_num(solve(field, z0, times, t0, args=(context,), n_steps=2, coarse=None).z)
+
+    assert torch.autograd.gradcheck(answers, tuple(picked), fast_mode=True, atol=1e-6)
+
+
+def test_the_work_of_a_solve_and_its_gradient_does_not_depend_on_the_number_of_queries():
+    field = MLPDynamics(3, (8,))
+    z0 = torch.randn(4, 3, requires_grad=True)
+    counts, evaluations = [], []
+    solve(field, z0, torch.rand(4, 2), n_steps=5)  # constants are made once
+    for n_queries in (2, 20, 2000):
+        times = torch.rand(4, n_queries)
+        with Operators() as operators:
+            solution = solve(field, z0, times, t1=1.0, t_back=0.0, n_steps=5, watch=False)
+            torch.autograd.grad(solution.z.sum(), [z0, *field.parameters()])
+        counts.append(operators.count)
+        evaluations.append(solution.stats.evaluations)
+    assert len(set(counts)) == 1
+    assert evaluations == [21, 21, 21]
+
+
+def test_the_operators_of_a_step_stay_within_their_budget():
+    """Per rk4 step and its transpose: 4 stages of 5 kernels and their views forward, 4 of 6 backward."""
+    field = MLPDynamics(3, (8, 8))
+    z0, times = torch.randn(4, 3, requires_grad=True), torch.rand(4, 5)
+    counts = []
+    for n_steps in (10, 20):
+        with Operators() as operators:
+            z = solve(field, z0, times, t1=1.0, t_back=0.0, n_steps=n_steps, watch=False).z
+            torch.autograd.grad(z.sum(), [z0, *field.parameters()])
+        counts.append(operators.count)
+    assert (counts[1] - counts[0]) / 10 < 80
+
+
+def test_a_second_derivative_is_refused_with_the_way_out(case):
+    field, inputs = case
+    for adjoint in ("discrete", "backsolve"):
+        z = solve(field, inputs["z0"], inputs["times"], args=(inputs["context"],), coarse=None, adjoint=adjoint).z
+        (g,) = torch.autograd.grad(z.nansum(), inputs["z0"], create_graph=True)
+        with pytest.raises(RuntimeError, match='adjoint="autograd"'):
+            g.sum().backward()
+
+
+def test_autograd_gives_second_derivatives():
+    z0 = torch.tensor([[0.5]], dtype=torch.float64, requires_grad=True)
+    z = solve(lambda t, z: z**2, z0, torch.tensor([[0.5]]).double(), n_steps=40, adjoint="autograd").z
+    (first,) = torch.autograd.grad(z.sum(), z0, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), z0)
+    assert first.item() == pytest.approx(1 / 0.75**2, rel=1e-6)  # z = z0 / (1 - z0 t)
+    assert second.item() == pytest.approx(2 * 0.5 / 0.75**3, rel=1e-6)
+
+
+def test_a_gradient_may_be_asked_for_twice(case):
+    field, inputs = case
+    for the_field in (field, Hidden(field)):
+        z = solve(the_field, inputs["z0"], inputs["times"], args=(inputs["context"],), coarse=None).z
+        first = torch.autograd.grad(z.nansum(), [inputs["z0"], *field.parameters()], retain_graph=True)
+        again = torch.autograd.grad(z.nansum(), [inputs["z0"], *field.parameters()])
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_parameters_changed_in_place_before_the_gradient_are_noticed():
+    field = MLPDynamics(2, (4,))
+    z = solve(field, torch.randn(3, 2), torch.rand(3, 2)).z
+    with torch.no_grad():
+        field.layers[0].weight.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_closure_over_a_trainable_tensor_is_refused_rather_than_left_without_gradient(wanted):
+    rate = torch.tensor(1.0, requires_grad=True)
+    with pytest.raises(ValueError, match="Pass it through args"):
+        solve(lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1))
+
+
+def test_a_closure_gets_its_gradient_through_args():
+    rate = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    z = solve(lambda t, z, r: r * z, torch.ones(1, 1).double(), torch.ones(1, 1).double(), args=(rate,)).z
+    z.sum().backward()
+    assert rate.grad.item() == pytest.approx(2.71828, rel=1e-3)
+
+
+def test_frozen_parameters_get_no_gradient_and_the_others_do():
+    field = MLPDynamics(2, (4,))
+    field.layers[0].weight.requires_grad_(False)
+    for the_field in (field, Hidden(field)):
+        field.zero_grad()
+        solve(the_field, torch.randn(3, 2), torch.rand(3, 2)).z.sum().backward()
+        assert field.layers[0].weight.grad is None
+        assert field.layers[1].weight.grad.abs().sum() > 0
+
+
+def test_dropout_gets_the_gradient_of_the_very_numbers_that_were_drawn():
+    class Dropping(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 3)
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, t, z):
+            return self.drop(torch.tanh(self.layer(z)))
+
+    field, z0, times = Dropping().double(), torch.randn(4, 3).double(), torch.rand(4, 5).double()
+    grads = []
+    for adjoint in ("discrete", "autograd"):
+        torch.manual_seed(3)
+        z = solve(field, z0, times, n_steps=3, adjoint=adjoint, coarse=None).z
+        grads.append(torch.autograd.grad(z.sum(), list(field.parameters())))
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
+
+
+def test_buffers_are_updated_once_per_evaluation_and_only_in_the_forward():
+    class Normed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(3)
+
+        def forward(self, t, z):
+            return torch.tanh(self.norm(z))
+
+    field = Normed()
+    solution = solve(field, torch.randn(4, 3), torch.rand(4, 5), n_steps=3, coarse=None)
+    solution.z.sum().backward()
+    assert field.norm.num_batches_tracked.item() == solution.stats.evaluations

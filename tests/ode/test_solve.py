@@ -1,0 +1,299 @@
+import math
+import warnings
+
+import pytest
+import torch
+
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import METHODS, CoarseGridWarning, SolveError, solve
+
+from .conftest import Hidden, swing, swing_solution
+
+NAN = float("nan")
+
+
+def field_and_start(n_series=5, dtype=torch.float64):
+    return MLPDynamics(3, (8, 8), time_dependent=True).to(dtype), torch.randn(n_series, 3, dtype=dtype)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_both_sides_of_the_start_are_answered_in_one_call(method):
+    z0 = torch.tensor([[1.0, 2.0], [0.5, -1.0]], dtype=torch.float64)
+    t0 = torch.tensor([0.5, -0.3], dtype=torch.float64)
+    times = torch.tensor([[1.5, -0.5, 0.5, 0.0], [-0.3, 0.9, -1.3, 0.2]], dtype=torch.float64)
+    z = solve(swing, z0, times, t0, method=method, n_steps=400, coarse=None).z
+    exact = z0.unsqueeze(1) * torch.exp(torch.sin(times) - torch.sin(t0).unsqueeze(1)).unsqueeze(-1)
+    assert torch.allclose(z, exact, atol=6e-3 if method == "euler" else 1e-4)
+    assert torch.equal(z[0, 2], z0[0])
+    assert torch.equal(z[1, 0], z0[1])
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_series_alone_equals_the_same_series_in_any_company(hidden):
+    field, z0 = field_and_start()
+    field = Hidden(field) if hidden else field
+    times = torch.rand(5, 7, dtype=torch.float64) * 2 - 1
+    together = solve(field, z0, times, 0.0, 1.0, t_back=-1.0, coarse=None).z
+    for i in range(5):
+        alone = solve(field, z0[i : i + 1], times[i : i + 1], 0.0, 1.0, t_back=-1.0, coarse=None).z
+        assert torch.allclose(together[i], alone[0], atol=1e-14)
+
+
+def test_the_grid_of_a_series_depends_on_its_span_only_and_not_on_its_queries():
+    field, z0 = field_and_start()
+    times = torch.rand(5, 7, dtype=torch.float64)
+    few = solve(field, z0, times[:, :2], 0.0, 1.0).z
+    assert torch.equal(few, solve(field, z0, times, 0.0, 1.0).z[:, :2])
+
+
+def test_order_and_duplicates_of_queries_do_not_matter():
+    field, z0 = field_and_start()
+    times = torch.rand(5, 7, dtype=torch.float64) * 2 - 1
+    shuffle = torch.tensor([3, 0, 6, 6, 2, 1, 5, 4, 3])
+    z = solve(field, z0, times, coarse=None).z
+    assert torch.equal(solve(field, z0, times[:, shuffle], coarse=None).z, z[:, shuffle])
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "backsolve", "autograd"])
+def test_a_missing_query_gives_nan_out_and_no_nan_in_any_gradient(adjoint):
+    field, z0 = field_and_start()
+    times = torch.rand(5, 4, dtype=torch.float64) * 2 - 1
+    times[0, 1:] = NAN
+    times[3] = NAN
+    z0.requires_grad_()
+    times.requires_grad_()
+    z = solve(field, z0, times, adjoint=adjoint, coarse=None).z
+    assert torch.equal(z.isnan().all(-1), times.isnan())
+    assert torch.equal(z.isnan().any(-1), times.isnan())
+    upstream = torch.where(z.isnan(), NAN, 1.0)
+    gradients = torch.autograd.grad(z, [z0, times, *field.parameters()], upstream)
+    assert all(torch.isfinite(g).all() for g in gradients)
+    assert torch.equal(gradients[1][times.isnan()], torch.zeros(7, dtype=torch.float64))
+    assert torch.equal(gradients[0][3], torch.zeros(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "backsolve", "autograd"])
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_span_of_zero_returns_the_start_and_the_slope_as_its_time_gradient(method, adjoint, dtype):
+    field, z0 = field_and_start(dtype=dtype)
+    z0[0] = 0.0
+    t0 = torch.full((5,), 0.7, dtype=dtype, requires_grad=True)
+    times = torch.full((5, 1), 0.7, dtype=dtype, requires_grad=True)
+    z0.requires_grad_()
+    z = solve(field, z0, times, t0, method=method, adjoint=adjoint).z
+    assert torch.equal(z[:, 0], z0)
+    g_z0, g_t0, g_times = torch.autograd.grad(z.sum(), [z0, t0, times])
+    slope = field(t0.unsqueeze(1), z0).sum(1)
+    assert torch.allclose(g_z0, torch.ones_like(z0))
+    assert torch.allclose(g_times.squeeze(1), slope, rtol=1e-4)
+    assert torch.allclose(g_t0, -slope, rtol=1e-4)
+
+
+def test_no_query_and_no_series_are_answered_with_nothing():
+    field, z0 = field_and_start()
+    assert solve(field, z0, torch.empty(5, 0, dtype=torch.float64)).z.shape == (5, 0, 3)
+    assert solve(field, z0[:0], torch.empty(0, 4, dtype=torch.float64), watch=False).z.shape == (0, 4, 3)
+
+
+@pytest.mark.parametrize("method", ["rk4", "tsit5"])
+def test_going_there_and_back_again_returns_the_start(method):
+    field, z0 = field_and_start()
+    ends = torch.linspace(0.5, 2.0, 5, dtype=torch.float64)
+    options = {"method": method, "n_steps": 60}
+    there = solve(field, z0, ends.unsqueeze(1), 0.0, ends, **options).z[:, 0]
+    back = solve(field, there, torch.zeros(5, 1, dtype=torch.float64), ends, 0.0, **options).z[:, 0]
+    assert torch.allclose(back, z0, atol=1e-8)
+
+
+def test_forward_and_backward_reach_may_be_given_or_found():
+    field, z0 = field_and_start()
+    times = torch.tensor([[-0.5, 0.8]], dtype=torch.float64).expand(5, 2)
+    found = solve(field, z0, times)
+    given = solve(field, z0, times, 0.0, torch.full((5,), 0.8), t_back=-0.5)
+    assert torch.allclose(found.z, given.z, atol=1e-7)
+    assert solve(field, z0, times[:, 1:], 0.0, 0.8, t_back=0.0).stats.steps == 6
+
+
+def test_only_the_side_that_is_asked_is_solved():
+    field, z0 = field_and_start()
+    counted = []
+
+    def watched(t, z):
+        counted.append(z.shape[0])
+        return field(t, z)
+
+    times = torch.rand(5, 3, dtype=torch.float64)
+    for sign in (1, -1):
+        counted.clear()
+        with torch.no_grad():
+            solve(watched, z0, sign * times)
+        assert counted == [5] * 25
+
+
+def test_a_span_that_runs_backwards_is_a_span():
+    z0 = torch.ones(1, 1, dtype=torch.float64)
+    times = torch.tensor([[-1.0, -0.25, 0.5]], dtype=torch.float64)
+    z = solve(swing, z0, times, 0.0, -1.0, t_back=0.5, n_steps=40).z
+    assert torch.allclose(z, swing_solution(z0, times), atol=1e-6)
+
+
+@pytest.mark.parametrize(("t1", "t_back"), [(0.5, None), (1.0, -0.1), (1.0, 0.0)])
+def test_a_query_outside_the_span_is_refused_and_unwatched_is_nan(t1, t_back):
+    field, z0 = field_and_start()
+    times = torch.tensor([[0.1, 0.2], [0.8, -0.4]], dtype=torch.float64)
+    with pytest.raises(ValueError, match="series 1 have queries outside the span"):
+        solve(field, z0[:2], times, 0.0, t1, t_back=t_back)
+    z = solve(field, z0[:2], times, 0.0, t1, t_back=t_back, watch=False).z
+    assert torch.isfinite(z[0]).all()
+    assert z[1].isnan().all(-1).sum() == (1 if t1 == 0.5 or t_back is not None else 0)
+
+
+def test_nothing_is_read_by_the_host_when_the_span_is_given_and_unwatched():
+    """On the meta device there is nothing to read: reading would raise."""
+    field = MLPDynamics(3, (8,)).to("meta")
+    z0, times = torch.empty(4, 3, device="meta"), torch.empty(4, 5, device="meta")
+    z = solve(field, z0, times, 0.0, 1.0, t_back=-1.0, watch=False).z
+    z.sum().backward()
+    assert z.shape == (4, 5, 3)
+
+
+def test_times_may_be_finer_than_the_state():
+    z0 = torch.ones(1, 1)
+    t0 = 1.7e9
+    times = torch.tensor([[t0 + 0.25, t0 + 0.5]], dtype=torch.float64)
+    z = solve(lambda t, z: -z, z0, times, t0).z
+    assert z.dtype == torch.float32
+    assert torch.allclose(z.squeeze(), torch.tensor([math.exp(-0.25), math.exp(-0.5)]), rtol=1e-4)
+
+
+def test_integers_become_floats_and_complex_states_are_refused():
+    z = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([[1, 2]]), t0=0).z
+    assert torch.allclose(z.squeeze(), torch.tensor([math.exp(-1), math.exp(-2)]), rtol=1e-3)
+    with pytest.raises(TypeError, match="complex states"):
+        solve(lambda t, z: -z, torch.ones(1, 1, dtype=torch.complex64), torch.ones(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"z0": torch.ones(3)}, "series, latent"),
+        ({"times": torch.ones(2, 2)}, "3 series"),
+        ({"n_steps": 0}, "at least 1"),
+        ({"method": "leapfrog"}, "no method"),
+        ({"adjoint": "magic"}, "adjoint must be"),
+        ({"t0": torch.zeros(2)}, "one per series"),
+        ({"field": lambda t, z: z.sum()}, "shaped like z"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(change, message):
+    call = {"field": lambda t, z: -z, "z0": torch.ones(3, 2), "times": torch.ones(3, 1), **change}
+    with pytest.raises(ValueError, match=message):
+        solve(**call)
+
+
+def blow_up(t, z):
+    """z' = z^2 reaches infinity at t = 1 / z0."""
+    return z**2
+
+
+def test_a_solution_that_blows_up_is_an_error_naming_the_series_and_the_time():
+    z0 = torch.tensor([[0.1], [2.0], [0.2]], dtype=torch.float64)
+    times = torch.ones(3, 1, dtype=torch.float64)
+    with pytest.raises(SolveError, match="step fell under its minimum") as caught:
+        solve(blow_up, z0, times, method="dopri5")
+    assert caught.value.series == (1,)
+    assert caught.value.times[0] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+def test_the_other_series_are_left_intact_and_the_failed_one_is_nan(method):
+    def broken(t, z):
+        return torch.where((t > 0.5) & (z > 1.0), NAN, -z)
+
+    z0 = torch.tensor([[0.1], [9.0], [0.2]], dtype=torch.float64, requires_grad=True)
+    times = torch.ones(3, 2, dtype=torch.float64)
+    with pytest.raises(SolveError, match="not finite") as caught:
+        solve(broken, z0, times, method=method)
+    assert caught.value.series == (1,)
+    z = solve(broken, z0, times, method=method, on_failure="nan").z
+    good = torch.tensor([0, 2])
+    assert z[1].isnan().all()
+    assert torch.allclose(z[good], z0[good].unsqueeze(1) * math.exp(-1), rtol=1e-3)
+    (g,) = torch.autograd.grad(z[good].sum(), z0)
+    assert torch.isfinite(g).all()
+
+
+def test_a_start_that_is_not_finite_is_named():
+    z0 = torch.tensor([[1.0], [NAN]])
+    for method in ("rk4", "dopri5"):
+        with pytest.raises(SolveError) as caught:
+            solve(lambda t, z: -z, z0, torch.ones(2, 1), method=method)
+        assert caught.value.series == (1,)
+
+
+def test_too_many_steps_are_an_error():
+    with pytest.raises(SolveError, match="limit of 5 steps"):
+        solve(lambda t, z: torch.cos(50 * t) * z, torch.ones(1, 1), torch.ones(1, 1), method="tsit5", max_steps=5)
+
+
+def test_a_coarse_grid_warns_once_naming_the_series():
+    field = lambda t, z, speed: torch.stack([z[:, 1], -z[:, 0]], 1) * speed  # noqa: E731
+    z0, speed = torch.tensor([[1.0, 0.0]]).expand(3, 2), torch.tensor([[0.1], [12.0], [0.1]])
+    times = torch.ones(3, 1)
+    with pytest.warns(CoarseGridWarning, match="series 1:") as caught:
+        solution = solve(field, z0, times, args=(speed,))
+    assert len(caught) == 1
+    assert solution.stats.error[1] > 0.1 > 1e-4 > solution.stats.error[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solve(field, z0, times, args=(speed,), coarse=None)
+        solve(field, z0, times, args=(speed,), watch=False)
+        solve(field, z0, times, args=(speed,), n_steps=200)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_estimated_error_is_of_the_size_of_the_true_one_and_rather_too_large(method):
+    z0 = torch.ones(1, 2, dtype=torch.float64)
+    times = torch.tensor([[1.0]], dtype=torch.float64)
+    for n_steps in (6, 12):
+        solution = solve(swing, z0, times, method=method, n_steps=n_steps, coarse=None)
+        exact = swing_solution(z0, times)
+        true = float(((solution.z - exact) / exact).abs().max())
+        assert 0.5 * true < float(solution.stats.error) < 100 * true
+
+
+def test_statistics_count_what_was_done():
+    counted = []
+
+    def watched(t, z):
+        counted.append(1)
+        return torch.cos(9 * t) * z
+
+    z0, times = torch.ones(2, 1), torch.rand(2, 5)
+    for options in ({"n_steps": 3}, {"method": "dopri5"}, {"method": "euler", "n_steps": 4}):
+        counted.clear()
+        stats = solve(watched, z0, times, t1=1.0, coarse=None, **options).stats
+        assert stats.evaluations == len(counted)
+    assert stats.steps == 4
+    stats = solve(watched, z0, times, t1=1.0, method="dopri5").stats
+    assert stats.evaluations == 1 + 6 * (stats.steps + stats.rejected)
+
+
+def test_an_adaptive_solve_keeps_its_tolerance_for_every_series():
+    z0 = torch.ones(4, 1, dtype=torch.float64)
+    times = torch.rand(4, 9, dtype=torch.float64) * 6 - 3
+    exact = swing_solution(z0, times)
+    for method in ("heun", "bosh3", "dopri5", "tsit5"):
+        errors = [
+            float((solve(swing, z0, times, method=method, rtol=rtol, atol=rtol / 10).z - exact).abs().max())
+            for rtol in (1e-3, 1e-5)
+        ]
+        assert errors[0] < 3e-2
+        assert errors[1] < 3e-4
+
+
+def test_float32_and_float64_come_back_as_they_came():
+    for dtype in (torch.float32, torch.float64):
+        field, z0 = field_and_start(dtype=dtype)
+        assert solve(field, z0, torch.rand(5, 2)).z.dtype == dtype
