@@ -1,6 +1,8 @@
 """What data can get wrong: one error and one warning, both written for the person who brought the frame."""
 
-__all__ = ["DataError", "DataWarning"]
+import numpy as np
+
+__all__ = ["DataError", "DataWarning", "shown"]
 
 
 class DataError(ValueError):
@@ -9,3 +11,8 @@ class DataError(ValueError):
 
 class DataWarning(UserWarning):
     """A frame that was used, but not all of it as given; the message counts what was changed."""
+
+
+def shown(value: object) -> str:
+    """A value as a person wrote it: ``8``, not ``np.int64(8)``."""
+    return repr(value.item() if isinstance(value, np.generic) else value)

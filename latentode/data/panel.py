@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode.data.errors import DataError
+from latentode.data.errors import DataError, shown
 from latentode.data.schema import Schema, require_numbers_where_meant
 from latentode.data.time_axis import TimeAxis
 
@@ -184,7 +184,7 @@ def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[
         where = int(np.flatnonzero(~first)[0])
         treatment.merged_rows = int((~first).sum())
         when = schema.times_of(df).iloc[rows[where]]
-        who = f"series {ids[codes[where]]!r}, " if schema.id_col is not None else ""
+        who = f"series {shown(ids[codes[where]])}, " if schema.id_col is not None else ""
         treatment.example = f"for one, {who}time {when}"
         values = _average_groups(values, np.flatnonzero(first))
         codes, times = codes[first], times[first]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from pandas.api import types
 
-from latentode.data.errors import DataError
+from latentode.data.errors import DataError, shown
 
 __all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_schema"]
 
@@ -245,7 +245,9 @@ def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None
     if always or as_number.notna().mean() > 0.5:
         bad = present[as_number.isna().to_numpy()]
         where = (
-            f"row {bad.index[0]!r} holds {bad.iloc[0]!r}" if len(bad) else f"its dtype is {column.dtype}, not numeric"
+            f"row {shown(bad.index[0])} holds {shown(bad.iloc[0])}"
+            if len(bad)
+            else f"its dtype is {column.dtype}, not numeric"
         )
         raise DataError(
             f"column {column.name!r} should hold numbers but {where}; convert it with "

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from latentode.data.errors import DataError
+from latentode.data.errors import DataError, shown
 
 __all__ = ["TimeAxis"]
 
@@ -110,13 +110,15 @@ class TimeAxis:
         DataError
             When the duration does not fit the kind of times, or is not positive.
         """
+        if isinstance(duration, np.timedelta64):  # a number by its class only
+            duration = pd.Timedelta(duration)
         try:
             if self.kind == "number":
                 if isinstance(duration, str | pd.Timedelta):
                     raise TypeError
                 length = float(duration)  # type: ignore[arg-type]
             else:
-                if isinstance(duration, int | float | np.number):
+                if duration is None or isinstance(duration, int | float | np.number):
                     raise TypeError
                 length = pd.Timedelta(duration).total_seconds()  # type: ignore[arg-type]
         except (TypeError, ValueError):
@@ -180,7 +182,7 @@ def _as_dates(times: pd.Series) -> pd.Series:
     first = present.iloc[0]
     held = "text" if isinstance(first, str) else f"objects of type {type(first).__name__}"
     raise DataError(
-        f"time {_where(times)} holds {held} ({first!r} in row {present.index[0]!r}) instead of times; "
+        f"time {_where(times)} holds {held} ({shown(first)} in row {shown(present.index[0])}) instead of times; "
         f"convert it with pd.to_datetime(df[{times.name!r}]), or pd.to_numeric if it holds numbers"
     )
 

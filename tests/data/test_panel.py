@@ -1,0 +1,200 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode.data import DataError, TimeAxis, infer_schema, panel_from_frame, values_of
+
+
+def read(df, **names):
+    schema = infer_schema(df, **names)
+    return panel_from_frame(df, schema, TimeAxis.from_times(schema.times_of(df)))
+
+
+def long_frame():
+    return pd.DataFrame(
+        {
+            "id": ["b", "a", "b", "a", "c"],
+            "time": [2.0, 5.0, 1.0, 3.0, 0.0],
+            "x": [20.0, 50.0, 10.0, np.nan, 7.0],
+            "y": [np.nan, 5.0, 1.0, 3.0, np.nan],
+        }
+    )
+
+
+def assert_same(left, right):
+    assert left.ids.equals(right.ids)
+    for name in ("offsets", "times", "values"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+
+
+def test_rows_stand_together_by_series_and_in_time_order():
+    panel, treatment = read(long_frame())
+    assert panel.ids.tolist() == ["a", "b", "c"]
+    assert panel.offsets.tolist() == [0, 2, 4, 5]
+    assert panel.times.tolist() == [3, 5, 1, 2, 0]
+    np.testing.assert_array_equal(panel.values, [[np.nan, 3], [50, 5], [10, 1], [20, np.nan], [7, np.nan]])
+    assert treatment.sentences() == []
+
+
+def test_the_order_of_rows_changes_not_a_bit():
+    df, rng = long_frame(), np.random.default_rng(0)
+    for _ in range(5):
+        assert_same(read(df)[0], read(df.iloc[rng.permutation(len(df))])[0])
+
+
+def test_lengths_and_edges_are_per_series():
+    panel, _ = read(long_frame())
+    assert panel.lengths.tolist() == [2, 2, 1]
+    assert panel.first_times.tolist() == [3, 1, 0]
+    assert panel.last_times.tolist() == [5, 2, 0]
+    assert panel.series_of_row.tolist() == [0, 0, 1, 1, 2]
+
+
+def test_taking_series_keeps_their_rows():
+    taken = read(long_frame())[0].take(np.array([2, 0]))
+    assert taken.ids.tolist() == ["c", "a"]
+    assert taken.times.tolist() == [0, 3, 5]
+    assert taken.offsets.tolist() == [0, 1, 3]
+
+
+def test_a_series_that_loses_all_its_rows_stays_as_an_empty_one():
+    panel, _ = read(long_frame())
+    left = panel.where(panel.times > 2.5)
+    assert left.lengths.tolist() == [2, 0, 0]
+    assert np.isnan(left.last_times).tolist() == [False, True, True]
+    assert np.isnan(left.first_times).tolist() == [False, True, True]
+
+
+def test_repeated_rows_are_averaged_channel_by_channel_and_counted():
+    df = pd.DataFrame(
+        {"id": "a", "time": [1.0, 0.0, 1.0, 1.0], "x": [2.0, 9.0, 4.0, np.nan], "y": [np.nan] * 3 + [6.0]}
+    )
+    panel, treatment = read(df)
+    assert panel.times.tolist() == [0, 1]
+    np.testing.assert_array_equal(panel.values, [[9, np.nan], [3, 6]])
+    assert treatment.merged_rows == 2
+    (sentence,) = treatment.sentences()
+    assert "2 rows repeat a (series, time)" in sentence
+    assert "series 'a', time 1.0" in sentence
+
+
+def test_the_same_time_in_two_series_is_no_repetition():
+    df = pd.DataFrame({"id": ["a", "b"], "time": [1.0, 1.0], "x": [1.0, 2.0]})
+    panel, treatment = read(df)
+    assert panel.lengths.tolist() == [1, 1]
+    assert treatment.merged_rows == 0
+
+
+def test_a_few_repeated_times_of_one_series_are_averaged():
+    df = pd.DataFrame({"time": [0, 1, 2, 3, 4, 5, 6, 7, 8, 8], "x": np.arange(10.0)})
+    panel, treatment = read(df)
+    assert (treatment.merged_rows, panel.values[-1, 0]) == (1, 8.5)
+    assert "series" not in treatment.example
+
+
+def test_many_repeated_times_without_an_id_mean_that_the_id_is_missing():
+    df = pd.DataFrame({"time": [0, 1, 2] * 4, "x": np.arange(12.0)})
+    with pytest.raises(DataError, match=r"9 of 12 rows share their time.*several series.*id_col="):
+        read(df)
+
+
+def test_infinite_values_are_missing_and_counted():
+    panel, treatment = read(long_frame().assign(x=[np.inf, -np.inf, 10.0, 1.0, 7.0]))
+    assert np.isnan(panel.values[:, 0]).sum() == 2
+    assert treatment.sentences() == ["2 infinite values were taken as missing"]
+
+
+def test_rows_without_a_time_or_an_id_are_left_out_and_counted():
+    df = long_frame()
+    df.loc[0, "time"] = np.nan
+    df.loc[[0, 4], "id"] = None
+    panel, treatment = read(df)
+    assert panel.ids.tolist() == ["a", "b"]
+    assert len(panel.times) == 3
+    assert (treatment.rows_without_time, treatment.rows_without_id) == (1, 1)
+    assert [s.split(" were")[0] for s in treatment.sentences()] == [
+        "1 rows without a time",
+        "1 rows without a series id",
+    ]
+
+
+@pytest.mark.parametrize("dtype", [object, "str", "category"])
+def test_text_ids_of_every_type_are_one(dtype):
+    df = long_frame()
+    expected, _ = read(df)
+    panel, _ = read(df.assign(id=df["id"].astype(dtype)))
+    assert panel.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_array_equal(panel.times, expected.times)
+
+
+def test_categories_that_do_not_occur_are_no_series():
+    df = long_frame().assign(id=pd.Categorical([*"babaa"], categories=["z", "b", "a"]))
+    panel, _ = read(df)
+    assert sorted(panel.ids) == ["a", "b"]
+
+
+def test_the_order_of_rows_changes_not_a_bit_for_categories():
+    df = long_frame().assign(id=lambda d: d["id"].astype("category"))
+    assert_same(read(df)[0], read(df.iloc[::-1])[0])
+
+
+def test_categories_of_numbers_may_be_missing():
+    df = long_frame().assign(id=pd.Categorical([2, 1, 2, None, None]))
+    panel, treatment = read(df)
+    assert panel.ids.tolist() == [1, 2]
+    assert treatment.rows_without_id == 2
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int8", "Float64"])
+def test_nullable_ids_are_read(dtype):
+    df = long_frame().assign(id=pd.array([2, 1, 2, 1, 3], dtype=dtype))
+    assert read(df)[0].ids.tolist() == [1, 2, 3]
+
+
+def test_ids_of_mixed_types_have_one_order_whatever_the_rows():
+    df = long_frame().assign(id=pd.Series([1, "1", (2, 3), 1, "x"], dtype=object))
+    panel, _ = read(df)
+    assert panel.n_series == 4
+    assert_same(panel, read(df.iloc[::-1])[0])
+
+
+def test_values_may_be_nullable_or_of_any_size():
+    df = long_frame().assign(x=pd.array([1, None, 3, 4, 5], dtype="Int64"), y=np.float32(2))
+    panel, _ = read(df)
+    assert panel.values.dtype == np.float64
+    assert np.isnan(panel.values[:, 0]).sum() == 1
+
+
+def test_the_frame_is_left_as_it_was():
+    df = long_frame()
+    before = df.copy(deep=True)
+    read(df)
+    pd.testing.assert_frame_equal(df, before)
+
+
+def test_a_repeated_index_does_no_harm():
+    df = long_frame()
+    assert_same(read(df)[0], read(df.set_index(pd.Index([0] * 5)))[0])
+
+
+def test_a_frame_without_rows_is_an_empty_panel():
+    schema = infer_schema(long_frame())
+    panel, _ = panel_from_frame(long_frame().iloc[:0], schema, TimeAxis("number"))
+    assert (panel.n_series, panel.values.shape) == (0, (0, 2))
+
+
+def test_a_channel_that_is_gone_is_named_with_those_of_fit():
+    schema = infer_schema(long_frame())
+    with pytest.raises(DataError, match=r"no column 'y', one of the channels \['x', 'y'\] seen in fit"):
+        values_of(long_frame()[["id", "time", "x"]], schema)
+
+
+def test_a_channel_that_is_there_twice_is_refused():
+    schema = infer_schema(long_frame())
+    with pytest.raises(DataError, match=r"more than one column named 'x'"):
+        values_of(pd.concat([long_frame(), long_frame()[["x"]]], axis=1), schema)
+
+
+def test_an_array_in_place_of_a_frame_is_refused():
+    with pytest.raises(DataError, match=r"expected a DataFrame.*got ndarray"):
+        values_of(long_frame().to_numpy(), infer_schema(long_frame()))

@@ -1,0 +1,26 @@
+import numpy as np
+
+from latentode.data import pad
+
+
+def test_slices_of_rows_keep_their_channels():
+    flat = np.arange(12.0).reshape(6, 2)
+    padded = pad(flat, np.array([4, 0]), np.array([2, 3]), fill=np.nan)
+    assert padded.shape == (2, 3, 2)
+    np.testing.assert_array_equal(padded[0], [[8, 9], [10, 11], [np.nan, np.nan]])
+    np.testing.assert_array_equal(padded[1], flat[:3])
+
+
+def test_slices_without_rows_are_all_fill_and_one_step_long():
+    padded = pad(np.arange(3.0), np.array([0, 3]), np.array([0, 0]), fill=-1.0)
+    assert padded.tolist() == [[-1.0], [-1.0]]
+
+
+def test_no_slices_at_all():
+    assert pad(np.empty((0, 2)), np.empty(0, int), np.empty(0, int), fill=0.0).shape == (0, 1, 2)
+
+
+def test_slices_may_overlap_and_keep_their_type():
+    padded = pad(np.arange(4), np.array([0, 1, 1]), np.array([3, 3, 1]), fill=-1)
+    assert padded.tolist() == [[0, 1, 2], [1, 2, 3], [1, -1, -1]]
+    assert padded.dtype == np.arange(4).dtype

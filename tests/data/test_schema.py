@@ -1,0 +1,230 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode.data import DataError, infer_schema
+
+VALUES = {"hr": [71.0, 72.0], "spo2": [0.97, np.nan]}
+
+
+def frame(**columns):
+    return pd.DataFrame({**columns, **VALUES})
+
+
+def roles(schema):
+    return schema.id_col, schema.time_col, schema.target_cols, schema.layout
+
+
+@pytest.mark.parametrize("id_name", ["unique_id", "item_id", "id"])
+@pytest.mark.parametrize("time_name", ["ds", "timestamp", "time"])
+def test_the_usual_names_are_recognised_in_any_combination(id_name, time_name):
+    df = frame(**{id_name: ["a", "b"], time_name: [0, 1]})
+    assert roles(infer_schema(df)) == (id_name, time_name, ("hr", "spo2"), "columns")
+
+
+def test_a_nixtla_frame_needs_no_argument():
+    df = pd.DataFrame({"unique_id": ["a"], "ds": [pd.Timestamp("2024")], "y": [1.0]})
+    assert roles(infer_schema(df)) == ("unique_id", "ds", ("y",), "columns")
+
+
+def test_channels_keep_the_order_of_the_columns():
+    df = frame(id=["a", "b"], time=[0, 1])[["spo2", "time", "hr", "id"]]
+    assert infer_schema(df).target_cols == ("spo2", "hr")
+
+
+def test_a_two_level_index_holds_series_and_time():
+    df = frame(patient=["a", "b"], day=[0, 1]).set_index(["patient", "day"])
+    assert roles(infer_schema(df)) == ("patient", "day", ("hr", "spo2"), "multiindex")
+
+
+def test_a_two_level_index_is_read_by_its_names_when_time_comes_first():
+    df = frame(id=[4, 5], time=[0, 1]).set_index(["time", "id"])
+    schema = infer_schema(df)
+    assert roles(schema) == ("id", "time", ("hr", "spo2"), "multiindex")
+    assert list(schema.ids_of(df)) == [4, 5]
+    assert list(schema.times_of(df)) == [0, 1]
+
+
+def test_given_names_decide_the_levels_of_an_index():
+    df = frame(day=[0, 1], patient=[4, 5]).set_index(["day", "patient"])
+    assert roles(infer_schema(df, id_col="patient"))[:2] == ("patient", "day")
+    assert roles(infer_schema(df, time_col="day"))[:2] == ("patient", "day")
+
+
+def test_dates_in_the_first_level_of_an_index_without_names_are_refused():
+    df = frame(day=pd.to_datetime(["2024", "2025"]), patient=[4, 5]).set_index(["day", "patient"])
+    with pytest.raises(DataError, match=r"first level.*dates.*swaplevel"):
+        infer_schema(df.rename_axis([None, None]))
+
+
+def test_an_index_of_three_levels_is_refused():
+    df = frame(ward=[1, 1], id=["a", "b"], time=[0, 1]).set_index(["ward", "id", "time"])
+    with pytest.raises(DataError, match=r"3 levels.*reset_index"):
+        infer_schema(df)
+
+
+def test_an_id_column_beside_a_two_level_index_is_refused_rather_than_forecast():
+    df = frame(ward=[1, 1], time=[0, 1], patient=[7, 8]).set_index(["ward", "time"])
+    with pytest.raises(DataError, match=r"id_col='patient' is a column.*two-level index.*reset_index"):
+        infer_schema(df, id_col="patient")
+
+
+@pytest.mark.parametrize("id_col", [None, "id"])
+def test_ids_in_the_index_of_the_rows_are_not_overlooked(id_col):
+    df = frame(id=["a", "b"], time=[0, 1]).set_index("id")
+    with pytest.raises(DataError, match=r"'id'.*stand in the index.*reset_index"):
+        infer_schema(df, id_col=id_col)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.to_datetime(["2024-01-01", "2024-01-02"]),
+        pd.to_timedelta(["1D", "2D"]),
+        pd.period_range("2024-01", periods=2, freq="M"),
+    ],
+)
+@pytest.mark.parametrize("name", ["day", None])
+def test_a_frame_of_one_series_may_hold_its_times_in_the_index(index, name):
+    df = frame().set_index(index.rename(name))
+    schema = infer_schema(df)
+    assert roles(schema) == (None, name, ("hr", "spo2"), "index")
+    assert schema.ids_of(df) is None
+    assert schema.times_of(df).tolist() == index.tolist()
+
+
+def test_times_without_a_name_are_called_time_in_frames_that_go_out_and_found_again():
+    df = frame().set_index(pd.to_datetime(["2024-01-01", "2024-01-02"]))
+    schema = infer_schema(df)
+    assert schema.time_name == "time"
+    assert schema.times_of(df.rename_axis("time").reset_index()).tolist() == df.index.tolist()
+
+
+def test_levels_without_names_are_called_id_and_time_and_found_again():
+    df = frame(a=["x", "y"], b=[0, 1]).set_index(["a", "b"]).rename_axis([None, None])
+    schema = infer_schema(df)
+    flat = df.rename_axis(["id", "time"]).reset_index()
+    assert (schema.id_name, schema.time_name) == ("id", "time")
+    assert list(schema.ids_of(flat)) == ["x", "y"]
+    assert list(schema.times_of(flat)) == [0, 1]
+
+
+def test_a_query_must_say_its_series_when_the_levels_had_no_names():
+    df = frame(a=["x", "y"], b=[0, 1]).set_index(["a", "b"]).rename_axis([None, None])
+    with pytest.raises(DataError, match="no column 'id'"):
+        infer_schema(df).ids_of(df.reset_index())
+
+
+def test_numbers_in_the_index_are_times_when_said_so():
+    df = frame().set_index(pd.Index([0.5, 1.5], name="hours"))
+    assert roles(infer_schema(df, time_col="hours")) == (None, "hours", ("hr", "spo2"), "index")
+
+
+def test_the_only_column_of_dates_is_the_time():
+    df = frame(id=["a", "b"], visited=pd.to_datetime(["2024", "2025"]))
+    assert roles(infer_schema(df)) == ("id", "visited", ("hr", "spo2"), "columns")
+
+
+def test_two_columns_of_dates_need_a_word():
+    df = frame(id=["a", "b"], born=pd.to_datetime(["1960", "1970"]), visited=pd.to_datetime(["2024", "2025"]))
+    with pytest.raises(DataError, match=r"'born', 'visited' are all dates.*time_col="):
+        infer_schema(df)
+    assert infer_schema(df, time_col="visited").target_cols == ("hr", "spo2")
+
+
+def test_two_columns_that_could_name_the_series_need_a_word():
+    df = frame(unique_id=["a", "b"], id=[1, 2], time=[0, 1])
+    with pytest.raises(DataError, match=r"'unique_id', 'id' could each name the series.*id_col="):
+        infer_schema(df)
+
+
+def test_two_columns_that_could_be_the_time_need_a_word():
+    df = frame(id=["a", "b"], ds=[0, 1], time=[0, 1])
+    with pytest.raises(DataError, match=r"'ds', 'time' could each be the time.*time_col="):
+        infer_schema(df)
+
+
+def test_a_frame_without_a_time_lists_its_columns():
+    with pytest.raises(DataError, match=r"no time column.*'id', 'hr', 'spo2'.*time_col="):
+        infer_schema(frame(id=["a", "b"]))
+
+
+@pytest.mark.parametrize("argument", ["id_col", "time_col"])
+def test_a_column_that_is_not_there_is_named_with_those_that_are(argument):
+    with pytest.raises(DataError, match=rf"{argument}='patiant'.*no such column.*'id', 'time', 'hr', 'spo2'"):
+        infer_schema(frame(id=["a", "b"], time=[0, 1]), **{argument: "patiant"})
+
+
+def test_unknown_channels_are_named_with_the_columns_there_are():
+    with pytest.raises(DataError, match=r"target_cols: no column 'bp'.*'hr', 'spo2'"):
+        infer_schema(frame(id=["a", "b"], time=[0, 1]), target_cols=["hr", "bp"])
+
+
+def test_one_channel_may_be_given_as_its_name_alone():
+    df = frame(id=["a", "b"], time=[0, 1]).rename(columns={"spo2": 7})
+    assert infer_schema(df, target_cols="hr").target_cols == ("hr",)
+    assert infer_schema(df, target_cols=7).target_cols == (7,)
+
+
+@pytest.mark.parametrize("targets", [["hr", "hr"], ["hr", "id"], ["time"]])
+def test_a_channel_named_twice_or_in_another_role_is_refused(targets):
+    with pytest.raises(DataError, match=r"repeats a column, or names the id or the time"):
+        infer_schema(frame(id=[1, 2], time=[0, 1]), target_cols=targets)
+
+
+def test_no_channels_are_refused():
+    with pytest.raises(DataError, match="target_cols is empty"):
+        infer_schema(frame(id=["a", "b"], time=[0, 1]), target_cols=[])
+
+
+def test_repeated_column_names_are_refused():
+    df = frame(id=["a", "b"], time=[0, 1])
+    with pytest.raises(DataError, match=r"more than one column named 'hr'.*rename or drop"):
+        infer_schema(pd.concat([df, df[["hr"]]], axis=1))
+
+
+def test_an_array_is_refused_with_the_way_to_build_a_frame():
+    with pytest.raises(DataError, match=r"expected a pandas DataFrame.*got ndarray.*pd\.DataFrame\("):
+        infer_schema(np.zeros((3, 3)))
+
+
+def test_text_among_numbers_names_its_column_and_first_row():
+    df = pd.DataFrame({"id": list("aaa"), "time": [0, 1, 2], "hr": ["71", "n/a", "72"]}, index=[10, 11, 12])
+    with pytest.raises(DataError, match=r"column 'hr' should hold numbers but row 11 holds 'n/a'.*pd\.to_numeric"):
+        infer_schema(df)
+
+
+def test_text_named_as_a_channel_is_refused_however_little_of_it_is_a_number():
+    df = pd.DataFrame({"id": list("aaa"), "time": [0, 1, 2], "hr": [1.0, 2.0, 3.0], "note": ["x", "y", "3"]})
+    assert infer_schema(df).target_cols == ("hr",)
+    with pytest.raises(DataError, match=r"'note' should hold numbers but row 0 holds 'x'"):
+        infer_schema(df, target_cols=["note"])
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(DataError, match=r"'z' holds complex numbers"):
+        infer_schema(frame(id=["a", "b"], time=[0, 1]).assign(z=[1j, 2.0]))
+
+
+def test_dates_as_a_channel_are_refused():
+    df = frame(id=["a", "b"], time=[0, 1], seen=pd.to_datetime(["2024", "2025"]))
+    with pytest.raises(DataError, match=r"'seen' holds dates"):
+        infer_schema(df, target_cols=["seen"])
+
+
+def test_a_text_column_without_an_id_is_asked_about():
+    df = frame(patient=["a", "b"], time=[0, 1])
+    with pytest.raises(DataError, match=r"column 'patient' holds text: pass id_col='patient'"):
+        infer_schema(df)
+
+
+def test_a_frame_without_numbers_has_nothing_to_forecast():
+    with pytest.raises(DataError, match=r"no numeric column to forecast among 'note'"):
+        infer_schema(pd.DataFrame({"id": ["a"], "time": [0], "note": ["x"]}))
+
+
+def test_nullable_and_small_number_types_are_channels():
+    df = pd.DataFrame({"id": ["a"], "time": [0]}).assign(
+        a=pd.array([1], dtype="Int8"), b=pd.array([1.5], dtype="Float32"), c=np.float16(1), d=[True]
+    )
+    assert infer_schema(df).target_cols == ("a", "b", "c", "d")
