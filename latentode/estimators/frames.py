@@ -99,10 +99,10 @@ def forecast_times(
             raise DataError(f"{n} times for each of {len(some)} series are too many; choose a longer freq")
         times = (ends[some][:, None] + step * np.arange(1, n + 1)).ravel()
         lengths = np.full(len(some), n)
-    frame = {}
+    frame: dict[Hashable, Any] = {}
     if schema.id_col is not None or schema.layout == "multiindex":
         frame[schema.id_name] = panel.ids[np.repeat(some, lengths)]
-    frame[schema.time_name] = axis.from_float(times).array  # type: ignore[assignment]
+    frame[schema.time_name] = axis.from_float(times).array
     return pd.DataFrame(frame)
 
 

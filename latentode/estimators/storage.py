@@ -2,9 +2,9 @@
 
 import datetime as dt
 import json
-import os
-import tempfile
-from dataclasses import asdict
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from safetensors.numpy import save as save_arrays
 
 from latentode.data import ChannelScaler, Panel, Schema, TimeAxis
 from latentode.nn import LatentODE, LatentODEConfig
+from latentode.training import isolated_rng
 
 if TYPE_CHECKING:
     from latentode.estimators.forecaster import LatentODEForecaster
@@ -25,6 +26,7 @@ __all__ = ["FORMAT_VERSION", "restore", "save"]
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+SCALER = tuple(f.name for f in fields(ChannelScaler))
 
 
 def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -> None:
@@ -55,7 +57,7 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
     }
     arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in forecaster.model_.state_dict().items()}
     arrays |= {
-        **{f"scaler.{k}": v for k, v in asdict(forecaster.scaler_).items()},
+        **{f"scaler.{k}": getattr(forecaster.scaler_, k) for k in SCALER},
         "calibration": forecaster.calibration_,
         "panel.offsets": panel.offsets,
         "panel.times": panel.times,
@@ -63,7 +65,7 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
     }
     text = json.dumps(config, indent=1)
     path.mkdir(parents=True, exist_ok=True)
-    _write(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
+    _write(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
     _write(path / CONFIG, text.encode())
 
 
@@ -79,40 +81,82 @@ def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
         if not (path / name).is_file():
             raise ValueError(f"{path} holds no saved forecaster: {name} is not there")
     try:
-        config = json.loads((path / CONFIG).read_text())
+        config = json.loads((path / CONFIG).read_text("utf-8"))
         version = config["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"format version {version!r}; this latentode reads version {FORMAT_VERSION}")
         arrays = load_arrays((path / WEIGHTS).read_bytes())
         _fill(forecaster, config, arrays)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as cause:
-        raise ValueError(f"{path} is no forecaster that can be read: {cause}") from cause
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        SafetensorError,
+    ) as cause:
+        what = f"{cause} is not there" if isinstance(cause, KeyError) else str(cause)
+        raise ValueError(f"{path} is no forecaster that can be read: {what}") from cause
 
 
 def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dict[str, Any]) -> None:
-    model = LatentODE(LatentODEConfig(**config["model"]))
+    sizes = LatentODEConfig(**config["model"])
     weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
+    with torch.device("meta"):  # compare before anything is allocated: sizes in a file may be absurd
+        expected = {f"model.{k}": (np.float32, tuple(v.shape)) for k, v in LatentODE(sizes).state_dict().items()}
+    _require_arrays(arrays, expected)
+    with isolated_rng(0):
+        model = LatentODE(sizes)
     model.load_state_dict(weights)
+    ids = _ids_in(config["ids"])
     schema = {**config["schema"], "target_cols": tuple(config["schema"]["target_cols"])}
+    _require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
+    panel = Panel(ids, arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"])
+    if len(schema["target_cols"]) != sizes.n_channels or not ids.is_unique:
+        raise ValueError("the names of the channels, or the ids of the series, do not fit the arrays")
+    if panel.offsets[0] != 0 or (panel.lengths < 0).any() or panel.offsets[-1] != len(panel.times):
+        raise ValueError("panel.offsets do not divide the rows among the series")
+    axis = TimeAxis(**config["time_axis"])
+    axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
     forecaster.set_params(**config["params"])
     forecaster.model_ = model.eval()
     forecaster.schema_ = Schema(**schema)
-    forecaster.time_axis_ = TimeAxis(**config["time_axis"])
-    forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in ("center", "scale", "log_floor", "spread")})
+    forecaster.time_axis_ = axis
+    forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in SCALER})
     forecaster.calibration_ = arrays["calibration"]
     forecaster.horizon_ = float(config["horizon"])
-    forecaster.panel_ = Panel(
-        _ids_in(config["ids"]), arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"]
-    )
+    forecaster.panel_ = panel
     forecaster.history_ = pd.DataFrame(config["history"])
     forecaster.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
     forecaster.n_features_in_ = len(forecaster.feature_names_in_)
 
 
+def _shapes(n_channels: int, n_series: int, n_rows: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Kind and shape of every array that is no weight."""
+    by_channel = {f"scaler.{k}": (np.float64, (n_channels,)) for k in SCALER}
+    return {
+        **by_channel,
+        "calibration": (np.float64, (n_channels,)),
+        "panel.offsets": (np.int64, (n_series + 1,)),
+        "panel.times": (np.float64, (n_rows,)),
+        "panel.values": (np.float64, (n_rows, n_channels)),
+    }
+
+
+def _require_arrays(arrays: dict[str, Any], expected: Mapping[str, tuple[type, tuple[int, ...]]]) -> None:
+    for name, (kind, shape) in expected.items():
+        found = arrays[name]
+        if found.dtype != kind or found.shape != shape:
+            raise ValueError(
+                f"{name} holds {found.dtype} of shape {found.shape}, expected {np.dtype(kind)} of shape {shape}"
+            )
+
+
 def _plain(value: Any, name: str) -> Any:
     """A value as JSON holds it; a random state that is no number cannot go along and need not."""
-    if isinstance(value, tuple | list | pd.Index):
-        return [_plain(v, name) for v in value]
+    if name == "target_cols" and isinstance(value, tuple | list | pd.Index):
+        return [_plain(v, "column") for v in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -121,7 +165,7 @@ def _plain(value: Any, name: str) -> Any:
         return str(pd.Timedelta(value))
     if name == "random_state":
         return None
-    raise ValueError(f"{name}={value!r} is neither text nor a number and cannot be saved; rename it to a text")
+    raise ValueError(f"{name}={value!r} is neither text nor a number and cannot be saved; use a text instead")
 
 
 def _ids_out(ids: pd.Index) -> dict[str, Any]:
@@ -141,11 +185,11 @@ def _ids_in(stored: dict[str, Any]) -> pd.Index:
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all: written beside its place, then moved there."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    beside = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with beside.open("xb") as file:
             file.write(content)
-        os.replace(name, path)
+        beside.replace(path)
     except BaseException:
-        os.unlink(name)
+        beside.unlink(missing_ok=True)
         raise
