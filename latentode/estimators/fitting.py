@@ -1,6 +1,7 @@
 """From a panel to a fitted, calibrated model: sizes, held-out part, training."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from latentode.training import (
     TaskMaker,
     TrainingOptions,
     isolated_rng,
+    one_thread,
     train,
     validation_batches,
 )
@@ -26,6 +28,9 @@ Ints = NDArray[np.int64]
 
 FEW_SERIES = 20
 """With fewer series than this, the last part of each is held out instead of whole series."""
+
+SMALL = 128 * 128
+"""Hidden units times series in a batch up to which training runs on one thread."""
 
 CALIBRATED_COVERAGE = 0.9
 SHRINKAGE = 50.0
@@ -96,7 +101,8 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32))
     maker, held_out = _hold_out(series, span, settings.validation_fraction, rng)
     config, options = _sizes(panel, scaled, span, settings)
-    with isolated_rng(int(rng.integers(2**62))):
+    small = config.hidden_dim * options.batch_size <= SMALL
+    with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
         model = LatentODE(config)
         history = train(model, maker, held_out, options, rng)
     return FittedModel(model, span, calibrate(model, held_out), history)
@@ -113,14 +119,29 @@ def _usual_gap(panel: Panel) -> float:
     return float(np.median(gaps))
 
 
+def _usual_changes(panel: Panel, scaled: Floats, usual_gap: float) -> tuple[float, ...]:
+    """How far each channel moves in a usual gap: the median over its successive observations."""
+    changes = []
+    for values in scaled.T:
+        rows = np.flatnonzero(~np.isnan(values))
+        same = np.diff(panel.series_of_row[rows]) == 0
+        gaps = np.diff(panel.times[rows])[same] / usual_gap
+        moved = np.abs(np.diff(values[rows])[same]) / np.maximum(gaps, 0.1)
+        moved = moved[moved > 0]
+        changes.append(float(np.clip(1.5 * np.median(moved), 1e-3, 10.0)) if len(moved) else 1.0)
+    return tuple(changes)
+
+
 def _sizes(panel: Panel, scaled: Floats, span: float, settings: FitSettings) -> tuple[LatentODEConfig, TrainingOptions]:
     """Sizes that adapt to the data: few observations make a small, regular model."""
     n_values = int((~np.isnan(scaled)).sum())
     hidden = settings.hidden_dim or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
+    usual_gap = _usual_gap(panel)
     latent = settings.latent_dim or max(8, hidden // 4)
     config = LatentODEConfig(
         n_channels=scaled.shape[1],
-        usual_gap=_usual_gap(panel) / span,
+        usual_gap=usual_gap / span,
+        usual_change=_usual_changes(panel, scaled, usual_gap),
         latent_dim=latent,
         context_dim=hidden // 4,
         hidden_dim=hidden,

@@ -1,5 +1,6 @@
 """Histories to a distribution over the latent state at the origin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from latentode.nn.batch import Batch
-from latentode.nn.features import row_features, summary_features
+from latentode.nn.features import Usual, row_features, summary_features
 
 __all__ = ["Encoding", "GRUEncoder"]
 
@@ -43,6 +44,8 @@ class GRUEncoder(nn.Module):
         Sizes of the latent state, of the context, and of the GRU.
     usual_gap : float
         The usual gap between rows, in spans; gaps are read on a logarithmic scale around it.
+    usual_change : sequence of float
+        (channel,), how far a channel usually moves in such a gap; rates of change are read in units of it.
     dropout : float
         Of what leaves the GRU and the summary, in training.
 
@@ -53,6 +56,7 @@ class GRUEncoder(nn.Module):
     """
 
     usual_gap: Tensor
+    usual_change: Tensor
 
     def __init__(
         self,
@@ -61,11 +65,13 @@ class GRUEncoder(nn.Module):
         context_dim: int,
         hidden_dim: int,
         usual_gap: float,
+        usual_change: Sequence[float],
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
+        self.register_buffer("usual_change", torch.tensor(usual_change))
         self.gru = nn.GRU(5 * n_channels + 2, hidden_dim, batch_first=True)
         features = hidden_dim + 5 * n_channels + 1
         self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
@@ -76,11 +82,12 @@ class GRUEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Encoding:
         """Encode the histories of a batch."""
-        rows = row_features(batch, self.usual_gap)
+        usual = Usual(self.usual_gap, self.usual_change)
+        rows = row_features(batch, usual)
         # A history without rows is read as one row in which nothing was observed.
         packed = pack_padded_sequence(rows, batch.lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
         _, state = self.gru(packed)
-        summary, level = summary_features(batch, self.usual_gap)
+        summary, level = summary_features(batch, usual)
         hidden = self.trunk(torch.cat([state[0], summary], dim=-1))
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
         return Encoding(mean, log_std.clamp(-8.0, 2.0), self.to_context(hidden), level)

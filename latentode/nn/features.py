@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentode.nn.batch import Batch
 
-__all__ = ["Neighbours", "log_gap", "neighbours", "row_features", "summary_features"]
+__all__ = ["Neighbours", "Usual", "log_gap", "neighbours", "row_features", "summary_features"]
 
 INPUT_BOUND = 8.0
 """Scaled values enter the network clipped here: an outlier is still the largest, but no longer alone."""
@@ -50,20 +50,36 @@ def _shifted(rows: Tensor) -> Tensor:
     return torch.cat([rows.new_full(rows[:, :1].shape, -1), rows[:, :-1]], dim=1)
 
 
-def _rate(change: Tensor, gap: Tensor, usual: Tensor) -> Tensor:
-    rate = change / (gap / usual).clamp_min(SHORTEST_GAP)
+@dataclass(frozen=True)
+class Usual:
+    """What is ordinary in the data, so that features come out of order one.
+
+    Parameters
+    ----------
+    gap : Tensor
+        (), the usual gap between rows, in spans.
+    change : Tensor
+        (channel,), how far a channel usually moves in such a gap, in scaled units.
+    """
+
+    gap: Tensor
+    change: Tensor
+
+
+def _rate(change: Tensor, gap: Tensor, usual: Usual) -> Tensor:
+    rate = change / usual.change / (gap / usual.gap).clamp_min(SHORTEST_GAP)
     return rate.clamp(-RATE_BOUND, RATE_BOUND)
 
 
-def row_features(batch: Batch, usual_gap: Tensor) -> Tensor:
+def row_features(batch: Batch, usual: Usual) -> Tensor:
     """Inputs of the recurrent encoder.
 
     Parameters
     ----------
     batch : Batch
         The histories.
-    usual_gap : Tensor
-        (), the usual gap between rows, in spans.
+    usual : Usual
+        What is ordinary in the data.
 
     Returns
     -------
@@ -82,16 +98,16 @@ def row_features(batch: Batch, usual_gap: Tensor) -> Tensor:
             batch.values.clamp(-INPUT_BOUND, INPUT_BOUND),
             batch.mask,
             (last * seen).clamp(-INPUT_BOUND, INPUT_BOUND),
-            log_gap(since, usual_gap) * seen,
-            _rate((batch.values - last) * both, since, usual_gap),
-            log_gap(gap, usual_gap)[..., None],
-            log_gap(-batch.times, usual_gap)[..., None],
+            log_gap(since, usual.gap) * seen,
+            _rate((batch.values - last) * both, since, usual),
+            log_gap(gap, usual.gap)[..., None],
+            log_gap(-batch.times, usual.gap)[..., None],
         ],
         dim=-1,
     )
 
 
-def summary_features(batch: Batch, usual_gap: Tensor) -> tuple[Tensor, Tensor]:
+def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
     """What a history says at its end, whatever its length.
 
     Returns
@@ -110,15 +126,15 @@ def summary_features(batch: Batch, usual_gap: Tensor) -> tuple[Tensor, Tensor]:
     before = torch.where(row > 0, _last_seen(batch.mask).gather(1, (row - 1).clamp_min(0)), -1)
     previous, previous_time = _pick(batch.values, batch.times, before)
     both = seen * (before >= 0)
-    rate = _rate((last - previous) * both, (time - previous_time) * both, usual_gap)
+    rate = _rate((last - previous) * both, (time - previous_time) * both, usual)
     summary = torch.cat(
         [
             (last * seen)[:, 0].clamp(-INPUT_BOUND, INPUT_BOUND),
             mean.clamp(-INPUT_BOUND, INPUT_BOUND),
-            (log_gap(-time, usual_gap) * seen)[:, 0],
+            (log_gap(-time, usual.gap) * seen)[:, 0],
             torch.log1p(count),
             rate[:, 0],
-            log_gap(-batch.times[:, :1], usual_gap),
+            log_gap(-batch.times[:, :1], usual.gap),
         ],
         dim=-1,
     )

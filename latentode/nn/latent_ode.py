@@ -27,6 +27,8 @@ class LatentODEConfig:
         Channels of the data.
     usual_gap : float
         The usual gap between rows, in spans.
+    usual_change : sequence of float, optional
+        (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
     latent_dim, context_dim, hidden_dim : int
         Sizes of the latent state, of the context that stays the same along a trajectory, and of hidden layers.
     n_steps : int
@@ -41,6 +43,7 @@ class LatentODEConfig:
 
     n_channels: int
     usual_gap: float
+    usual_change: tuple[float, ...] = ()
     latent_dim: int = 16
     context_dim: int = 16
     hidden_dim: int = 64
@@ -105,7 +108,8 @@ class LatentODE(nn.Module):
         super().__init__()
         self.config = config
         sizes = (config.n_channels, config.latent_dim, config.context_dim, config.hidden_dim)
-        self.encoder = GRUEncoder(*sizes, usual_gap=config.usual_gap, dropout=config.dropout)
+        changes = config.usual_change or (1.0,) * config.n_channels
+        self.encoder = GRUEncoder(*sizes, usual_gap=config.usual_gap, usual_change=changes, dropout=config.dropout)
         self.dynamics = MLPDynamics(
             config.latent_dim, (config.hidden_dim, config.hidden_dim), context_dim=config.context_dim
         )

@@ -11,9 +11,9 @@ __all__ = ["GaussianLikelihood"]
 class GaussianLikelihood(nn.Module):
     """A Gaussian with a learned scale per channel, and a second one that varies with the query.
 
-    The mean is taught by the first alone (a squared error, weighted per channel): a scale that varies from
-    point to point lets a model give up on what is hard. The second learns from the residuals of the first and
-    is what predictions carry.
+    The mean is taught by a squared error, in units of the first scale and weighted by the first over the
+    second: what is far ahead counts less than what is near, but never so little that the model may give it
+    up, as it may under the second alone. The second learns from the residuals and is what predictions carry.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class GaussianLikelihood(nn.Module):
 
     References
     ----------
-    Seitzer et al. (2022), On the pitfalls of heteroscedastic uncertainty estimation.
+    Seitzer et al. (2022), On the pitfalls of heteroscedastic uncertainty estimation (beta = 1/2).
     """
 
     def __init__(self, n_channels: int) -> None:
@@ -36,7 +36,8 @@ class GaussianLikelihood(nn.Module):
     def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
         """Negative log density of the targets, without its constant, (series, query, channel)."""
         own = self.log_scale.clamp(-6.0, 6.0)
-        for_mean = 0.5 * ((targets - mean) * torch.exp(-own)).square() + own
+        weight = torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
+        for_mean = 0.5 * weight * ((targets - mean) * torch.exp(-own)).square() + own
         scale = self.scale(log_scale)
         for_scale = 0.5 * ((targets - mean.detach()) / scale).square() + torch.log(scale)
         return for_mean + for_scale

@@ -3,7 +3,7 @@
 from latentode.training.fit import train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
-from latentode.training.quiet import isolated_rng, quiet_lightning
+from latentode.training.quiet import isolated_rng, one_thread, quiet_lightning
 from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "TrainingOptions",
     "gaussian_crps",
     "isolated_rng",
+    "one_thread",
     "question_batch",
     "quiet_lightning",
     "train",

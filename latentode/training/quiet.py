@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["isolated_rng", "quiet_lightning"]
+__all__ = ["isolated_rng", "one_thread", "quiet_lightning"]
 
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
 
@@ -40,3 +40,17 @@ def isolated_rng(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread within the block.
+
+    Matrices of this size gain nothing from a second thread, and lose much where the machine has other work.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
