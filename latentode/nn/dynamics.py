@@ -178,7 +178,9 @@ class _MLPTape:
         self.inputs: list[Tensor] = []  # by hidden layer: (slot, series, hidden) before the activation ...
         self.outputs: list[Tensor] = []  # ... and after it
         self.cotangents: list[Tensor] = []
-        self._rows: list[tuple[Tensor, ...]] = []
+        self._forward: list[list[tuple[Tensor, Tensor, Tensor, Tensor]]] = []
+        self._saved: list[list[tuple[Tensor, ...]]] = []
+        self._backward: list[list[tuple[Tensor, Tensor, Tensor, Tensor]]] = []
         self._scratch = [like.new_empty(like.shape[0], w.shape[0]) for w in self.inward[:-1]]
 
     def reserve(self, n_slots: int) -> None:
@@ -188,36 +190,41 @@ class _MLPTape:
             return
         self.outputs = self._grown(self.outputs, n_slots)
         self.inputs = self._grown(self.inputs, n_slots) if self.activation.saves_input else self.outputs
-        pre = [x.unbind(0) for x in self.inputs]
         post = [x.unbind(0) for x in self.outputs]
-        self._pre = list(zip(*pre, strict=True)) or [()] * n_slots
-        self._post = list(zip(*post, strict=True)) or [()] * n_slots
-        self._rows = []
+        pre = [x.unbind(0) for x in self.inputs] if self.activation.saves_input else post
+        weights = self.outward[:-1]
+        biases = [self.base, *self.biases[1:]][: len(weights)]
+        self._forward = [list(zip(biases, weights, *at, strict=True)) for at in _by_slot(n_slots, pre, post)]
+        self._saved = _by_slot(n_slots, pre)
+        self._backward = []
 
     def evaluate(self, slot: int, t: Tensor | None, z: Tensor, out: Tensor) -> None:
         """Write f(t, z) to ``out``, keeping every layer's activations."""
-        slot = slot if self.record else 0
-        base = self.base
+        base = None
         if t is not None and self.by_time is not None:
-            base = torch.addmm(base, t, self.by_time)
-        x = z
-        for layer, (pre, post) in enumerate(zip(self._pre[slot], self._post[slot], strict=True)):
-            torch.addmm(base if layer == 0 else self.biases[layer], x, self.outward[layer], out=pre)
-            self.activation.forward(pre, post)
-            x = post
-        torch.addmm(base if len(self.inward) == 1 else self.biases[-1], x, self.outward[-1], out=out)
+            base = torch.addmm(self.base, t, self.by_time)
+        x, activate = z, self.activation.forward
+        for bias, weight, pre, post in self._forward[slot if self.record else 0]:
+            torch.addmm(bias if base is None else base, x, weight, out=pre)
+            activate(pre, post)
+            x, base = post, None
+        last = self.base if len(self.inward) == 1 else self.biases[-1]
+        torch.addmm(last if base is None else base, x, self.outward[-1], out=out)
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Write the cotangent times df/dz to ``out``, keeping what reaches every layer."""
-        if not self._rows:
+        if not self._backward:
             self.cotangents = [torch.empty_like(x) for x in self.outputs]
-            self._rows = list(zip(*(x.unbind(0) for x in self.cotangents), strict=True)) or [()] * (slot + 1)
-        saved = self._pre[slot] if self.activation.saves_input else self._post[slot]
-        g = cotangent
-        for layer in range(len(self.inward) - 1, 0, -1):
-            torch.mm(g, self.inward[layer], out=self._scratch[layer - 1])
-            g = self._rows[slot][layer - 1]
-            self.activation.backward(self._scratch[layer - 1], saved[layer - 1], g)
+            rows = _by_slot(len(self._saved), [x.unbind(0) for x in self.cotangents])
+            self._backward = [
+                list(zip(self.inward[:0:-1], self._scratch[::-1], saved[0][::-1], row[0][::-1], strict=True))
+                for saved, row in zip(self._saved, rows, strict=True)
+            ]
+        g, differentiate = cotangent, self.activation.backward
+        for weight, scratch, saved, into in self._backward[slot]:
+            torch.mm(g, weight, out=scratch)
+            differentiate(scratch, saved, into)
+            g = into
         torch.mm(g, self.inward[0], out=out)
 
     def gradients(self, states: Tensor, cotangents: Tensor, times: Tensor | None) -> FieldGradients:
@@ -247,3 +254,8 @@ class _MLPTape:
         for into, x in zip(new, old, strict=False):
             into[: len(x)].copy_(x)
         return new
+
+
+def _by_slot(n_slots: int, *layers: Sequence[tuple[Tensor, ...]]) -> list[list[tuple[Tensor, ...]]]:
+    """Turn rows by layer and slot, of each kind given, into rows by slot, kind and layer."""
+    return [[tuple(layer[slot] for layer in kind) for kind in layers] for slot in range(n_slots)]

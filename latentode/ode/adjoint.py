@@ -25,11 +25,12 @@ import torch
 from torch import Tensor
 
 from latentode.ode.control import Controller, FixedSteps
-from latentode.ode.field import Tape
+from latentode.ode.dense import DenseOutput
+from latentode.ode.field import FieldGradients, Tape
 from latentode.ode.methods import Method
 from latentode.ode.stepping import Ledger, Path, Tolerance, march
 
-__all__ = ["Plan", "run_plain", "run_taped"]
+__all__ = ["DiscreteAdjoint", "Plan", "run_plain", "run_taped", "sealed"]
 
 
 @dataclass
@@ -46,7 +47,6 @@ class Plan:
     tape: Callable[[Sequence[Tensor], Sequence[Tensor], bool], Tape]
     n_parameters: int
     path: Path | None = None
-    clocks: list[float] | None = None
 
     def taken(self) -> Path:
         """Return the path, once taken."""
@@ -91,10 +91,8 @@ def run_plain(
 def run_taped(plan: Plan, tape: Tape, z0: Tensor, start: Tensor, span: Tensor) -> Ledger:
     """Take the steps with a tape, in place; the path is left in ``plan``."""
     ledger, time_of = Ledger(plan.n_slots, z0), _timer(plan, start, span, z0)
-    clocks: dict[int, float] = {}
 
     def evaluate(slot: int, s: float, z: Tensor) -> Tensor:
-        clocks[slot] = s
         slope = ledger.slope_buffer(slot)
         tape.evaluate(slot, time_of(slot, s) if tape.reads_time else None, z, slope)
         return slope
@@ -108,33 +106,46 @@ def run_taped(plan: Plan, tape: Tape, z0: Tensor, start: Tensor, span: Tensor) -
         evaluate, ledger.enter(z0), span.to(z0.dtype), plan.method.tableau, plan.controller, ledger, plan.tolerance,
         end_slope=plan.method.uses_end_slope, reserve=reserve,
     )  # fmt: skip
-    plan.clocks = [clocks[slot] for slot in range(_n_slots(plan))]
     return ledger
 
 
 class DiscreteAdjoint(torch.autograd.Function):
-    """Nodes and slopes of a solve, with the transposed steps as their gradient."""
+    """Answers of a solve, with the transposed steps as their gradient."""
 
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, z0: Tensor, start: Tensor, span: Tensor, *leaves: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Take the steps; ``leaves`` are the field's parameters, then its args."""
+        ctx: Any, plan: Plan, rows: Tensor, z0: Tensor, start: Tensor, span: Tensor, clock: Tensor, *leaves: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take the steps and answer; ``leaves`` are the field's parameters, then its args."""
         n = plan.n_parameters
         tape = plan.tape(leaves[:n], leaves[n:], True)
         ledger = run_taped(plan, tape, z0.detach(), start, span)
-        ctx.plan, ctx.tape, ctx.ledger = plan, tape, ledger
-        ctx.save_for_backward(start, span, *leaves)  # their versions are checked when they come back
         nodes, slopes = ledger.gather(plan.taken().n_steps, plan.method)
-        return nodes.clone(), slopes.clone()
+        dense = DenseOutput(nodes, slopes, plan.taken(), span, plan.method, clock, rows)
+        ctx.plan, ctx.tape, ctx.ledger, ctx.dense = plan, tape, ledger, dense
+        ctx.save_for_backward(start, span, *leaves)  # their versions are checked when they come back
+        ctx.set_materialize_grads(False)
+        nodes, slopes = nodes.clone(), slopes.clone()
+        ctx.mark_non_differentiable(nodes, slopes)
+        return dense.answer(), nodes, slopes
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        """Sweep back."""
-        start, span, *_ = ctx.saved_tensors
+    def backward(ctx: Any, g: Tensor | None, *_: Any) -> Any:
+        """Transpose the reading, then the steps."""
+        start, span, *leaves = ctx.saved_tensors
+        if g is None:
+            return (None,) * (6 + len(leaves))
+        _, _, _, needs_start, needs_span, needs_clock, *_ = ctx.needs_input_grad
         with torch.no_grad():
-            received = _sweep(ctx.plan, ctx.tape, ctx.ledger, start, span, ctx.needs_input_grad, *grads)
-        return None, *sealed(received)
+            dense: DenseOutput = ctx.dense
+            given = dense.transpose(g)
+            field, g_z0, g_start, g_span = _sweep(
+                ctx.plan, ctx.tape, ctx.ledger, start, span, needs_start or needs_span, needs_span, *given
+            )
+            if g_span is not None:
+                g_span = g_span + dense.span_gradient().to(span.dtype)
+            g_clock = dense.clock_gradient(g).to(span.dtype) if needs_clock else None
+        return None, None, *sealed([g_z0, g_start, g_span, g_clock, *field.parameters, *field.args])
 
 
 def _sweep(
@@ -143,54 +154,61 @@ def _sweep(
     ledger: Ledger,
     start: Tensor,
     span: Tensor,
-    needs: Sequence[bool],
+    needs_times: bool,
+    needs_span: bool,
     g_nodes: Tensor,
     g_slopes: Tensor,
-) -> list[Tensor | None]:
-    """Return the gradients of z0, start, span, and every leaf."""
+) -> tuple[FieldGradients, Tensor, Tensor | None, Tensor | None]:
+    """Return the gradients of the field, and of z0, start and span, when nodes and slopes receive these."""
     path, tableau, n_slots = plan.taken(), plan.method.tableau, _n_slots(plan)
-    if plan.clocks is None:
-        raise RuntimeError("the steps have to be taken before they are swept")
     m, (rows, latent) = tableau.stages, g_nodes.shape[1:]
+    kept = n_slots if needs_span else 1
     cotangents = torch.empty_like(g_slopes)  # kappa, of every slot
-    weights = torch.empty_like(g_slopes)  # kappa less the dense output's part, per step size
+    weights = g_slopes.new_zeros(kept, rows, latent)  # kappa less the dense output's part, per step size
     pulls = g_nodes.new_empty(m + 1, rows * latent)  # u_1 ... u_m, and lambda
     u = [row.view(rows, latent) for row in pulls.unbind(0)]
     below = [pulls[j + 1 :].t() for j in range(m)]
     columns = [g_nodes.new_tensor([tableau.a[i][j] for i in range(j + 1, m)] + [tableau.b[j]]) for j in range(m)]
-    kappa, weight, given = cotangents.unbind(0), weights.unbind(0), g_slopes.unbind(0)
+    kappa, weight, given, received = cotangents.unbind(0), weights.unbind(0), g_slopes.unbind(0), g_nodes.unbind(0)
     flat = [row.view(-1) for row in weight]
+    everything, ones, total = pulls.t(), pulls.new_ones(m + 1), torch.empty_like(pulls[0])
+    total_rows = total.view(rows, latent)
     if plan.method.uses_end_slope:
-        weights[-1].zero_()
         kappa[-1].copy_(given[-1])
-        tape.pull(n_slots - 1, kappa[-1], u[m])
-        u[m].add_(g_nodes[-1])
+        tape.pull(n_slots - 1, kappa[-1], total_rows)
+        torch.add(total_rows, received[-1], out=u[m])
     else:
-        u[m].copy_(g_nodes[-1])
+        u[m].copy_(received[-1])
     for n in range(path.n_steps - 1, -1, -1):
         for j in range(m - 1, -1, -1):
             slot = n * m + j
-            torch.mv(below[j], columns[j], out=flat[slot])
-            torch.addcmul(given[slot], weight[slot], path.scaled[n], out=kappa[slot])
+            torch.mv(below[j], columns[j], out=flat[slot % kept])
+            torch.addcmul(given[slot], weight[slot % kept], path.scaled[n], out=kappa[slot])
             tape.pull(slot, kappa[slot], u[j])
-        u[m].copy_(torch.sum(pulls, 0).view(rows, latent).add_(g_nodes[n]))
+        torch.mv(everything, ones, out=total)
+        torch.add(total_rows, received[n], out=u[m])
     states, slopes = ledger.stacked(n_slots)
-    times = None
-    clocks = torch.tensor(plan.clocks, dtype=start.dtype, device=start.device).view(-1, 1, 1)
+    clocks = times = g_start = g_span = None
     if tape.reads_time:
+        clocks = start.new_tensor(_clocks(path, tableau.c))[:n_slots].view(-1, 1, 1)
         times = torch.addcmul(start, clocks, span).to(g_nodes.dtype)
     field = tape.gradients(states, cotangents, times)
-    g_start = g_span = None
-    if needs[3]:
+    if needs_span:
         used = path.n_steps * m
         parts = (weights[:used] * slopes[:used]).sum(-1).view(path.n_steps, m, rows).sum(1)
         g_span = torch.mv(parts.t(), path.lengths(g_nodes)).unsqueeze(1).to(span.dtype)
-    if field.times is not None:
+    if needs_times and field.times is not None and clocks is not None:
         at = field.times.to(start.dtype)
         g_start = at.sum(0)
         if g_span is not None:
             g_span = g_span + (at * clocks).sum(0)
-    return [u[m], g_start, g_span, *field.parameters, *field.args]
+    return field, u[m], g_start, g_span
+
+
+def _clocks(path: Path, c: Sequence[float]) -> list[float]:
+    """The clock of every slot, and of the end."""
+    steps = zip(path.knots[:-1], path.knots[1:], strict=True)
+    return [s + place * (end - s) for s, end in steps for place in c] + [1.0]
 
 
 class _Sealed(torch.autograd.Function):

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from latentode.ode.adjoint import Plan, run_taped, sealed
 from latentode.ode.control import AdaptiveSteps, Controller, FixedSteps, error_norm
-from latentode.ode.dense import interpolate
+from latentode.ode.dense import DenseOutput
 from latentode.ode.field import Tape
 from latentode.ode.stepping import Stuck, march
 
@@ -51,8 +51,8 @@ class BacksolveAdjoint(torch.autograd.Function):
         ledger = run_taped(plan, plan.tape(leaves[:n], leaves[n:], False), z0, start, span)
         path = plan.taken()
         nodes, slopes = ledger.gather(path.n_steps, plan.method)
-        rows = torch.arange(len(z0), device=z0.device).unsqueeze(1).expand_as(clock)
-        z = interpolate(nodes, slopes, path, span, plan.method, clock, rows)
+        rows = torch.arange(len(z0), device=z0.device).unsqueeze(1)
+        z = DenseOutput(nodes, slopes, path, span, plan.method, clock, rows).answer()
         ctx.plan = plan
         ctx.save_for_backward(asked, z, start, span, clock, *leaves)
         ctx.mark_non_differentiable(nodes, slopes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from latentode.ode.adjoint import DiscreteAdjoint, Plan, run_plain, run_taped
 from latentode.ode.backsolve import BacksolveAdjoint
 from latentode.ode.control import Controller, FixedSteps
-from latentode.ode.dense import interpolate
+from latentode.ode.dense import DenseOutput
 from latentode.ode.field import AnalyticField, Field, PlainTape, RecordedTape, Tape, checked, is_analytic, parameters_of
 from latentode.ode.methods import Method
 from latentode.ode.stepping import Path, Tolerance
@@ -90,17 +90,19 @@ def solve_rows(
 
     n_slots = (controller.n_steps if isinstance(controller, FixedSteps) else 8) * method.tableau.stages + 1
     plan = Plan(method, controller, problem.tolerance, n_slots, tape, n_parameters)
-    if wanted and problem.adjoint == "backsolve":
-        z, nodes, slopes = BacksolveAdjoint.apply(plan, queries.here, z0, start, span, queries.clock, *leaves)  # type: ignore[no-untyped-call]
+    if wanted and problem.adjoint != "autograd":
+        function, given = {
+            "discrete": (DiscreteAdjoint, queries.rows),
+            "backsolve": (BacksolveAdjoint, queries.here),
+        }[problem.adjoint]
+        z, nodes, slopes = function.apply(plan, given, z0, start, span, queries.clock, *leaves)  # type: ignore[no-untyped-call]
         return z, nodes, slopes, plan.taken()
-    if wanted and problem.adjoint == "discrete":
-        nodes, slopes = DiscreteAdjoint.apply(plan, z0, start, span, *leaves)  # type: ignore[no-untyped-call]
-    elif wanted:
+    if wanted:
         args = [arg.repeat(copies, *[1] * (arg.dim() - 1)) if copies > 1 else arg for arg in problem.args]
         nodes, slopes = run_plain(plan, lambda t, z: checked(problem.field(t, z, *args), z), z0, start, span)
     else:
         with torch.no_grad():
             ledger = run_taped(plan, tape(leaves[:n_parameters], problem.args, False), z0, start, span)
         nodes, slopes = ledger.gather(plan.taken().n_steps, method)
-    z = interpolate(nodes, slopes, plan.taken(), span, method, queries.clock, queries.rows)
+    z = DenseOutput(nodes, slopes, plan.taken(), span, method, queries.clock, queries.rows).answer()
     return z, nodes.detach(), slopes.detach(), plan.taken()

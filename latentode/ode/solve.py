@@ -136,7 +136,7 @@ def solve(
         refuse_outside(plan, times)
     problem = Problem(field, tuple(args), find_method(method), Tolerance(rtol, atol, max_steps, min_step), adjoint)
     steps = (n_steps, n_steps if n_steps_back is None else n_steps_back)
-    parked = torch.zeros(z0.shape[0], 1, dtype=torch.bool, device=z0.device)
+    parked = None
     while True:
         try:
             z, stats, estimates = _solve_sides(problem, z0, plan, steps, parked)
@@ -146,33 +146,35 @@ def solve(
         except SolveError as failure:
             if on_failure == "raise":
                 raise
-            parked[list(failure.series)] = True
-    usable = plan.asked & ~plan.outside & ~parked
+            parked = _park(parked, failure.series, z0)
+    usable = plan.asked & ~plan.outside
+    if parked is not None:
+        usable = usable & ~parked
     return Solution(torch.where(usable.unsqueeze(-1), z, float("nan")), stats)
 
 
 def _solve_sides(
-    problem: Problem, z0: Tensor, plan: Schedule, steps: tuple[Steps, Steps], parked: Tensor
+    problem: Problem, z0: Tensor, plan: Schedule, steps: tuple[Steps, Steps], parked: Tensor | None
 ) -> tuple[Tensor, Stats, tuple[Estimate, ...]]:
     """Solve every side there is, together where the field allows it, and answer all queries."""
     together = len(plan.sides) == 2 and steps[0] == steps[1] and problem.adjoint != "backsolve" and problem.analytic
     groups = [plan.sides] if together else [(side,) for side in plan.sides]
-    safe, tiny = torch.where(parked, 0.0, z0), torch.finfo(plan.start.dtype).tiny ** 0.5
+    safe = z0 if parked is None else torch.where(parked, 0.0, z0)
     answers: list[Tensor] = []
     estimates: list[Estimate] = []
     for sides in groups:
         copies = len(sides)
-        span = torch.cat([torch.where(parked, tiny, side.span) for side in sides])
-        start = plan.start.repeat(copies, 1)
+        span = _stacked([_still(side.span, parked) for side in sides])
+        start, first = _stacked([plan.start] * copies), _stacked([safe] * copies)
         here = plan.asked & (plan.ahead if sides[0] is plan.forward else ~plan.ahead)
         clock = sides[0].clock if copies == 1 else torch.where(plan.ahead, sides[0].clock, sides[1].clock)
-        rows = torch.arange(len(z0), device=z0.device).unsqueeze(1).expand_as(clock)
+        rows = torch.arange(len(z0), device=z0.device).unsqueeze(1)
         if copies == 2:
             rows = torch.where(plan.ahead, rows, rows + len(z0))
         controller = _controller(problem.method, steps[1] if sides[0] is plan.back else steps[0])
         try:
             z, nodes, slopes, path = solve_rows(
-                problem, controller, safe.repeat(copies, 1), start, span, Queries(clock, rows, here), copies
+                problem, controller, first, start, span, Queries(clock, rows, here), copies
             )
         except Stuck as stuck:
             raise named(stuck, start, span, len(z0)) from None
@@ -187,6 +189,21 @@ def _solve_sides(
         _estimate=lambda: torch.stack([estimate.error() for estimate in estimates]).amax(0),
     )
     return z, stats, tuple(estimates)
+
+
+def _park(parked: Tensor | None, series: Sequence[int], z0: Tensor) -> Tensor:
+    """Add the series that failed to those parked, (series, 1): they stand still at zero while the others go on."""
+    parked = torch.zeros_like(z0[:, :1], dtype=torch.bool) if parked is None else parked
+    parked[list(series)] = True
+    return parked
+
+
+def _still(span: Tensor, parked: Tensor | None) -> Tensor:
+    return span if parked is None else torch.where(parked, torch.finfo(span.dtype).tiny ** 0.5, span)
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _controller(method: Method, steps: Steps) -> Controller:

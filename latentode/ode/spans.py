@@ -12,10 +12,14 @@ Time = float | Tensor
 
 @dataclass(frozen=True)
 class Side:
-    """One direction of time: how far each series goes that way, (series, 1), and the clock of every query."""
+    """One direction of time: how far each series goes that way, (series, 1).
+
+    ``clock`` is where every query falls on that way, and ``over`` whether that is beyond it, (series, time).
+    """
 
     span: Tensor
     clock: Tensor
+    over: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,45 +64,54 @@ def schedule(times: Tensor, t0: Time, t1: Time | None, t_back: Time | None) -> S
     times = torch.where(asked, times, start)
     gap = times - start
     end = None if t1 is None else _column(t1, times) - start
+    if _same(t0, t_back):
+        end = _furthest(gap) if end is None else end
+        return _schedule(start, _side(start, end, gap), None, asked, torch.ones_like(asked))
     far = None if t_back is None else _column(t_back, times) - start
-    direction = torch.ones_like(start)
-    if end is not None:
-        direction = torch.where(end.detach() < 0, -1.0, direction)
-        if far is not None:
-            direction = torch.where((end.detach() == 0) & (far.detach() > 0), -1.0, direction)
-    reach = gap * direction
+    reach = gap * _direction(end, far)
     ahead = reach >= 0
     if end is None:
-        end = _furthest(reach) * direction
-    no_forward, no_back = _same(t0, t1), _same(t0, t_back)
+        end = _furthest(reach)
+    if far is None and bool(ahead.all()):
+        return _schedule(start, _side(start, end, gap), None, asked, torch.ones_like(ahead))
     if far is None:
-        far = -_furthest(-reach) * direction
-        no_back = bool(ahead.all())
-    if t1 is None and not no_back:
-        no_forward = bool((reach <= 0).all())
-    if no_back:
-        ahead = torch.ones_like(ahead)
-    elif no_forward:
-        ahead = torch.zeros_like(ahead)
-    slack = 16 * torch.finfo(times.dtype).eps
-    forward = None if no_forward and not no_back else _side(end, gap)
-    back = None if no_back else _side(far, gap)
-    limit = torch.where(ahead, end, far).detach()
-    beyond = torch.where(limit < 0, limit - gap, gap - limit).detach()
-    behind_start = torch.where(limit < 0, gap, -gap).detach()
-    allowed = slack * torch.maximum(times.abs(), start.abs()).detach()
-    outside = asked & (torch.maximum(beyond, behind_start) > allowed)
+        far = -_furthest(-reach) * _direction(end, None)
+    back = _side(start, far, gap)
+    if _same(t0, t1) or (t1 is None and bool((reach <= 0).all())):
+        return _schedule(start, None, back, asked, torch.zeros_like(ahead))
+    return _schedule(start, _side(start, end, gap), back, asked, ahead)
+
+
+def _schedule(start: Tensor, forward: Side | None, back: Side | None, asked: Tensor, ahead: Tensor) -> Schedule:
+    """Put the sides together, and see which queries lie beyond them."""
+    over = [side.over for side in (forward, back) if side is not None]
+    outside = asked & (over[0] if len(over) == 1 else torch.where(ahead, over[0], over[1]))
     return Schedule(start, forward, back, asked, ahead, outside)
 
 
-def _side(reach: Tensor, gap: Tensor) -> Side:
+def _direction(end: Tensor | None, far: Tensor | None) -> Tensor | float:
+    """Which way is ahead: 1 or -1 per series, (series, 1)."""
+    if end is None:
+        return 1.0
+    backwards = end.detach() < 0
+    if far is not None:
+        backwards = backwards | ((end.detach() == 0) & (far.detach() > 0))
+    return 1.0 - 2.0 * backwards.to(end.dtype)
+
+
+def _side(start: Tensor, reach: Tensor, gap: Tensor) -> Side:
     """A span of zero is replaced by one too small to move the state, so that nothing divides by zero.
 
-    The slope survives it: dz/dt = (dz/ds) / span = f stays exact, for the start, and for a query there.
+    The slope survives it: dz/dt = (dz/ds) / span = f stays exact, for the start, and for a query there. A query may
+    overshoot by the rounding of its own time.
     """
-    tiny = torch.finfo(reach.dtype).tiny ** 0.5
-    span = torch.where(reach == 0, tiny, reach)
-    return Side(span, (gap / span).clamp(-1e-3, 1 + 1e-3))
+    info = torch.finfo(reach.dtype)
+    span = torch.where(reach == 0, info.tiny**0.5, reach)
+    clock = gap / span
+    with torch.no_grad():
+        rounding = torch.add(0.5 + 16 * info.eps, (start / span).abs_(), alpha=16 * info.eps)
+        over = (clock - 0.5).abs_() > rounding
+    return Side(span, clock.clamp(-1e-3, 1 + 1e-3), over)
 
 
 def _furthest(distance: Tensor) -> Tensor:
