@@ -55,7 +55,7 @@ def kilometres(lat, long, other_lat, other_long):
 
 
 def run(seed):
-    """Scores of one seed."""
+    """A table of errors by method, and what goes with it, for one seed."""
     full = load_storms()
     rng = np.random.default_rng(seed)
     kept = full[rng.random(len(full)) < 0.5]
@@ -70,9 +70,7 @@ def run(seed):
     fans = forecaster.predict_interval(query, level=90, history=histories)
     distance = {
         "latentode": kilometres(asked["true_lat"], asked["true_long"], said["lat"], said["long"]),
-        "constant velocity": kilometres(
-            asked["true_lat"], asked["true_long"], asked["moved_lat"], asked["moved_long"]
-        ),
+        "constant velocity": kilometres(asked["true_lat"], asked["true_long"], asked["moved_lat"], asked["moved_long"]),
         "persistence": kilometres(asked["true_lat"], asked["true_long"], asked["last_lat"], asked["last_long"]),
     }
     wind = {
@@ -82,13 +80,16 @@ def run(seed):
     inside = {
         c: asked[f"true_{c}"].between(fans[f"{c}-lo-90"], fans[f"{c}-hi-90"]).mean() for c in ("lat", "long", "wind")
     }
-    print(f"seed {seed}: {len(asked)} questions, fitted in {seconds:.0f} s")
-    for name, d in distance.items():
-        knots = f"   wind {wind[name].mean():5.2f} kn" if name in wind else ""
-        print(f"  {name:18s} position {d.mean():6.1f} km (median {d.median():6.1f}){knots}")
-    print("  coverage of 90 %: " + ", ".join(f"{c} {v:.3f}" for c, v in inside.items()), flush=True)
+    return pd.DataFrame(
+        {
+            "position_km": {name: d.mean() for name, d in distance.items()},
+            "median_km": {name: d.median() for name, d in distance.items()},
+            "wind_knots": {name: w.mean() for name, w in wind.items()},
+        }
+    ), {"questions": len(asked), "seconds": round(seconds), "coverage_90": {c: round(v, 3) for c, v in inside.items()}}
 
 
 if __name__ == "__main__":
     for seed in [int(a) for a in sys.argv[1:]] or [0, 1, 2]:
-        run(seed)
+        table, about = run(seed)
+        print(f"seed {seed}: {about}\n{table.round(2).to_string()}\n", flush=True)
