@@ -155,7 +155,8 @@ def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[
     Returns
     -------
     panel : Panel
-        Rows in time order within each series; rows of one series and time averaged into one.
+        Rows in time order within each series; rows of one series and time averaged into one, rows without
+        any value left out.
     treatment : Treatment
         Counts of what was dropped, merged, or taken as missing.
 
@@ -173,7 +174,8 @@ def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[
     codes, ids = _codes(schema.ids_of(df), len(df))
     treatment.rows_without_time = int(np.isnan(times).sum())
     treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
-    kept = np.flatnonzero(~np.isnan(times) & (codes >= 0))
+    observed = ~np.isnan(values).all(axis=1)  # rows that say nothing would move the end of the history
+    kept = np.flatnonzero(observed & ~np.isnan(times) & (codes >= 0))
     rows = kept[np.lexsort((times[kept], codes[kept]))]
     codes, times, values = codes[rows], times[rows], values[rows]
 

@@ -122,7 +122,8 @@ def infer_schema(
     if not isinstance(df, pd.DataFrame):
         raise DataError(
             f"expected a pandas DataFrame with a row per (series, time), got {type(df).__name__}; "
-            "from arrays, build one with pd.DataFrame({'id': ..., 'time': ..., 'value': ...})"
+            "from arrays, build one with pd.DataFrame({'id': ..., 'time': ..., 'value': ...}); "
+            "a step of scikit-learn gives one after its set_output(transform='pandas')"
         )
     doubled = df.columns[df.columns.duplicated()].unique()
     if len(doubled):

@@ -54,6 +54,10 @@ class TimeAxis:
     tz: str | None = None
     freq: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"kind={self.kind!r} is none of {', '.join(_KINDS)}")
+
     @classmethod
     def from_times(cls, times: pd.Series) -> "TimeAxis":
         """Read the axis off a time column.

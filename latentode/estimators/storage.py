@@ -117,6 +117,11 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
         raise ValueError("the names of the channels, or the ids of the series, do not fit the arrays")
     if panel.offsets[0] != 0 or (panel.lengths < 0).any() or panel.offsets[-1] != len(panel.times):
         raise ValueError("panel.offsets do not divide the rows among the series")
+    if not all(isinstance(c, str | int | float) for c in schema["target_cols"]):
+        raise ValueError("target_cols are neither texts nor numbers")
+    horizon = float(config["horizon"])
+    if not (horizon > 0 and np.isfinite(horizon)):
+        raise ValueError(f"horizon={horizon!r} must be positive")
     axis = TimeAxis(**config["time_axis"])
     axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
     forecaster.set_params(**config["params"])
@@ -125,7 +130,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
     forecaster.time_axis_ = axis
     forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in SCALER})
     forecaster.calibration_ = arrays["calibration"]
-    forecaster.horizon_ = float(config["horizon"])
+    forecaster.horizon_ = horizon
     forecaster.panel_ = panel
     forecaster.history_ = pd.DataFrame(config["history"])
     forecaster.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)

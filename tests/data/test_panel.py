@@ -99,7 +99,7 @@ def test_many_repeated_times_without_an_id_mean_that_the_id_is_missing():
 
 
 def test_infinite_values_are_missing_and_counted():
-    panel, treatment = read(long_frame().assign(x=[np.inf, -np.inf, 10.0, 1.0, 7.0]))
+    panel, treatment = read(long_frame().assign(x=[np.inf, -np.inf, 10.0, 1.0, 7.0], y=1.0))
     assert np.isnan(panel.values[:, 0]).sum() == 2
     assert treatment.sentences() == ["2 infinite values were taken as missing"]
 
@@ -198,3 +198,14 @@ def test_a_channel_that_is_there_twice_is_refused():
 def test_an_array_in_place_of_a_frame_is_refused():
     with pytest.raises(DataError, match=r"expected a DataFrame.*got ndarray"):
         values_of(long_frame().to_numpy(), infer_schema(long_frame()))
+
+
+def test_rows_without_any_value_say_nothing():
+    df = long_frame()
+    empty = pd.DataFrame({"id": ["a", "b", "d"], "time": [9.0, 1.0, 0.0], "x": np.nan, "y": [np.nan, np.nan, np.inf]})
+    panel, treatment = read(pd.concat([df, empty], ignore_index=True))
+    expected, _ = read(df)
+    assert panel.ids.tolist() == ["a", "b", "c", "d"]
+    assert panel.lengths.tolist() == [*expected.lengths, 0]
+    np.testing.assert_array_equal(panel.times, expected.times)
+    assert treatment.merged_rows == 0
