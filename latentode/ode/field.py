@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import is_parametrized
 
 __all__ = ["AnalyticField", "Field", "FieldGradients", "Tape", "is_analytic", "parameters_of"]
 
@@ -78,10 +78,10 @@ def is_analytic(field: Field) -> bool:
     }
     if "forward" in vars(field) or depth["forward"] < depth["tape"]:
         return False
-    hooked = (
-        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in field.modules()
+    return not any(
+        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks or is_parametrized(m)
+        for m in field.modules()
     )
-    return not any(hooked) and not any(parametrize.is_parametrized(m) for m in field.modules())
 
 
 def parameters_of(field: Field) -> tuple[Tensor, ...]:
