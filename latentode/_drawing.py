@@ -1,0 +1,180 @@
+"""How a fan chart is drawn: axes, colours, markers, ticks, legend."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from latentode.data import TimeAxis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Course", "Fan", "TimeScale", "add_legend", "draw_panel", "make_axes", "require_matplotlib"]
+
+Floats = NDArray[np.float64]
+
+# Okabe and Ito's palette, told apart by colour-blind readers; the two kinds of points differ in shape as well.
+MEAN, OBSERVED, HELD_OUT, FAINT = "#0072B2", "#222222", "#D55E00", "#8C8C8C"
+
+_UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
+
+
+def require_matplotlib() -> None:
+    """Say what to install when there is no matplotlib.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib cannot be imported.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as cause:
+        raise ImportError("drawing needs matplotlib: pip install latentode[plot]") from cause
+
+
+@dataclass(frozen=True)
+class Course:
+    """One series: (row,) times, (row, channel) values."""
+
+    times: Floats
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Answers on a grid of times: the mean and, widest first, the intervals; a column per channel and bound."""
+
+    times: Floats
+    mean: pd.DataFrame
+    bounds: pd.DataFrame
+    levels: list[float]
+
+
+@dataclass(frozen=True)
+class TimeScale:
+    """How the times of a series go on the horizontal axis."""
+
+    axis: TimeAxis
+    unit: str
+    length: float
+
+    @classmethod
+    def of(cls, axis: TimeAxis, times: Floats) -> "TimeScale":
+        """Time differences have no axis of their own: they become numbers, in the largest unit they fill."""
+        if axis.kind != "timedelta":
+            return cls(axis, "", 1.0)
+        span = float(np.ptp(times))
+        unit, length = next((u for u in _UNITS if span >= 2 * u[1]), _UNITS[-1])
+        return cls(axis, unit, length)
+
+    @property
+    def dated(self) -> bool:
+        """Whether the axis shows dates."""
+        return self.axis.kind in ("datetime", "period")
+
+    def place(self, times: Floats) -> NDArray[Any]:
+        """Times as matplotlib takes them."""
+        if not self.dated:
+            return times / self.length
+        dates = TimeAxis("datetime", self.axis.origin, self.axis.tz).from_float(times)
+        places: NDArray[Any] = dates.dt.tz_localize(None).to_numpy()
+        return places
+
+    def label(self, time_col: Hashable | None) -> str:
+        """Dates speak for themselves; numbers say what they are."""
+        name = "time" if time_col is None else str(time_col)
+        if self.dated:
+            return ""
+        return f"{name} ({self.unit})" if self.unit else name
+
+    def set_ticks(self, ax: "Axes") -> None:
+        """Few ticks, that do not run into each other in a small panel."""
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        from matplotlib.ticker import MaxNLocator
+
+        if self.dated:
+            locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+            ax.xaxis.set_major_locator(locator)
+            ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def make_axes(axes: "Axes | NDArray[Any] | None", n_rows: int, n_columns: int) -> NDArray[Any]:
+    """Axes to draw on: the given ones in rows, or those of a new figure that pyplot does not hold."""
+    from matplotlib.figure import Figure
+
+    if axes is None:
+        # A single panel is drawn wide; many are kept to the width of a page.
+        width = {1: 7.2, 2: 8.0}.get(n_columns, max(9.6, 2.5 * n_columns))
+        height = 3.0 if n_rows == 1 else 1.75 * n_rows + 0.6
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure.subplots(n_rows, n_columns, squeeze=False)
+    given = np.asarray(axes, dtype=object).ravel()
+    if len(given) != n_rows * n_columns:
+        raise ValueError(
+            f"axes holds {len(given)}, but {n_rows} series with {n_columns} channels each need {n_rows * n_columns}"
+        )
+    return given.reshape(n_rows, n_columns)
+
+
+def draw_panel(
+    ax: "Axes", scale: TimeScale, fan: Fan, past: Course, future: Course | None, channel: Hashable, at: int
+) -> None:
+    """One series and channel (its column number is `at`): intervals, mean, end of history, observations."""
+    x = scale.place(fan.times)
+    for depth, v in enumerate(fan.levels):
+        low, high = (fan.bounds[f"{channel}-{side}-{v:g}"] for side in ("lo", "hi"))
+        alpha = 0.16 + 0.14 * depth
+        ax.fill_between(x, low, high, color=MEAN, alpha=min(alpha, 0.5), lw=0, label=f"{v:g} % interval", zorder=1)
+    ax.plot(x, fan.mean[channel], color=MEAN, lw=1.6, label="mean", zorder=3)
+    ax.axvline(scale.place(past.times[-1:])[0], color=FAINT, lw=0.9, ls=(0, (4, 3)), label="end of history", zorder=2)
+    seen = ~np.isnan(past.values[:, at])
+    asked = np.zeros(0, dtype=bool) if future is None else ~np.isnan(future.values[:, at])
+    size = _marker_size(ax, int(seen.sum() + asked.sum()))
+    filled: dict[str, Any] = {"marker": "o", "ms": size, "mfc": OBSERVED, "mec": "white", "mew": 0.4}
+    ax.plot(scale.place(past.times[seen]), past.values[seen, at], ls="none", label="observed", zorder=4, **filled)
+    if future is not None:
+        hollow: dict[str, Any] = {"marker": "s", "ms": size + 0.5, "mfc": "white", "mec": HELD_OUT, "mew": 0.3 * size}
+        x = scale.place(future.times[asked])
+        ax.plot(x, future.values[asked, at], ls="none", label="held out", zorder=5, **hollow)
+    scale.set_ticks(ax)
+    _tidy(ax)
+
+
+def _marker_size(ax: "Axes", n_points: int) -> float:
+    """As large as leaves neighbours apart when the points are spread evenly over the panel."""
+    inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
+    return float(np.clip(55 * inches / max(n_points, 1), 2.8, 4.5))
+
+
+def _tidy(ax: "Axes") -> None:
+    ax.margins(x=0.02)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(FAINT)
+    ax.tick_params(colors="#444444", labelsize=8, length=3, width=0.8)
+    ax.xaxis.get_offset_text().set(fontsize=8, color="#444444")
+
+
+def add_legend(grid: NDArray[Any], own_figure: bool) -> None:
+    """One legend for all panels: under a figure of our own, else inside the first of the given axes."""
+    handles: dict[str, Any] = {}
+    for ax in grid.flat:
+        found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        handles = {**found, **handles}
+    order = ["observed", "held out", "mean", *reversed([k for k in handles if "interval" in k]), "end of history"]
+    names = [k for k in order if k in handles]
+    shown = [handles[k] for k in names]
+    if own_figure:
+        figure = grid[0, 0].figure
+        columns = len(names) if figure.get_figwidth() >= 7 else 3
+        style = {"frameon": False, "fontsize": 8.5, "columnspacing": 1.4, "handletextpad": 0.6}
+        figure.legend(shown, names, loc="outside lower center", ncols=columns, **style)
+    else:
+        grid[0, 0].legend(shown, names, frameon=False, fontsize=8)
