@@ -1,0 +1,222 @@
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import latentode
+from latentode import load
+from latentode.cli import main
+from latentode.datasets import load_storms
+
+QUICK = ["--max-steps", "10"]
+
+
+@pytest.fixture(scope="module")
+def storms() -> pd.DataFrame:
+    df = load_storms(start=2021)[["id", "time", "wind", "pressure"]]
+    return df.rename(columns={"id": "storm", "time": "when"})
+
+
+@pytest.fixture(scope="module")
+def table(storms, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "storms.csv"
+    storms.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    path = table.parent / "model"
+    words = ["fit", str(table), "--id", "storm", "--time", "when", "--horizon", "3D", "--out", str(path), *QUICK]
+    assert main(words) == 0
+    return path
+
+
+def run(*words, **options):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, **options)
+
+
+# ----------------------------------------------------------------------------------------------- at once
+
+
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["forecast", "--help"], ["--version"]])
+def test_help_and_version_load_neither_torch_nor_pandas(words):
+    code = (
+        "import sys\n"
+        "from latentode.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'lightning', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    done = run("-c", code, *words)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_answers_at_once():
+    spent = []
+    for _ in range(3):  # the best of three, since others may keep the machine busy
+        started = time.perf_counter()
+        run("-m", "latentode", "--help", check=True)
+        spent.append(time.perf_counter() - started)
+    assert min(spent) < 0.5
+
+
+def test_python_dash_m_names_the_commands_and_the_version():
+    helped = run("-m", "latentode", "--help").stdout
+    assert all(re.search(rf"^ +{command} ", helped, re.M) for command in ("fit", "forecast", "evaluate", "demo"))
+    assert run("-m", "latentode", "--version").stdout == f"latentode {latentode.__version__}\n"
+
+
+# ------------------------------------------------------------------------------------------- fit, forecast
+
+
+def test_fit_writes_a_model_that_knows_the_dates(model, storms):
+    forecaster = load(model)
+    assert forecaster.channels_ == ("wind", "pressure")
+    assert forecaster.time_axis_.kind == "datetime"
+    assert forecaster.horizon_ == 3 * 86400
+    assert forecaster.panel_.n_series == storms["storm"].nunique()
+
+
+def test_fit_tells_what_it_wrote_and_where(table, tmp_path, capsys):
+    out = tmp_path / "deep" / "model"
+    words = ["fit", str(table), "--id", "storm", "--time", "when", "--target", "wind", "--out", str(out), *QUICK]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "channels: wind\n" in said
+    assert f"model written to {out}" in said
+    assert load(out).channels_ == ("wind",)
+
+
+def test_the_same_seed_fits_the_same_model(table, tmp_path):
+    words = ["fit", str(table), "--id", "storm", "--time", "when", "--seed", "3", *QUICK, "--out"]
+    for name in ("a", "b"):
+        assert main([*words, str(tmp_path / name)]) == 0
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b")]
+    assert weights[0] == weights[1]
+
+
+def test_forecast_writes_the_future_of_every_series_with_its_intervals(model, storms, tmp_path, capsys):
+    out = tmp_path / "f.csv"
+    words = ["forecast", str(model), "--horizon", "2D", "--freq", "12h", "--level", "90", "--level", "50"]
+    assert main([*words, "--out", str(out)]) == 0
+    future = pd.read_csv(out, parse_dates=["when"])
+    sides = ["lo-50", "hi-50", "lo-90", "hi-90"]
+    expected = ["storm", "when", "wind", "pressure", *(f"{c}-{s}" for c in ("wind", "pressure") for s in sides)]
+    assert future.columns.tolist() == expected
+    assert len(future) == 4 * storms["storm"].nunique()
+    first = future.groupby("storm")["when"].min() - storms.groupby("storm")["when"].max()
+    assert (first == pd.Timedelta("12h")).all()
+    assert (future["wind-lo-90"] < future["wind-lo-50"]).all()
+    assert (future["wind-hi-50"] < future["wind-hi-90"]).all()
+    said = load(model).forecast("2D", "12h", 90)
+    np.testing.assert_allclose(future["wind-hi-90"], said["wind-hi-90"], rtol=1e-5)
+    assert f"{len(future)} rows written to {out}" in capsys.readouterr().out
+
+
+def test_levels_are_80_and_95_when_nobody_says(model, tmp_path):
+    assert main(["forecast", str(model), "--out", str(tmp_path / "f.parquet")]) == 0
+    columns = pd.read_parquet(tmp_path / "f.parquet").columns
+    assert [c for c in columns if c.startswith("wind-")] == ["wind-lo-80", "wind-hi-80", "wind-lo-95", "wind-hi-95"]
+
+
+def test_forecast_of_other_series_is_from_the_history_given(model, storms, tmp_path):
+    mine = storms[storms["storm"] == "Ida-2021"].assign(storm="mine")
+    mine.to_csv(tmp_path / "mine.csv", index=False)
+    out, picture = tmp_path / "new" / "f.csv", tmp_path / "new" / "f.png"
+    words = ["forecast", str(model), "--horizon", "1D", "--history", str(tmp_path / "mine.csv"), "--out", str(out)]
+    assert main([*words, "--plot", str(picture)]) == 0
+    future = pd.read_csv(out)
+    assert set(future["storm"]) == {"mine"}
+    known = load(model).forecast("1D", level=())
+    known = known[known["storm"] == "Ida-2021"]
+    np.testing.assert_allclose(future["wind"], known["wind"], rtol=1e-4)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+# ------------------------------------------------------------------------------------------------ evaluate
+
+
+def test_evaluate_prints_a_table_beside_the_naive_and_writes_it(table, storms, tmp_path, capsys):
+    words = ["evaluate", str(table), "--id", "storm", "--time", "when", *QUICK, "--out", str(tmp_path / "s.csv")]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"latentode +last value +series' mean +overall mean +linear fit", said)
+    scores = pd.read_csv(tmp_path / "s.csv").set_index(["forecaster", "channel"])
+    held_out = storms.groupby("storm").size().floordiv(3).clip(lower=1).sum()
+    assert scores.loc[("latentode", "wind"), "n"] == held_out
+    assert f"{held_out} rows" in said
+    shown = scores.loc[("last value", "wind"), "mae"]
+    assert re.search(rf"MAE by channel\n +wind .*{shown:.1f}", said)
+
+
+def test_evaluate_takes_a_table_of_one_series_with_numbers_for_times(tmp_path, capsys):
+    times = np.arange(40.0)
+    pd.DataFrame({"time": times, "y": np.sin(times)}).to_csv(tmp_path / "one.csv", index=False)
+    assert main(["evaluate", str(tmp_path / "one.csv"), *QUICK, "--horizon", "10"]) == 0
+    assert "of each of 1 series, 13 rows; fitting 27 rows" in capsys.readouterr().out
+
+
+def test_evaluate_of_single_rows_is_refused(tmp_path, capsys):
+    pd.DataFrame({"id": [1, 2], "time": [0, 0], "y": [1.0, 2.0]}).to_csv(tmp_path / "a.csv", index=False)
+    assert main(["evaluate", str(tmp_path / "a.csv")]) == 2
+    assert "nothing to evaluate on" in capsys.readouterr().err
+
+
+# -------------------------------------------------------------------------------------------------- errors
+
+
+def refused(capsys, *words):
+    assert main([str(w) for w in words]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("latentode: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_what_is_wrong_is_one_line_without_a_traceback_and_exit_code_2(tmp_path):
+    done = run("-m", "latentode", "fit", "nope.csv", "--out", "model", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "latentode: no such file: nope.csv\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_the_library_are_in_words_of_the_command_line(table, tmp_path, capsys):
+    out = tmp_path / "model"
+    assert "--id 'patient': no such column" in refused(capsys, "fit", table, "--id", "patient", "--out", out)
+    err = refused(capsys, "fit", table, "--id", "storm", "--out", out)
+    assert "pass --time (or name it one of" in err
+    err = refused(capsys, "fit", table, "--time", "when", "--out", out)
+    assert "pass --id 'storm' if it names the series, or --target [...]" in err
+    assert not out.exists()
+
+
+def test_a_time_that_is_none_is_named_with_its_row(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("id,time,y\na,2024-01-01,1\na,yesterday,2\n")
+    assert "row 2 below the header: 'yesterday'" in refused(capsys, "fit", path, "--out", tmp_path / "m")
+
+
+def test_a_horizon_of_the_wrong_kind_is_refused_and_not_read_as_nanoseconds(model, tmp_path, capsys):
+    err = refused(capsys, "forecast", model, "--horizon", "30", "--out", tmp_path / "f.csv")
+    assert "expected a duration such as '30D'" in err
+
+
+def test_what_is_no_model_or_no_place_for_one_is_said_before_the_work(table, tmp_path, capsys):
+    assert "holds no saved forecaster" in refused(capsys, "forecast", tmp_path, "--out", tmp_path / "f.csv")
+    words = ["fit", table, "--id", "storm", "--time", "when", "--out", table]
+    assert "is a file; a model is written to a directory" in refused(capsys, *words)
+
+
+def test_warnings_of_the_library_are_lines_without_a_place_in_its_source(storms, tmp_path, capsys):
+    doubled = pd.concat([storms, storms.head(1)])
+    doubled.to_csv(tmp_path / "a.csv", index=False)
+    words = ["fit", tmp_path / "a.csv", "--id", "storm", "--time", "when", "--out", tmp_path / "m", *QUICK]
+    assert main([str(w) for w in words]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("latentode: note: 1 rows repeat a (series, time)")
+    assert ".py" not in err
