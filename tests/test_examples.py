@@ -1,0 +1,48 @@
+import re
+import runpy
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import latentode
+
+ROOT = Path(__file__).parents[1]
+QUICKSTART = ROOT / "examples" / "quickstart.py"
+
+
+def test_the_quickstart_prints_forecasts_and_draws_where_it_is_told(tmp_path, monkeypatch, capsys):
+    quick = partial(latentode.LatentODEForecaster, max_steps=10, verbose=False)
+    monkeypatch.setattr(latentode, "LatentODEForecaster", quick, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for words, picture in (([], "quickstart.png"), (["mine.png"], "mine.png")):
+        monkeypatch.setattr(sys, "argv", [str(QUICKSTART), *words])
+        runpy.run_path(str(QUICKSTART), run_name="__main__")
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    assert "bili-lo-80" in said
+    assert "bili-hi-90" in said
+    assert {path.name for path in tmp_path.iterdir()} == {"quickstart.png", "mine.png"}
+
+
+def test_the_quickstart_runs_the_lines_of_the_readme():
+    snippet = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    ours = _statements(QUICKSTART.read_text())
+    missing = [line for line in _statements(snippet) if line not in ours]
+    assert not missing
+
+
+@pytest.mark.slow
+def test_the_quickstart_takes_less_than_a_minute(tmp_path):
+    started = time.perf_counter()
+    subprocess.run([sys.executable, str(QUICKSTART)], cwd=tmp_path, check=True, capture_output=True)
+    assert time.perf_counter() - started < 60
+    assert (tmp_path / "quickstart.png").exists()
+
+
+def _statements(text: str) -> list[str]:
+    lines = (re.sub(r"\s*#.*", "", line).strip() for line in text.splitlines())
+    return [line for line in lines if line]
