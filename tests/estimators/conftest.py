@@ -1,0 +1,33 @@
+import pytest
+
+from tests.estimators.tiny import dated, quick, single, waves
+
+
+@pytest.fixture(scope="session")
+def df():
+    return waves(n_series=24, n_points=12)
+
+
+@pytest.fixture(scope="session")
+def fitted(df):
+    return quick(max_steps=50, hidden_dim=16, latent_dim=8).fit(df)
+
+
+@pytest.fixture(scope="session")
+def dates():
+    return dated(waves())
+
+
+@pytest.fixture(scope="session")
+def fitted_on_dates(dates):
+    return quick().fit(dates)
+
+
+@pytest.fixture(scope="session")
+def one():
+    return single(waves(n_points=30))
+
+
+@pytest.fixture(scope="session")
+def fitted_on_one(one):
+    return quick().fit(one)

@@ -1,0 +1,217 @@
+"""The habits of scikit-learn. ``check_estimator`` runs one check on an estimator of frames; the others are here."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    RandomizedSearchCV,
+    cross_val_predict,
+    cross_validate,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
+
+from latentode import LatentODEForecaster
+from tests.estimators.tiny import quick, waves
+
+WITHOUT_DATA = [
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    pytest.param(
+        "check_n_features_in_after_fitting",
+        marks=pytest.mark.xfail(strict=True, reason="no __sklearn_tags__: arrays are fed"),
+    ),
+    "check_mixin_order",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+]
+
+
+@pytest.fixture(scope="module")
+def small():
+    return waves(6, 6)
+
+
+@pytest.mark.parametrize("name", WITHOUT_DATA)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_checks_that_need_no_data_pass(name):
+    if not hasattr(estimator_checks, name):
+        pytest.skip(f"this scikit-learn has no {name}")
+    getattr(estimator_checks, name)("LatentODEForecaster", LatentODEForecaster())
+
+
+def test_a_clone_has_the_parameters_and_nothing_learned(small):
+    forecaster = quick(target_cols=["y"], horizon=2.0).fit(small)
+    copy = clone(forecaster)
+    assert copy.get_params() == forecaster.get_params()
+    assert not hasattr(copy, "model_")
+    pd.testing.assert_frame_equal(copy.fit(small).predict(small), forecaster.predict(small), check_exact=True)
+
+
+def test_fit_returns_itself_and_touches_no_parameter(small):
+    forecaster = quick(target_cols=["x", "y"])
+    before = dict(forecaster.get_params())
+    assert forecaster.fit(small) is forecaster
+    after = forecaster.get_params()
+    assert all(after[k] is before[k] for k in before)
+
+
+def test_what_is_learned_ends_in_an_underscore(small):
+    forecaster = quick()
+    before = set(vars(forecaster))
+    assert before == set(forecaster.get_params())
+    forecaster.fit(small)
+    assert all(name.endswith("_") for name in set(vars(forecaster)) - before)
+
+
+def test_parameters_set_later_are_those_fitted(small):
+    forecaster = LatentODEForecaster().set_params(**quick(target_cols="x").get_params())
+    assert forecaster.fit(small).channels_ == ("x",)
+    with pytest.raises(ValueError, match="Invalid parameter 'horizons'"):
+        forecaster.set_params(horizons=3)
+
+
+def test_only_changed_parameters_are_shown():
+    assert repr(LatentODEForecaster(horizon="30D")) == "LatentODEForecaster(horizon='30D')"
+
+
+@pytest.mark.xfail(strict=True, reason="no __sklearn_tags__")
+def test_it_is_said_to_take_no_arrays_and_to_allow_missing_values():
+    tags = sklearn.utils.get_tags(LatentODEForecaster())
+    assert not tags.input_tags.two_d_array
+    assert tags.input_tags.allow_nan
+    assert not tags.target_tags.required
+
+
+@pytest.mark.parametrize(
+    "round_trip",
+    [
+        lambda f, path: pickle.loads(pickle.dumps(f)),
+        lambda f, path: joblib.load(joblib.dump(f, path / "f.joblib")[0]),
+    ],
+    ids=["pickle", "joblib"],
+)
+def test_a_fitted_forecaster_survives_the_round_trip(fitted, df, tmp_path, round_trip):
+    again = round_trip(fitted, tmp_path)
+    pd.testing.assert_frame_equal(again.predict(df), fitted.predict(df), check_exact=True)
+    pd.testing.assert_frame_equal(again.predict_interval(df), fitted.predict_interval(df), check_exact=True)
+    pd.testing.assert_frame_equal(again.forecast(), fitted.forecast(), check_exact=True)
+    assert again.get_params() == fitted.get_params()
+
+
+def test_an_unfitted_forecaster_survives_the_round_trip():
+    again = pickle.loads(pickle.dumps(quick()))
+    assert again.get_params() == quick().get_params()
+
+
+# ------------------------------------------------------------------------------------------ model selection
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_cross_validation_by_series_gives_finite_scores(small, apart):
+    X, y = (small[["id", "time"]], small[["x", "y"]]) if apart else (small, None)
+    found = cross_validate(quick(), X, y, groups=small["id"], cv=GroupKFold(2), error_score="raise")
+    assert np.isfinite(found["test_score"]).all()
+
+
+def test_targets_apart_or_inside_are_the_same_cross_validation(small):
+    arguments = {"groups": small["id"], "cv": GroupKFold(2), "error_score": "raise"}
+    inside = cross_validate(quick(), small, **arguments)["test_score"]
+    apart = cross_validate(quick(), small[["id", "time"]], small[["x", "y"]], **arguments)["test_score"]
+    np.testing.assert_array_equal(inside, apart)
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+def test_predictions_by_cross_validation_have_a_row_for_each_row(small):
+    found = cross_val_predict(quick(), small, groups=small["id"], cv=GroupKFold(2))
+    assert found.shape == (len(small), 2)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(small):
+    arguments = {"groups": small["id"], "cv": GroupKFold(2), "error_score": "raise"}
+    one = cross_validate(quick(), small, **arguments)["test_score"]
+    two = cross_validate(quick(), small, n_jobs=2, **arguments)["test_score"]
+    np.testing.assert_allclose(one, two, rtol=1e-3)
+
+
+def test_a_grid_is_searched_and_the_best_is_fitted_to_all(small):
+    search = GridSearchCV(quick(), {"latent_dim": [2, 3]}, cv=GroupKFold(2), error_score="raise")
+    search.fit(small, groups=small["id"])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.model_.config.latent_dim == search.best_params_["latent_dim"]
+    assert search.predict(small).shape == (len(small), 2)
+
+
+@pytest.mark.xfail(strict=True, reason="Lightning wants a plain int of rounds")
+def test_a_search_at_random_may_draw_numbers_of_numpy(small):
+    search = RandomizedSearchCV(
+        quick(), {"max_steps": np.array([3, 4])}, n_iter=2, cv=GroupKFold(2), error_score="raise", random_state=0
+    )
+    search.fit(small, groups=small["id"])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class Keep(BaseEstimator):
+    """A step that hands its frame on."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_a_grid_over_a_pipeline_gives_finite_scores(small, routing):
+    pipeline = Pipeline([("keep", Keep()), ("model", quick())])
+    with sklearn.config_context(enable_metadata_routing=routing):
+        search = GridSearchCV(pipeline, {"model__latent_dim": [2]}, cv=GroupKFold(2), error_score="raise")
+        search.fit(small, groups=small["id"])
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_weights_are_routed_to_the_score(small):
+    weight = np.ones(len(small))
+    with sklearn.config_context(enable_metadata_routing=True):
+        forecaster = quick().set_score_request(sample_weight=True)
+        found = cross_validate(
+            forecaster,
+            small,
+            params={"groups": small["id"], "sample_weight": weight},
+            cv=GroupKFold(2),
+            error_score="raise",
+        )
+    assert np.isfinite(found["test_score"]).all()
+
+
+def test_a_step_that_changes_the_frame_feeds_the_forecaster(small):
+    doubled = FunctionTransformer(lambda X: X.assign(x=2 * X["x"]) if "x" in X else X)
+    pipeline = Pipeline([("double", doubled), ("model", quick())]).fit(small)
+    np.testing.assert_array_equal(pipeline.predict(small), quick().fit(small.assign(x=2 * small["x"])).predict(small))
+
+
+def test_an_array_from_an_earlier_step_is_refused_with_the_cure(small):
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import StandardScaler
+
+    columns = ColumnTransformer([("scale", StandardScaler(), ["x", "y"])], remainder="passthrough")
+    with pytest.raises(ValueError, match=r"DataFrame.*set_output\(transform=.pandas.\)"):
+        Pipeline([("columns", columns), ("model", quick())]).fit(small)
+    columns.set_output(transform="pandas").set_params(verbose_feature_names_out=False)
+    predicted = Pipeline([("columns", columns), ("model", quick())]).fit(small).predict(small)
+    assert predicted.shape == (len(small), 2)

@@ -1,0 +1,40 @@
+"""Small frames and quick fits, shared by the tests of this floor."""
+
+import numpy as np
+import pandas as pd
+
+from latentode import LatentODEForecaster
+
+
+def waves(n_series=6, n_points=10, seed=0, missing=0.2):
+    """Sines and lines at irregular times: text ids, float times, two channels with holes."""
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.uniform(0, 6, (n_series, n_points)), axis=1).ravel()
+    phase = np.repeat(rng.uniform(0, 3, n_series), n_points)
+    df = pd.DataFrame(
+        {
+            "id": np.repeat([f"s{k:02d}" for k in range(n_series)], n_points),
+            "time": time,
+            "x": np.sin(time + phase) + 0.05 * rng.normal(size=time.size),
+            "y": 20 + phase + 0.3 * time,
+        }
+    )
+    return df.mask(np.column_stack([np.zeros((time.size, 2), bool), rng.random((time.size, 2)) < missing]))
+
+
+def dated(df, unit="us", zone=None):
+    """The same frame with a day for each unit of time."""
+    days = pd.to_datetime("2024-03-01") + pd.to_timedelta((df["time"] * 86400e6).round().astype("int64"), unit="us")
+    return df.assign(time=days.astype(f"datetime64[{unit}]").dt.tz_localize(zone))
+
+
+def quick(**params):
+    """A forecaster that fits in a moment."""
+    return LatentODEForecaster(
+        **{"max_steps": 5, "hidden_dim": 8, "latent_dim": 4, "n_steps": 2, "random_state": 0, **params}
+    )
+
+
+def single(df):
+    """The rows of the first series, without its id."""
+    return df[df["id"] == df["id"].iloc[0]].drop(columns="id").reset_index(drop=True)

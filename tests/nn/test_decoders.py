@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import torch
+
+from latentode.nn import SkipDecoder
+from latentode.nn.features import Neighbours
+from tests.nn.batches import lively
+
+
+def near(base, since=0.1, until=0.0, known=1.0, drift=0.0):
+    """The same neighbours for two queries of one series with two channels."""
+    ones = torch.ones(1, 2, 2)
+    return Neighbours(
+        base=ones * base,
+        known=ones * known,
+        since=ones * since,
+        until=ones * until,
+        has_left=ones * float(since > 0),
+        has_right=ones * float(until > 0),
+        drift=torch.ones(1, 2, 2, 2) * drift,
+    )
+
+
+def inputs(seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(1, 1, 4, generator=rng).expand(1, 2, 4)
+    return z, torch.randn(1, 3, generator=rng), torch.randn(1, 2, generator=rng)
+
+
+def test_the_mean_does_not_see_the_time_of_the_query():
+    """With the same z and the same values around it, only the scale knows how far they are."""
+    decoder = lively().decoder
+    near_mean, near_scale = decoder(*inputs(), near(0.5, since=0.01))
+    far_mean, far_scale = decoder(*inputs(), near(0.5, since=3.0))
+    torch.testing.assert_close(near_mean, far_mean)
+    assert (near_scale - far_scale).abs().min() > 1e-3
+
+
+def test_the_mean_sees_z_the_context_the_level_and_the_base():
+    decoder = lively().decoder
+    z, context, level = inputs()
+    mean, _ = decoder(z, context, level, near(0.5))
+    for changed in (
+        decoder(z + 0.5, context, level, near(0.5)),
+        decoder(z, context + 0.5, level, near(0.5)),
+        decoder(z, context, level + 0.5, near(0.5)),
+        decoder(z, context, level, near(1.0)),
+        decoder(z, context, level, near(0.5, drift=0.5)),
+    ):
+        assert (changed[0] - mean).abs().max() > 1e-3
+
+
+def test_queries_of_one_z_and_one_neighbourhood_get_one_answer():
+    mean, scale = lively().decoder(*inputs(), near(0.5))
+    torch.testing.assert_close(mean[:, 0], mean[:, 1])
+    torch.testing.assert_close(scale[:, 0], scale[:, 1])
+
+
+def test_the_scale_teaches_the_mean_nothing():
+    decoder = lively().decoder
+    z, context, level = (x.clone().requires_grad_() for x in inputs())
+    _, log_scale = decoder(z, context, level, near(0.5))
+    log_scale.sum().backward()
+    assert z.grad is None or (z.grad == 0).all()
+    for part in (decoder.trunk, decoder.to_mean):
+        assert all(p.grad is None or (p.grad == 0).all() for p in part.parameters())
+    assert all(p.grad is not None for p in decoder.to_scale.parameters())
+
+
+def test_a_new_decoder_says_nearly_what_the_history_says():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        decoder = SkipDecoder(2, 4, 3, 32, usual_gap=0.2)
+    z, context, level = inputs()
+    mean, log_scale = decoder(z, context, level, near(1.5))
+    skip = level[:, None] + torch.sigmoid(torch.tensor(2.0)) * (1.5 - level[:, None])
+    assert (mean - skip).abs().max() < 0.3
+    assert (log_scale == 0).all()
+
+
+def test_without_a_neighbour_the_base_is_the_level():
+    decoder = lively().decoder
+    unknown = near(0.0, since=0.0, known=0.0)
+    z, context, level = inputs()
+    same = replace(unknown, base=level[:, None].expand(1, 2, 2))
+    torch.testing.assert_close(decoder(z, context, level, unknown)[0], decoder(z, context, level, same)[0])
+    other = replace(unknown, base=unknown.base + 5)
+    torch.testing.assert_close(decoder(z, context, level, unknown)[0], decoder(z, context, level, other)[0])
+
+
+def test_scales_are_bounded():
+    decoder = lively().decoder
+    with torch.no_grad():
+        decoder.to_scale[-1].bias.fill_(100.0)
+    _, log_scale = decoder(*inputs(), near(0.5))
+    assert log_scale.max() <= 5

@@ -1,0 +1,203 @@
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from latentode.nn import LatentODE, LatentODEConfig
+from latentode.nn.latent_ode import _kl_from_standard_normal
+from tests.nn.batches import batch_of, lively, random_batch
+
+
+def take(batch, rows):
+    """Some of the series of a batch."""
+    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return replace(batch, **{k: v[rows] for k, v in values.items() if isinstance(v, Tensor)})
+
+
+def close(left, right, atol=1e-5):
+    torch.testing.assert_close(left, right, atol=atol, rtol=1e-4)
+
+
+# -------------------------------------------------------------------------------------------- trajectory
+
+
+def test_the_trajectory_starts_at_z0():
+    model, batch = lively(), batch_of([(0.0, 1.0, 2.0)], queries=[[0.0, 0.0]])
+    z0 = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
+    close(model.trajectory(z0, torch.zeros(1, 3), batch), z0[:, None].expand(1, 2, 4))
+
+
+@pytest.mark.parametrize("time", [-0.8, -0.2, 0.1, 0.5, 0.9])
+def test_the_trajectory_moves_by_the_dynamics(time):
+    model, h = lively(n_steps=20).double(), 1e-4
+    batch = batch_of([(0.0, 1.0, 2.0)], queries=[[time - h, time, time + h]])
+    batch = replace(batch, query_times=torch.tensor([[time - h, time, time + h]], dtype=torch.float64))
+    rng = torch.Generator().manual_seed(0)
+    z0, context = (torch.randn(1, n, generator=rng, dtype=torch.float64) for n in (4, 3))
+    z = model.trajectory(z0, context, batch)
+    slope = model.dynamics(torch.tensor(time), z[:, 1], context)
+    torch.testing.assert_close((z[:, 2] - z[:, 0]) / (2 * h), slope, atol=1e-3, rtol=1e-3)
+
+
+def test_finer_steps_change_little():
+    coarse, fine = lively(), lively(n_steps=48)
+    batch = random_batch()
+    close(coarse.predict(batch).mean, fine.predict(batch).mean, atol=2e-3)
+
+
+def test_how_far_the_others_reach_changes_nothing():
+    model, batch = lively(), random_batch()
+    near = model.predict(batch).mean
+    close(model.predict(replace(batch, reach=3)).mean, near)
+    ahead = replace(batch, query_times=batch.query_times.abs(), looks_back=False)
+    close(model.predict(replace(ahead, looks_back=True)).mean, model.predict(ahead).mean)
+
+
+# ----------------------------------------------------------------------------------------------- predict
+
+
+def test_a_series_alone_and_in_company_is_answered_alike():
+    model, batch = lively(), random_batch()
+    together = model.predict(batch)
+    for i in range(4):
+        alone = model.predict(take(batch, [i]))
+        close(alone.mean[0], together.mean[i])
+        close(alone.scale[0], together.scale[i])
+
+
+def test_queries_in_any_order_get_the_same_answers():
+    model, batch = lively(), random_batch()
+    order = torch.tensor([3, 0, 4, 1, 2])
+    shuffled = replace(batch, query_times=batch.query_times[:, order])
+    close(model.predict(shuffled).mean, model.predict(batch).mean[:, order])
+
+
+def test_targets_are_not_read_when_predicting():
+    model, batch = lively(), random_batch()
+    blind = replace(batch, targets=None, target_mask=None)
+    assert torch.equal(model.predict(batch).mean, model.predict(blind).mean)
+
+
+def test_an_empty_history_is_answered():
+    prediction = lively().predict(batch_of([], [(0.0, 1.0, 2.0)], queries=[[0.5], [0.5]]))
+    assert prediction.mean.isfinite().all()
+    assert (prediction.scale > 0).all()
+
+
+# ------------------------------------------------------------------------------------------------ sample
+
+
+def test_samples_without_noise_are_the_prediction():
+    model, batch = lively(), random_batch()
+    drawn, expected = model.sample(batch, torch.zeros(3, 4, 4)), model.predict(batch)
+    for k in range(3):
+        close(drawn.mean[k], expected.mean)
+        close(drawn.scale[k], expected.scale)
+
+
+def test_each_sample_is_one_draw_of_z0():
+    model, batch = lively(), random_batch()
+    noise = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
+    drawn = model.sample(batch, noise)
+    encoding = model.encoder(batch)
+    for k in range(3):
+        z0 = encoding.mean + encoding.log_std.exp() * noise[k]
+        close(drawn.mean[k], model.decode(z0, encoding, batch)[0])
+    assert (drawn.mean[0] - drawn.mean[1]).abs().max() > 1e-3
+
+
+def test_a_deterministic_latent_takes_no_notice_of_noise():
+    model, batch = lively(variational=False), random_batch()
+    close(model.sample(batch, torch.ones(2, 4, 4)).mean[1], model.predict(batch).mean)
+
+
+# -------------------------------------------------------------------------------------------------- loss
+
+
+def test_the_divergence_is_that_of_two_normals():
+    rng = torch.Generator().manual_seed(0)
+    mean, log_std = torch.randn(5, 3, generator=rng), torch.randn(5, 3, generator=rng)
+    close(_kl_from_standard_normal(mean, log_std), kl_divergence(Normal(mean, log_std.exp()), Normal(0.0, 1.0)))
+
+
+def test_the_loss_is_the_misfit_and_the_weighted_divergence_per_observation():
+    model, batch = lively(), random_batch()
+    losses = [model.loss(batch, w, torch.Generator().manual_seed(0)) for w in (0.0, 1.0, 3.0)]
+    encoding = model.encoder(batch)
+    divergence = kl_divergence(Normal(encoding.mean, encoding.log_std.exp()), Normal(0.0, 1.0)).sum()
+    close(losses[0].kl, divergence / batch.target_mask.sum())
+    close(losses[1].total - losses[0].total, losses[0].kl)
+    close(losses[2].total - losses[0].total, 3 * losses[0].kl)
+
+
+def test_the_misfit_is_the_mean_over_what_was_asked():
+    model, batch = lively(variational=False), random_batch()
+    encoding = model.encoder(batch)
+    each = model.likelihood(*model.decode(encoding.mean, encoding, batch), batch.targets)
+    loss = model.loss(batch, 1.0)
+    close(loss.total, each[batch.target_mask > 0].mean())
+    assert loss.kl == 0
+
+
+def test_what_was_not_asked_does_not_matter():
+    model, batch = lively(), random_batch()
+    other = replace(batch, targets=torch.where(batch.target_mask > 0, batch.targets, 1e6))
+    losses = [model.loss(b, 1.0, torch.Generator().manual_seed(0)).total for b in (batch, other)]
+    close(*losses)
+
+
+def test_nothing_asked_is_no_loss():
+    model, batch = lively(variational=False), random_batch()
+    loss = model.loss(replace(batch, target_mask=torch.zeros_like(batch.targets)), 1.0)
+    assert loss.total == 0
+
+
+def test_draws_come_from_the_given_generator_alone():
+    model, batch = lively(), random_batch()
+    state = torch.get_rng_state()
+    first, same, other = (model.loss(batch, 1.0, torch.Generator().manual_seed(s)).total for s in (0, 0, 1))
+    assert first == same
+    assert first != other
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "autograd"])
+def test_every_parameter_learns(adjoint):
+    model = lively(adjoint=adjoint)
+    model.loss(random_batch(), 1.0, torch.Generator().manual_seed(0)).total.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_discrete_adjoint_and_backpropagation_agree():
+    gradients = []
+    for adjoint in ("discrete", "autograd"):
+        model = lively(adjoint=adjoint)
+        model.loss(random_batch(), 1.0, torch.Generator().manual_seed(0)).total.backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        close(gradient, gradients[1][name], atol=1e-4)
+
+
+def test_a_loss_without_targets_is_refused():
+    with pytest.raises(ValueError, match="targets and target_mask"):
+        lively().loss(replace(random_batch(), targets=None), 1.0)
+
+
+def test_dropout_is_only_for_training():
+    model, batch = lively(dropout=0.5), random_batch()
+    assert torch.equal(model.predict(batch).mean, model.predict(batch).mean)
+    with torch.random.fork_rng():
+        model.train()
+        assert not torch.equal(model.predict(batch).mean, model.predict(batch).mean)
+
+
+def test_a_config_builds_the_same_model_again():
+    config = LatentODEConfig(n_channels=2, usual_gap=0.1, usual_change=(1.0, 2.0), latent_dim=3, hidden_dim=8)
+    again = LatentODEConfig(**config.to_dict())
+    assert again == config
+    model = LatentODE(config)
+    LatentODE(again).load_state_dict(model.state_dict())

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+
+from latentode.nn import LatentODE, LatentODEConfig
+from latentode.training import RaggedSeries, TaskMaker, TrainingOptions, gaussian_crps, train, validation_batches
+
+ROUNDS = pytest.mark.xfail(strict=True, reason="a round of 25 steps is always finished")
+
+
+def waves(n_series=8, n_rows=12, seed=0):
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.uniform(0, 1, (n_series, n_rows)), axis=1)
+    values = np.sin(6 * times + rng.uniform(0, 6, (n_series, 1)))
+    offsets = np.arange(0, n_series * n_rows + 1, n_rows)
+    return RaggedSeries(offsets, times.ravel(), values.reshape(-1, 1).astype(np.float32))
+
+
+def small_model(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LatentODE(LatentODEConfig(n_channels=1, usual_gap=0.1, latent_dim=3, context_dim=2, hidden_dim=8))
+
+
+def score_of(model, batches):
+    total = asked = 0.0
+    with torch.no_grad():
+        for batch in batches:
+            prediction = model.predict(batch)
+            crps = gaussian_crps(prediction.mean, prediction.scale, batch.targets) * batch.target_mask
+            total, asked = total + float(crps.sum()), asked + float(batch.target_mask.sum())
+    return total / asked
+
+
+@pytest.fixture
+def setting():
+    maker = TaskMaker(waves(), span=1.0)
+    held_out = TaskMaker(waves(seed=1), span=1.0)
+    return maker, validation_batches(held_out, np.arange(8), 2, np.random.default_rng(0))
+
+
+def trained(setting, seed=0, **options):
+    model = small_model()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        options = TrainingOptions(**{"n_steps": 25, "batch_size": 4, **options})
+        history = train(model, *setting, options, np.random.default_rng(seed))
+    return model, history
+
+
+def test_the_model_is_left_with_the_best_weights_seen(setting):
+    model, history = trained(setting, learning_rate=1.0, n_steps=75)
+    scores = [row["validation_crps"] for row in history]
+    assert scores[-1] > min(scores)  # so large a rate does not end at its best
+    assert score_of(model, setting[1]) == pytest.approx(min(scores), rel=1e-4)
+
+
+def test_the_model_is_left_ready_to_predict(setting):
+    assert not trained(setting)[0].training
+
+
+def test_training_lowers_the_score(setting):
+    before = score_of(small_model().eval(), setting[1])
+    model, _ = trained(setting, n_steps=75, learning_rate=1e-2)
+    assert score_of(model, setting[1]) < 0.9 * before
+
+
+def test_training_is_reproducible_by_its_seeds(setting):
+    (first, a), (same, b), (other, _) = trained(setting), trained(setting), trained(setting, seed=1)
+    weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in (first, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert [r["loss"] for r in a] == [r["loss"] for r in b]
+
+
+def test_training_stops_when_nothing_gets_better(setting):
+    _, history = trained(setting, learning_rate=1e-12, averaging=0.0, n_steps=5000, patience=3)
+    assert len(history) <= 8
+
+
+@pytest.mark.parametrize("n_steps", [pytest.param(1, marks=ROUNDS), pytest.param(30, marks=ROUNDS), 50])
+def test_no_more_steps_are_taken_than_asked(setting, n_steps, monkeypatch):
+    taken = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: taken.append(1) or step(*a, **k))
+    trained(setting, n_steps=n_steps)
+    assert len(taken) == n_steps
+
+
+def test_the_history_says_step_loss_and_score(setting):
+    _, history = trained(setting, n_steps=75)
+    assert [row["step"] for row in history] == [25, 50, 75]
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_crps"]) for row in history)
+
+
+# --------------------------------------------------------------------------------------------- validation
+
+
+def numbered(*lengths):
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    times = np.concatenate([np.arange(n) * 0.01 for n in lengths])
+    return RaggedSeries(offsets, times, np.arange(len(times), dtype=np.float32)[:, None])
+
+
+def test_of_held_out_rows_only_those_after_the_trained_ones_are_asked(monkeypatch):
+    monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
+    series = numbered(10, 20)
+    batches = validation_batches(
+        TaskMaker(series, 1.0), np.array([0, 1]), 6, np.random.default_rng(0), after=np.array([7, 15])
+    )
+    new = {7.0, 8.0, 9.0, *np.arange(25.0, 30.0)}
+    asked = {v for b in batches for v in b.targets[b.target_mask > 0].tolist()}
+    assert asked == new
+    assert all((b.query_times >= 0).all() for b in batches)
+
+
+def test_of_held_out_series_origins_are_spread_and_some_points_hidden():
+    series = numbered(*[40] * 30)
+    batches = validation_batches(TaskMaker(series, 1.0), np.arange(30), 4, np.random.default_rng(0))
+    lengths = np.array([b.lengths.numpy() for b in batches])
+    assert ((lengths >= np.array([[1], [10], [20], [29]])) & (lengths <= np.array([[11], [21], [31], [40]]))).all()
+    hidden = np.mean([(b.mask[..., 0].sum(1) < b.lengths).float().mean() for b in batches])
+    assert 0.1 < hidden < 0.4
+    assert all((b.target_mask.sum((1, 2)) > 0).all() for b in batches)
+
+
+def test_validation_batches_hold_no_more_series_than_said():
+    batches = validation_batches(
+        TaskMaker(numbered(*[5] * 30), 1.0), np.arange(30), 2, np.random.default_rng(0), batch_size=8
+    )
+    assert [len(b.lengths) for b in batches] == [8, 8, 8, 6] * 2

@@ -1,0 +1,96 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from latentode.nn import LatentODE, LatentODEConfig
+from latentode.training import LatentODEModule, TrainingOptions, gaussian_crps
+
+
+def module_of(**options):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LatentODE(LatentODEConfig(n_channels=1, usual_gap=0.1, latent_dim=2, context_dim=2, hidden_dim=4))
+    return LatentODEModule(model, TrainingOptions(**options), torch.Generator())
+
+
+@pytest.mark.parametrize(("mean", "scale", "target"), [(0.0, 1.0, 0.0), (1.0, 0.3, -0.5), (-2.0, 4.0, 3.0)])
+def test_the_crps_is_the_integral_that_defines_it(mean, scale, target):
+    left, _ = quad(lambda x: norm.cdf(x, mean, scale) ** 2, -60, target)
+    right, _ = quad(lambda x: norm.sf(x, mean, scale) ** 2, target, 60)
+    found = gaussian_crps(*(torch.tensor(v, dtype=torch.float64) for v in (mean, scale, target)))
+    assert float(found) == pytest.approx(left + right, rel=1e-6)
+
+
+def test_the_crps_of_a_sure_answer_is_its_distance():
+    found = gaussian_crps(torch.tensor(1.0), torch.tensor(1e-6), torch.tensor([3.0, 1.0, -1.0]))
+    torch.testing.assert_close(found, torch.tensor([2.0, 0.0, 2.0]), atol=1e-5, rtol=0)
+
+
+def rates(n_steps):
+    optimiser = module_of(n_steps=n_steps, learning_rate=0.01).configure_optimizers()
+    schedule, found = optimiser["lr_scheduler"]["scheduler"], []
+    for _ in range(n_steps):
+        found.append(schedule.get_last_lr()[0])
+        optimiser["optimizer"].step()
+        schedule.step()
+    return np.array(found)
+
+
+def test_the_rate_rises_then_falls_as_a_cosine():
+    found = rates(200)
+    top = found.argmax()
+    assert found[0] < 0.15 * 0.01
+    assert (np.diff(found[: top + 1]) > 0).all()
+    assert (np.diff(found[top:]) < 0).all()
+    assert 5 <= top <= 20
+    assert found.max() == pytest.approx(0.01, rel=0.1)
+    assert found[-1] < 0.05 * 0.01
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5])
+def test_few_steps_still_have_a_rate(n_steps):
+    assert (rates(n_steps) > 1e-4).all()
+
+
+def test_only_matrices_decay():
+    groups = module_of(weight_decay=0.3).configure_optimizers()["optimizer"].param_groups
+    decays = {p.ndim >= 2: g["weight_decay"] for g in groups for p in g["params"]}
+    assert decays == {True: 0.3, False: 0.0}
+    assert sum(len(g["params"]) for g in groups) == len(list(module_of().model.parameters()))
+
+
+def test_averaged_weights_follow_the_model_and_end_at_its_mean():
+    module = module_of(averaging=0.9)
+    parameter, average = next(module.model.parameters()), next(module.average.parameters())
+    seen = []
+    with torch.no_grad():
+        for k in range(300):
+            parameter.fill_(1.0 if k < 100 else 3.0)
+            module.on_train_batch_end()
+            seen.append(float(average.flatten()[0]))
+    assert seen[0] == pytest.approx(1.0)
+    assert 1 < seen[101] < 2
+    assert seen[-1] == pytest.approx(3.0, abs=1e-3)
+
+
+def test_the_divergence_weighs_nothing_at_first(monkeypatch):
+    module = module_of(n_steps=100, kl_weight=2.0)
+    weights = []
+    monkeypatch.setattr(module.model, "loss", lambda batch, weight, rng: weights.append(weight) or Fake())
+    for step in (0, 15, 30, 99):
+        monkeypatch.setattr(type(module), "global_step", step)
+        module.training_step(None, 0)
+    assert weights[0] == 0
+    assert 0 < weights[1] < 2
+    assert math.isclose(weights[2], 2.0)
+    assert math.isclose(weights[3], 2.0)
+
+
+class Fake:
+    """A loss."""
+
+    total = torch.zeros(())
