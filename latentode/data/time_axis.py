@@ -206,7 +206,13 @@ def _utc(times: pd.Series) -> pd.Series:
 
 
 def _zone_name(tz: tzinfo) -> str:
-    return str(getattr(tz, "zone", None) or getattr(tz, "key", None) or tz)
+    """What the zone is called; UTC for one that cannot be found again by its name."""
+    name = str(getattr(tz, "zone", None) or getattr(tz, "key", None) or tz)
+    try:
+        pd.Timestamp(0, tz=name)
+    except (KeyError, ValueError):
+        return "UTC"
+    return name
 
 
 def _first_second(dates: pd.Series) -> int:

@@ -113,7 +113,7 @@ def test_missing_and_infinite_numbers_are_no_times():
 
 @pytest.mark.parametrize("zone", [None, "Europe/Paris"])
 def test_arrow_dates_are_read_as_the_dates_they_are(zone):
-    arrow = pytest.importorskip("pyarrow")
+    arrow = pytest.importorskip("pyarrow", exc_type=ImportError)
     times = pd.concat([DATES, pd.Series([pd.NaT])], ignore_index=True).dt.tz_localize(zone)
     axis, floats = axis_and_floats(times.astype(pd.ArrowDtype(arrow.timestamp("us", tz=zone))))
     assert floats[:3].tolist() == SECONDS
@@ -122,7 +122,7 @@ def test_arrow_dates_are_read_as_the_dates_they_are(zone):
 
 
 def test_arrow_durations_and_days_are_read():
-    arrow = pytest.importorskip("pyarrow")
+    arrow = pytest.importorskip("pyarrow", exc_type=ImportError)
     differences = (DATES - DATES[0]).astype(pd.ArrowDtype(arrow.duration("us")))
     assert axis_and_floats(differences)[1].tolist() == SECONDS
     days = pd.Series([dt.date(2024, 5, 1), dt.date(2024, 5, 2)]).astype(pd.ArrowDtype(arrow.date32()))

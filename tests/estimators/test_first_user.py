@@ -376,7 +376,7 @@ def test_the_type_of_the_values_makes_hardly_a_difference(df, dtype):
 
 
 def test_a_frame_of_arrow_types_is_read():
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", exc_type=ImportError)
     df = dated(waves())
     arrow = df.convert_dtypes(dtype_backend="pyarrow")
     predicted = quick().fit(arrow).predict(arrow)
