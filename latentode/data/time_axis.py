@@ -158,14 +158,14 @@ def _kind_of(times: pd.Series) -> tuple[str, str | None, str | None]:
 
 
 def _where(times: pd.Series) -> str:
-    return "the index" if times.name is None else f"column {times.name!r}"
+    return "the index" if times.name is None else f"time column {times.name!r}"
 
 
 def _as_dates(times: pd.Series) -> pd.Series:
     """Date objects as datetimes; anything that is no time at all is refused."""
     dtype = times.dtype
     if types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype):
-        raise DataError(f"time {_where(times)} holds {dtype}; expected dates or numbers")
+        raise DataError(f"{_where(times)} holds {dtype}; expected dates or numbers")
     if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "Mm":
         return _without_arrow(times)
     if (
@@ -177,17 +177,18 @@ def _as_dates(times: pd.Series) -> pd.Series:
         return times
     present = times.dropna()
     if len(present) == 0:
-        raise DataError(f"time {_where(times)} is empty")
+        raise DataError(f"{_where(times)} is empty")
     if all(isinstance(value, date) for value in present):
         try:
             return pd.to_datetime(times)
         except ValueError as cause:  # times of several zones
-            raise DataError(f"time {_where(times)}: {cause}; use pd.to_datetime(..., utc=True)") from cause
+            raise DataError(f"{_where(times)}: {cause}; use pd.to_datetime(..., utc=True)") from cause
     first = present.iloc[0]
+    source = "df.index" if times.name is None else f"df[{times.name!r}]"
     held = "text" if isinstance(first, str) else f"objects of type {type(first).__name__}"
     raise DataError(
-        f"time {_where(times)} holds {held} ({shown(first)} in row {shown(present.index[0])}) instead of times; "
-        f"convert it with pd.to_datetime(df[{times.name!r}]), or pd.to_numeric if it holds numbers"
+        f"{_where(times)} holds {held} ({shown(first)} in row {shown(present.index[0])}) instead of times; "
+        f"convert it with pd.to_datetime({source}), or pd.to_numeric if it holds numbers"
     )
 
 
@@ -210,7 +211,7 @@ def _zone_name(tz: tzinfo) -> str:
     name = str(getattr(tz, "zone", None) or getattr(tz, "key", None) or tz)
     try:
         pd.Timestamp(0, tz=name)
-    except (KeyError, ValueError):
+    except (AttributeError, KeyError, ValueError):
         return "UTC"
     return name
 

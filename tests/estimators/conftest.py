@@ -14,6 +14,12 @@ def fitted(df):
 
 
 @pytest.fixture(scope="session")
+def plain(df):
+    """What a fit of a moment on the plain frame gives, to compare others with."""
+    return quick().fit(df)
+
+
+@pytest.fixture(scope="session")
 def dates():
     return dated(waves())
 

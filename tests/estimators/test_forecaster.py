@@ -303,12 +303,11 @@ def test_a_deterministic_latent_is_sampled_as_one_point(df):
 # ---------------------------------------------------------------------------------------------- fitting
 
 
-def test_x_and_y_apart_are_the_same_fit_bit_for_bit(df, fitted):
+def test_x_and_y_apart_are_the_same_fit_bit_for_bit(df, plain):
     X, y = df[["id", "time"]], df[["x", "y"]]
-    settings = {"max_steps": 50, "hidden_dim": 16, "latent_dim": 8}
-    expected = fitted.predict(df)
-    pd.testing.assert_frame_equal(quick(**settings).fit(X, y).predict(X), expected, check_exact=True)
-    by_array = quick(target_cols=["x", "y"], **settings).fit(X, y.to_numpy())
+    expected = plain.predict(df)
+    pd.testing.assert_frame_equal(quick().fit(X, y).predict(X), expected, check_exact=True)
+    by_array = quick(target_cols=["x", "y"]).fit(X, y.to_numpy())
     pd.testing.assert_frame_equal(by_array.predict(X), expected, check_exact=True)
 
 
@@ -318,20 +317,23 @@ def test_a_y_takes_the_place_of_channels_in_x(df):
     pd.testing.assert_frame_equal(changed, expected, check_exact=True)
 
 
+@pytest.fixture(scope="module")
+def x_alone(df):
+    """A fit to one of the channels."""
+    return quick().fit(df[["id", "time", "x"]])
+
+
 @pytest.mark.parametrize(("make", "name"), [(lambda s: s, "x"), (lambda s: s.rename(None), "y"), (list, "y")])
-def test_one_channel_may_come_as_a_series_or_a_list(df, make, name):
+def test_one_channel_may_come_as_a_series_or_a_list(df, x_alone, make, name):
     X, y = df[["id", "time"]], df["x"]
     forecaster = quick().fit(X, make(y))
     assert forecaster.channels_ == (name,)
-    expected = quick().fit(df[["id", "time", "x"]]).predict(df)
-    np.testing.assert_array_equal(forecaster.predict(X), expected)
+    np.testing.assert_array_equal(forecaster.predict(X), x_alone.predict(df))
 
 
-def test_a_nullable_y_is_read(df):
-    y = df["x"].astype("Float64")
-    np.testing.assert_array_equal(
-        quick().fit(df[["id", "time"]], y).predict(df), quick().fit(df[["id", "time", "x"]]).predict(df)
-    )
+def test_a_nullable_y_is_read(df, x_alone):
+    forecaster = quick().fit(df[["id", "time"]], df["x"].astype("Float64"))
+    np.testing.assert_array_equal(forecaster.predict(df), x_alone.predict(df))
 
 
 @pytest.mark.xfail(strict=True, reason="other columns of X become channels too")
@@ -441,13 +443,13 @@ def test_a_caller_in_double_precision_can_fit_and_gets_the_same_answers(df, fitt
 
 
 @pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
-def test_rows_without_a_value_do_not_move_the_end_of_a_series(df, fitted):
+def test_rows_without_a_value_do_not_move_the_end_of_a_series(df, plain):
     asked = pd.DataFrame({"id": df["id"].unique(), "time": 9.0, "x": np.nan, "y": np.nan})
     more = pd.concat([df, asked], ignore_index=True)
-    forecaster = quick(max_steps=50, hidden_dim=16, latent_dim=8).fit(more)
-    pd.testing.assert_frame_equal(forecaster.predict(asked), fitted.predict(asked), check_exact=True)
-    pd.testing.assert_frame_equal(fitted.predict(asked, history=more), fitted.predict(asked), atol=1e-5)
-    pd.testing.assert_frame_equal(forecaster.forecast(), fitted.forecast(), check_exact=True)
+    forecaster = quick().fit(more)
+    pd.testing.assert_frame_equal(forecaster.predict(asked), plain.predict(asked), check_exact=True)
+    pd.testing.assert_frame_equal(plain.predict(asked, history=more), plain.predict(asked), atol=1e-5)
+    pd.testing.assert_frame_equal(forecaster.forecast(), plain.forecast(), check_exact=True)
 
 
 @pytest.mark.filterwarnings("error")
