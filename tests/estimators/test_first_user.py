@@ -273,7 +273,7 @@ def test_quantiles_outside_0_and_1_are_refused(df, fitted, quantiles):
 
 @pytest.mark.parametrize("level", [0, 100, -5, np.nan, (80, 101)])
 def test_levels_outside_0_and_100_are_refused(df, fitted, level):
-    with pytest.raises(ValueError, match=r"per cent, between 0 and 100"):
+    with pytest.raises(ValueError, match=r"is in per cent"):
         fitted.predict_interval(df, level)
 
 
