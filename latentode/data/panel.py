@@ -46,6 +46,15 @@ class Panel:
         """Rows of every series, (series,)."""
         return np.diff(self.offsets)
 
+    def is_known(self, series: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether there are observations of a series, by position; -1 is a series the panel does not hold."""
+        counts = np.append(self.lengths, 0)
+        return np.asarray(counts[series] > 0)
+
+    def end_of(self, series: NDArray[np.int64]) -> Floats:
+        """The last time of a series, by position; NaN where it is not known."""
+        return np.append(self.last_times, np.nan)[series]
+
     @property
     def series_of_row(self) -> NDArray[np.int64]:
         """The position in ``ids`` of every row's series, (rows,)."""

@@ -75,7 +75,7 @@ class Answers:
         questions, rows = self._questions()
         draws = self.n_draws if self.model.config.variational else 1
         rng = torch.Generator().manual_seed(QUANTILE_SEED)
-        noise = torch.randn(draws, 1, self.model.config.latent_dim, generator=rng)
+        noise = torch.randn(draws, 1, self.model.config.latent_dim, generator=rng, dtype=torch.float32)
         for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel), draws):
             with torch.no_grad():
                 drawn = self.model.sample(batch, noise.expand(-1, len(batch.lengths), -1))

@@ -93,7 +93,18 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
         (rows, channel), their scaled values.
     settings : FitSettings
         The estimator's parameters.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is out of its range.
     """
+    _check(settings)
+    with torch.inference_mode(False), torch.enable_grad():
+        return _fit(panel, scaled, settings)
+
+
+def _fit(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedModel:
     rng = _generator(settings.random_state)
     observed = np.asarray(~np.isnan(scaled).all(1))
     panel, scaled = panel.where(observed), scaled[observed]
@@ -103,9 +114,31 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
     config, options = _sizes(panel, scaled, span, settings)
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
-        model = LatentODE(config)
+        model = LatentODE(config).float()
         history = train(model, maker, held_out, options, rng)
     return FittedModel(model, span, calibrate(model, held_out), history)
+
+
+def _check(settings: FitSettings) -> None:
+    """Refuse parameters out of range, naming them."""
+    for name in ("latent_dim", "hidden_dim", "max_steps", "batch_size", "n_steps", "patience"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value!r} must be at least 1")
+    for name in ("learning_rate", "validation_fraction"):
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be greater than 0")
+    for name in ("dropout", "validation_fraction"):
+        if not 0 <= getattr(settings, name) < 1:
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be at least 0 and less than 1")
+    for name in ("kl_weight", "weight_decay"):
+        if not getattr(settings, name) >= 0:
+            raise ValueError(f"{name}={getattr(settings, name)!r} must not be negative")
+
+
+def _is_watched() -> bool:
+    """Whether a person is looking on; a program without a screen may have no stdout at all."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _usual_duration(panel: Panel) -> float:
@@ -135,30 +168,30 @@ def _usual_changes(panel: Panel, scaled: Floats, usual_gap: float) -> tuple[floa
 def _sizes(panel: Panel, scaled: Floats, span: float, settings: FitSettings) -> tuple[LatentODEConfig, TrainingOptions]:
     """Sizes that adapt to the data: few observations make a small, regular model."""
     n_values = int((~np.isnan(scaled)).sum())
-    hidden = settings.hidden_dim or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
+    hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
     usual_gap = _usual_gap(panel)
-    latent = settings.latent_dim or max(8, hidden // 4)
+    latent = int(settings.latent_dim or max(8, hidden // 4))
     config = LatentODEConfig(
         n_channels=scaled.shape[1],
         usual_gap=usual_gap / span,
         usual_change=_usual_changes(panel, scaled, usual_gap),
         latent_dim=latent,
-        context_dim=hidden // 4,
+        context_dim=max(hidden // 4, 1),
         hidden_dim=hidden,
-        n_steps=settings.n_steps,
+        n_steps=int(settings.n_steps),
         method=settings.method,
         adjoint=settings.adjoint,
         variational=settings.variational,
-        dropout=settings.dropout,
+        dropout=float(settings.dropout),
     )
     options = TrainingOptions(
-        n_steps=settings.max_steps or (1_200 if n_values < 100_000 else 3_000),
-        batch_size=settings.batch_size or int(np.clip(panel.n_series // 4, 16, 128)),
+        n_steps=int(settings.max_steps or 0) or (1_200 if n_values < 100_000 else 3_000),
+        batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         kl_weight=settings.kl_weight,
-        patience=settings.patience,
-        progress=sys.stdout.isatty() if settings.verbose is None else settings.verbose,
+        patience=int(settings.patience),
+        progress=_is_watched() if settings.verbose is None else settings.verbose,
     )
     return config, options
 
@@ -177,7 +210,8 @@ def _hold_out(
         draws = int(np.clip(400 // n_held, 2, 8))
         return maker, validation_batches(TaskMaker(series, span), held, draws, rng)
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
-    maker = TaskMaker(series.head(cut), span)
+    # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
+    maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span)
     asked = usable[cut[usable] < lengths[usable]]
     return maker, validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])
 

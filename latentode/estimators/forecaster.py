@@ -184,9 +184,15 @@ class LatentODEForecaster(BaseEstimator):
             When rows were left out or merged, or a channel holds no value: what, and how many.
         """
         df = join_targets(X, y, self.target_cols)
-        schema = infer_schema(df, self.id_col, self.time_col, self.target_cols)
+        # What stands in y is what is to be forecast: whatever else X holds is no channel.
+        targets = (
+            list(df.columns[len(df.columns) - _width(y) :]) if y is not None and isinstance(df, pd.DataFrame) else None
+        )
+        schema = infer_schema(df, self.id_col, self.time_col, targets if self.target_cols is None else self.target_cols)
         if len(df) == 0:
             raise DataError("the frame has no rows")
+        if self.n_samples < 1:
+            raise ValueError(f"n_samples={self.n_samples!r} must be at least 1")
         axis = TimeAxis.from_times(schema.times_of(df))
         panel, treatment = panel_from_frame(df, schema, axis)
         said = treatment.sentences()
@@ -201,6 +207,8 @@ class LatentODEForecaster(BaseEstimator):
         self.time_axis_ = axis
         self.scaler_ = ChannelScaler.from_values(panel.values)
         horizon = None if self.horizon is None else axis.length_of(self.horizon, "horizon")
+        if horizon is not None and not _any_gap_within(panel, horizon):
+            _warn([f"horizon={self.horizon!r} is shorter than any gap between observations: no forecast is learned"])
         fitted = fit_model(panel, self.scaler_.transform(panel.values), self._settings(horizon))
         self.model_ = fitted.model
         self.horizon_ = fitted.span
@@ -237,6 +245,13 @@ class LatentODEForecaster(BaseEstimator):
         """The channels, in the order of the columns predicted."""
         check_is_fitted(self, "model_")
         return self.schema_.target_cols
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -304,7 +319,7 @@ class LatentODEForecaster(BaseEstimator):
             raise ValueError(f"quantiles={quantiles!r} must lie between 0 and 1, for instance (0.1, 0.5, 0.9)")
         found = self._answers(X, history).quantiles(wanted)
         names = [f"{c}-q{q:g}" for c in self.channels_ for q in wanted]
-        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), -1), names)
+        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), len(names)), names)
 
     def predict_interval(
         self, X: pd.DataFrame, level: Sequence[float] | float = (80, 95), history: pd.DataFrame | None = None
@@ -332,7 +347,7 @@ class LatentODEForecaster(BaseEstimator):
         tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
         found = self._answers(X, history).quantiles(tails)
         names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
-        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), -1), names)
+        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), len(names)), names)
 
     def sample(
         self,
@@ -401,7 +416,7 @@ class LatentODEForecaster(BaseEstimator):
         parts = [query, self._frame(query, answers.means(), list(self.channels_))]
         if levels:
             names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
-            found = np.moveaxis(answers.quantiles(tails), 0, 2).reshape(len(query), -1)
+            found = np.moveaxis(answers.quantiles(tails), 0, 2).reshape(len(query), len(names))
             parts.append(self._frame(query, found, names))
         return pd.concat(parts, axis=1)
 
@@ -445,6 +460,8 @@ class LatentODEForecaster(BaseEstimator):
                 "and there are none"
             )
         weight = np.ones(len(df)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        if weight.shape != (len(df),):
+            raise ValueError(f"sample_weight has shape {weight.shape}; expected one weight per row, ({len(df)},)")
         known = self._unseen(df)
         history = df[~asked & known] if (~asked & known).any() else None
         with warnings.catch_warnings():
@@ -487,10 +504,9 @@ class LatentODEForecaster(BaseEstimator):
         said = []
         if np.isnan(times).any():
             said.append(f"{int(np.isnan(times).sum())} rows without a time: their answer is NaN")
-        known = panel.lengths[series] > 0
-        known &= series >= 0
-        if not known.all() and ids is not None:
-            names = summary_of(pd.Index(ids[~known]).unique())
+        known = panel.is_known(series)
+        if not known.all():
+            names = "of the frame" if ids is None else summary_of(pd.Index(ids[~known]).unique())
             said.append(
                 f"nothing is known of series {names}: the answer is the population's; "
                 "pass history= with their observations"
@@ -518,8 +534,8 @@ class LatentODEForecaster(BaseEstimator):
         ids = self.schema_.ids_of(df)
         ids = pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
         place = self.panel_.ids.get_indexer(ids)
-        fitted_end = np.where(place >= 0, self.panel_.last_times[place], np.nan)
-        rank = pd.Series(times).groupby(np.asarray(ids), dropna=False).rank(method="first").to_numpy()
+        fitted_end = self.panel_.end_of(place)
+        rank = pd.Series(times).groupby(np.asarray(ids), dropna=False).rank(method="max").to_numpy()
         size = pd.Series(times).groupby(np.asarray(ids), dropna=False).transform("count").to_numpy()
         last_third = rank > size - np.maximum(size // 3, 1)
         asked: NDArray[np.bool_] = np.where(np.isnan(fitted_end), last_third, times > fitted_end) & ~np.isnan(times)
@@ -530,8 +546,7 @@ class LatentODEForecaster(BaseEstimator):
         if ids is None:
             return np.zeros(len(df), dtype=bool)
         place = self.panel_.ids.get_indexer(ids)
-        unseen: NDArray[np.bool_] = (place < 0) | (self.panel_.lengths[place] == 0)
-        return unseen
+        return np.asarray(~self.panel_.is_known(place))
 
     def _keys(self, X: pd.DataFrame) -> pd.DataFrame:
         keys: dict[Hashable, Any] = {}
@@ -572,6 +587,8 @@ def load(path: str | Path) -> LatentODEForecaster:
 
 def _levels(level: Sequence[float] | float) -> list[float]:
     levels = [float(v) for v in np.atleast_1d(np.asarray(level, dtype=float))]
+    if levels and min(levels) > 0 and max(levels) <= 1:
+        raise ValueError(f"level={level!r} is in per cent: 90 for nine of ten, not 0.9")
     if not all(0 < v < 100 for v in levels):
         raise ValueError(f"level={level!r} is in per cent, between 0 and 100: for instance (80, 95)")
     return levels
@@ -585,6 +602,16 @@ def _require_something_to_learn(panel: Panel) -> None:
             f"{int(counts.sum())} observations in {panel.n_series} series, none with two or more: "
             "there is no course to learn; at least one series needs observations at two times"
         )
+
+
+def _any_gap_within(panel: Panel, horizon: float) -> bool:
+    same = np.diff(panel.series_of_row) == 0
+    return bool((np.diff(panel.times)[same] <= horizon).any())
+
+
+def _width(y: pd.DataFrame | pd.Series | ArrayLike | None) -> int:
+    shape = np.shape(y)  # type: ignore[arg-type]
+    return shape[1] if len(shape) > 1 else 1
 
 
 def _warn(sentences: list[str], stacklevel: int = 3) -> None:

@@ -104,10 +104,12 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
     sizes = LatentODEConfig(**config["model"])
     weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
     with torch.device("meta"):  # compare before anything is allocated: sizes in a file may be absurd
-        expected = {f"model.{k}": (np.float32, tuple(v.shape)) for k, v in LatentODE(sizes).state_dict().items()}
+        expected = {
+            f"model.{k}": (np.float32, tuple(v.shape)) for k, v in LatentODE(sizes).float().state_dict().items()
+        }
     _require_arrays(arrays, expected)
     with isolated_rng(0):
-        model = LatentODE(sizes)
+        model = LatentODE(sizes).float()
     model.load_state_dict(weights)
     ids = _ids_in(config["ids"])
     schema = {**config["schema"], "target_cols": tuple(config["schema"]["target_cols"])}

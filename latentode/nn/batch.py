@@ -18,7 +18,7 @@ class Batch:
     Parameters
     ----------
     times : Tensor
-        (series, time), times of the history's rows; padding repeats the last one.
+        (series, time), times of the history's rows; padding is 0.
     values : Tensor
         (series, time, channel), scaled values, 0 where not observed.
     mask : Tensor

@@ -13,8 +13,8 @@ class SkipDecoder(nn.Module):
 
     The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
     between the neighbours of a query inside the history; level the history's mean; gate and correction are read
-    off z(t). The mean does not see the query time: z(t) carries it, which is what makes the ODE earn its
-    place. The scale does see how far the neighbours are.
+    off z(t). The mean does not see the query time but through what the history says there, base and drift: z(t)
+    carries it, which is what makes the ODE earn its place. The scale does see how far the neighbours are.
 
     Parameters
     ----------

@@ -27,10 +27,13 @@ class _Tasks(IterableDataset[Batch]):
         self.maker, self.options, self.rng = maker, options, rng
         self.visits = np.repeat(np.arange(len(maker.series.lengths)), draws_per_epoch(maker.series.lengths))
         self.queue = np.empty(0, dtype=np.int64)
+        self.steps_left = options.n_steps
 
     def __iter__(self) -> Iterator[Batch]:
         size = min(self.options.batch_size, len(self.visits))
-        for _ in range(self.options.steps_per_round):
+        n_steps = min(self.options.steps_per_round, self.steps_left)
+        self.steps_left -= n_steps
+        for _ in range(n_steps):
             if len(self.queue) < size:
                 self.queue = np.concatenate([self.queue, self.rng.permutation(self.visits)])
             which, self.queue = self.queue[:size], self.queue[size:]

@@ -1,7 +1,9 @@
 """Lightning without its voice: no lines, no files, no warnings, and nothing of the caller's changed."""
 
 import logging
+import signal
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +19,12 @@ _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
 def quiet_lightning() -> Iterator[str]:
     """Silence Lightning within the block; give a temporary directory for its root.
 
-    Levels of its loggers and the warning filters are as before afterwards.
+    Levels of its loggers and the warning filters are as before afterwards. An interrupt, which Lightning turns
+    into an exit that ignores the next one, reaches the caller as the interrupt it is.
     """
     import lightning.pytorch  # noqa: F401  (its import sets log levels: they are saved after it)
 
+    on_interrupt = signal.getsignal(signal.SIGINT)
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     try:
         for name in _LOGGERS:
@@ -29,7 +33,13 @@ def quiet_lightning() -> Iterator[str]:
             warnings.filterwarnings("ignore", module="lightning.*")
             warnings.filterwarnings("ignore", module="torch.utils.data.*")
             yield root
+    except SystemExit as left:
+        if isinstance(left.__context__, KeyboardInterrupt):
+            raise left.__context__ from None
+        raise
     finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_interrupt)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
 

@@ -35,9 +35,7 @@ def test_the_readmes_count_the_series_and_rows_of_the_data(name):
     series, rows = frame["id"].nunique(), len(frame)
     per_series = frame.groupby("id").size()
     readme = (DATASETS / name / "README.md").read_text()
-    assert re.search(
-        rf"\*\*{series} \w+, {rows:,} \w+\*\*, {per_series.min()} to {per_series.max()} per", readme
-    )
+    assert re.search(rf"\*\*{series} \w+, {rows:,} \w+\*\*, {per_series.min()} to {per_series.max()} per", readme)
     assert f"(median {per_series.median():g}" in readme
     assert re.search(rf"\| {series} \w+ \| {rows:,} \w+ \|", (DATASETS / "README.md").read_text())
 

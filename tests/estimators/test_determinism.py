@@ -132,7 +132,6 @@ def test_a_fit_that_fails_changes_nothing_of_the_callers_either(small, monkeypat
     assert {k for k in before if before[k] != after[k]} == set()
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning exits and ignores SIGINT from then on")
 def test_an_interrupt_reaches_the_caller_and_the_next_one_too(small, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -162,14 +161,12 @@ def test_changing_the_frame_afterwards_changes_nothing(small, fitted_small):
     pd.testing.assert_frame_equal(forecaster.predict(small), fitted_small.predict(small), check_exact=True)
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning leaves gradients switched on")
 def test_gradients_switched_off_by_the_caller_do_not_stop_a_fit(small, fitted_small):
     with torch.no_grad():
         assert_same_fit(quick().fit(small), fitted_small, small)
         assert not torch.is_grad_enabled()
 
 
-@pytest.mark.xfail(strict=True, reason="training data are inference tensors")
 def test_a_fit_within_inference_mode_is_a_fit(small, fitted_small):
     with torch.inference_mode():
         predicted = quick().fit(small).predict(small)
@@ -197,7 +194,6 @@ def test_predictions_at_the_same_time_are_the_same(small, fitted_small):
             pd.testing.assert_frame_equal(other, expected, check_exact=True)
 
 
-@pytest.mark.xfail(strict=True, reason="sys.stdout may be None")
 def test_without_a_screen_there_is_no_bar(small, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     quick().fit(small)

@@ -77,7 +77,6 @@ def test_what_is_known_is_read(fitted, new, asked):
     assert (asked[1][2]["y"] - asked[0][2]["y"]).min() > 0.5
 
 
-@pytest.mark.xfail(strict=True, reason="rows of one time may fall on both sides of the last third")
 def test_a_row_asked_twice_is_not_in_the_history(fitted, asked):
     """Two rows of one time, on either side of the last third."""
     new = waves(1, 6, missing=0).assign(id="new")
@@ -120,7 +119,6 @@ def test_weights_choose_what_counts(fitted, new, asked):
     assert alone == pytest.approx(-np.nanmean(error**2), rel=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="an IndexError of NumPy instead")
 def test_weights_of_another_length_are_refused(fitted, new):
     with pytest.raises(ValueError, match="sample_weight"):
         fitted.score(new, sample_weight=[1.0, 2.0])
@@ -165,7 +163,6 @@ def test_a_score_without_the_channels_is_refused(fitted, new):
         fitted.score(new[["id", "time"]])
 
 
-@pytest.mark.xfail(strict=True, reason="IndexError on an empty panel")
 def test_scores_of_a_forecaster_without_its_history_ask_the_given_one(one, tmp_path):
     from latentode import load
 

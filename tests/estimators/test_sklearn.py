@@ -29,10 +29,7 @@ WITHOUT_DATA = [
     "check_estimator_repr",
     "check_no_attributes_set_in_init",
     "check_do_not_raise_errors_in_init_or_set_params",
-    pytest.param(
-        "check_n_features_in_after_fitting",
-        marks=pytest.mark.xfail(strict=True, reason="no __sklearn_tags__: arrays are fed"),
-    ),
+    "check_n_features_in_after_fitting",
     "check_mixin_order",
     "check_parameters_default_constructible",
     "check_get_params_invariance",
@@ -88,7 +85,6 @@ def test_only_changed_parameters_are_shown():
     assert repr(LatentODEForecaster(horizon="30D")) == "LatentODEForecaster(horizon='30D')"
 
 
-@pytest.mark.xfail(strict=True, reason="no __sklearn_tags__")
 def test_it_is_said_to_take_no_arrays_and_to_allow_missing_values():
     tags = sklearn.utils.get_tags(LatentODEForecaster())
     assert not tags.input_tags.two_d_array
@@ -157,7 +153,6 @@ def test_a_grid_is_searched_and_the_best_is_fitted_to_all(small):
     assert search.predict(small).shape == (len(small), 2)
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning wants a plain int of rounds")
 def test_a_search_at_random_may_draw_numbers_of_numpy(small):
     search = RandomizedSearchCV(
         quick(), {"max_steps": np.array([3, 4])}, n_iter=2, cv=GroupKFold(2), error_score="raise", random_state=0

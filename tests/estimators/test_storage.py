@@ -185,7 +185,6 @@ def test_without_its_history_the_given_one_is_used(df, fitted, bare):
     pd.testing.assert_frame_equal(load(bare).forecast(history=df), fitted.forecast(), check_exact=True)
 
 
-@pytest.mark.xfail(strict=True, reason="IndexError on an empty panel")
 def test_without_any_history_every_series_is_unknown(df, bare):
     with pytest.warns(DataWarning, match="nothing is known of series 's00'"):
         assert load(bare).predict(df).notna().all(axis=None)
@@ -196,7 +195,6 @@ def test_without_any_history_there_is_no_end_to_forecast_from(bare):
         load(bare).forecast()
 
 
-@pytest.mark.xfail(strict=True, reason="IndexError on an empty panel")
 def test_one_series_without_its_history_is_unknown(one, fitted_on_one, tmp_path):
     fitted_on_one.save(tmp_path, include_history=False)
     with pytest.warns(DataWarning, match=r"nothing is known"):
@@ -204,7 +202,6 @@ def test_one_series_without_its_history_is_unknown(one, fitted_on_one, tmp_path)
     np.testing.assert_array_equal(load(tmp_path).predict(one, history=one), fitted_on_one.predict(one))
 
 
-@pytest.mark.xfail(strict=True, reason="IndexError on an empty panel")
 def test_an_unseen_series_is_scored_without_the_history_of_fit(df, bare, fitted):
     new = df.assign(id="new" + df["id"])
     assert load(bare).score(new) == pytest.approx(fitted.score(new), rel=1e-5)
