@@ -31,7 +31,7 @@ def test_the_demo_beats_every_naive_forecast_and_covers_what_it_promises(tmp_pat
 
     scores = run_demo(tmp_path, echo=lambda *_: None)
     mean = scores[scores["channel"] == "mean"]
-    for _, group in mean.groupby("group"):
+    for _, group in mean.groupby("patients"):
         ours = group[group["forecaster"] == "latentode"].iloc[0]
         others = group[group["forecaster"] != "latentode"]
         assert ours["mae"] < others["mae"].min()
