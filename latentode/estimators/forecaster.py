@@ -343,11 +343,7 @@ class LatentODEForecaster(BaseEstimator):
         ValueError
             When a level does not lie between 0 and 100.
         """
-        levels = _levels(level)
-        tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
-        found = self._answers(X, history).quantiles(tails)
-        names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
-        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), len(names)), names)
+        return self._intervals(X, self._answers(X, history), _levels(level))
 
     def sample(
         self,
@@ -411,13 +407,10 @@ class LatentODEForecaster(BaseEstimator):
         panel = self.panel_ if history is None else self._panel_of(history)
         query = forecast_times(panel, self.schema_, self.time_axis_, horizon, freq, self.horizon_)
         levels = _levels(level)
-        tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
         answers = self._answers(query, history)
         parts = [query, self._frame(query, answers.means(), list(self.channels_))]
         if levels:
-            names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
-            found = np.moveaxis(answers.quantiles(tails), 0, 2).reshape(len(query), len(names))
-            parts.append(self._frame(query, found, names))
+            parts.append(self._intervals(query, answers, levels))
         return pd.concat(parts, axis=1)
 
     def score(
@@ -556,6 +549,11 @@ class LatentODEForecaster(BaseEstimator):
         name = "time" if self.schema_.time_col is None else self.schema_.time_col
         keys[name] = self.schema_.times_of(X).array
         return pd.DataFrame(keys)
+
+    def _intervals(self, X: pd.DataFrame, answers: Answers, levels: list[float]) -> pd.DataFrame:
+        tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
+        names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
+        return self._frame(X, np.moveaxis(answers.quantiles(tails), 0, 2).reshape(len(X), len(names)), names)
 
     @staticmethod
     def _frame(X: pd.DataFrame, values: Floats, names: list[Any]) -> pd.DataFrame:
