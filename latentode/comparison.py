@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latentode.estimators import LatentODEForecaster
+from latentode.estimators.frames import last_third
 from latentode.evaluation import Baseline, LastValue, LinearTrend, PopulationMean, SeriesMean, score_table
 
 __all__ = ["OURS", "compare", "last_part", "table_of"]
@@ -44,10 +45,8 @@ def last_part(df: pd.DataFrame, id_col: Hashable, time_col: Hashable) -> NDArray
     >>> last_part(pd.DataFrame({"id": [1, 1, 1, 2], "time": [5, 3, 4, 0]}), "id", "time").tolist()
     [True, False, False, False]
     """
-    grouped = df[time_col].groupby(df[id_col], sort=False)
-    rank, size = grouped.rank(method="max"), grouped.transform("size")
-    late = rank > size - np.maximum(size // 3, 1)
-    return (late & (df[time_col] > grouped.transform("min"))).to_numpy(dtype=np.bool_)
+    first = df[time_col].groupby(df[id_col], sort=False).transform("min")
+    return last_third(df[time_col], df[id_col]) & (df[time_col] > first).to_numpy(dtype=np.bool_)
 
 
 def compare(

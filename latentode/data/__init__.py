@@ -2,7 +2,7 @@
 
 from latentode.data.errors import DataError, DataWarning
 from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
-from latentode.data.ragged import pad
+from latentode.data.ragged import pad, slices
 from latentode.data.scaling import ChannelScaler
 from latentode.data.schema import Schema, infer_schema
 from latentode.data.time_axis import TimeAxis
@@ -18,5 +18,6 @@ __all__ = [
     "infer_schema",
     "pad",
     "panel_from_frame",
+    "slices",
     "values_of",
 ]

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latentode.data.errors import DataError, shown
+from latentode.data.ragged import slices
 from latentode.data.schema import Schema, require_numbers_where_meant
 from latentode.data.time_axis import TimeAxis
 
@@ -78,9 +79,7 @@ class Panel:
 
     def take(self, series: NDArray[np.int64]) -> "Panel":
         """The panel of some of the series, by position."""
-        lengths = self.lengths[series]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        rows = np.repeat(self.offsets[series] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        offsets, rows = slices(self.offsets[series], self.lengths[series])
         return Panel(self.ids[series], offsets, self.times[rows], self.values[rows])
 
     def where(self, keep: NDArray[np.bool_]) -> "Panel":

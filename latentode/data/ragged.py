@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["pad"]
+__all__ = ["pad", "slices"]
 
 
 def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64], fill: float) -> NDArray[Any]:
@@ -37,3 +37,29 @@ def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64
     padded = np.full(inside.shape + flat.shape[1:], fill, dtype=flat.dtype)
     padded[inside] = flat[(starts[:, None] + steps)[inside]]
     return padded
+
+
+def slices(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Slices of flat rows, laid one after the other.
+
+    Parameters
+    ----------
+    starts, lengths : array of int
+        Slice i is the rows ``starts[i]:starts[i] + lengths[i]``, (series,).
+
+    Returns
+    -------
+    offsets : array of int
+        (series + 1,), where each slice begins in the result, and the end of the last.
+    rows : array of int
+        The rows to take.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> slices(np.array([4, 0]), np.array([2, 1]))
+    (array([0, 2, 3]), array([4, 5, 0]))
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    rows = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return offsets, rows

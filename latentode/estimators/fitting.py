@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import Panel
+from latentode.estimators.randomness import as_generator
 from latentode.nn import Batch, LatentODE, LatentODEConfig
 from latentode.training import (
     RaggedSeries,
@@ -88,7 +89,7 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
     Parameters
     ----------
     panel : Panel
-        The observations.
+        The observations, a value at least in every row.
     scaled : array of float
         (rows, channel), their scaled values.
     settings : FitSettings
@@ -105,9 +106,7 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
 
 
 def _fit(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedModel:
-    rng = _generator(settings.random_state)
-    observed = np.asarray(~np.isnan(scaled).all(1))
-    panel, scaled = panel.where(observed), scaled[observed]
+    rng = as_generator(settings.random_state)
     span = settings.horizon or _usual_duration(panel)
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32))
     maker, held_out = _hold_out(series, span, settings.validation_fraction, rng)
@@ -251,9 +250,3 @@ def _conformal(scores: NDArray[Any]) -> float:
     """The (n + 1)-corrected quantile of split conformal prediction."""
     rank = min(CALIBRATED_COVERAGE * (1 + 1 / len(scores)), 1.0)
     return max(float(np.quantile(scores, rank)), 1e-3)
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint64))
-    return np.random.default_rng(random_state)

@@ -24,7 +24,8 @@ from latentode.data import (
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.fitting import FitSettings, fit_model
-from latentode.estimators.frames import forecast_times, join_targets, summary_of
+from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of
+from latentode.estimators.randomness import as_generator
 
 __all__ = ["LatentODEForecaster", "load"]
 
@@ -371,7 +372,7 @@ class LatentODEForecaster(BaseEstimator):
         """
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples} must be at least 1")
-        drawn = self._answers(X, history).samples(n_samples, _generator(random_state))
+        drawn = self._answers(X, history).samples(n_samples, as_generator(random_state))
         keys = self._keys(X)
         repeated = keys.loc[np.tile(np.arange(len(keys)), n_samples)].reset_index(drop=True)
         repeated["sample_id"] = np.repeat(np.arange(n_samples), len(keys))
@@ -446,7 +447,10 @@ class LatentODEForecaster(BaseEstimator):
         check_is_fitted(self, "model_")
         df = join_targets(X, y, self.target_cols)
         truth = values_of(df, self.schema_)
-        asked = self._rows_asked(df) & ~np.isnan(truth).all(1)
+        times, ids = self.time_axis_.to_float(self.schema_.times_of(df)), self._ids_of(df)
+        fitted_end = self.panel_.end_of(self.panel_.ids.get_indexer(ids))
+        unseen = np.isnan(fitted_end)
+        asked = np.where(unseen, last_third(times, ids), times > fitted_end) & ~np.isnan(truth).all(1)
         if not asked.any():
             raise DataError(
                 "no row to score: series seen in fit are scored on rows after their last fitted time, "
@@ -455,8 +459,7 @@ class LatentODEForecaster(BaseEstimator):
         weight = np.ones(len(df)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
         if weight.shape != (len(df),):
             raise ValueError(f"sample_weight has shape {weight.shape}; expected one weight per row, ({len(df)},)")
-        known = self._unseen(df)
-        history = df[~asked & known] if (~asked & known).any() else None
+        history = df[~asked & unseen] if (~asked & unseen).any() else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # a series with one row has no history: no surprise
             predicted = self.predict(df[asked], history=history).to_numpy()
@@ -492,14 +495,15 @@ class LatentODEForecaster(BaseEstimator):
             raise DataError(f"expected a DataFrame of ids and times to predict at, got {type(X).__name__}")
         panel = self.panel_ if history is None else _merged(self.panel_, self._panel_of(history))
         times = self.time_axis_.to_float(self.schema_.times_of(X)) if len(X) else np.empty(0)
-        ids = self.schema_.ids_of(X)
-        series = np.zeros(len(X), dtype=np.int64) if ids is None else panel.ids.get_indexer(ids)
+        ids = self._ids_of(X)
+        series = panel.ids.get_indexer(ids)
         said = []
         if np.isnan(times).any():
             said.append(f"{int(np.isnan(times).sum())} rows without a time: their answer is NaN")
         known = panel.is_known(series)
         if not known.all():
-            names = "of the frame" if ids is None else summary_of(pd.Index(ids[~known]).unique())
+            alone = self.schema_.ids_of(X) is None
+            names = "of the frame" if alone else summary_of(pd.Index(ids[~known]).unique())
             said.append(
                 f"nothing is known of series {names}: the answer is the population's; "
                 "pass history= with their observations"
@@ -512,7 +516,7 @@ class LatentODEForecaster(BaseEstimator):
             span=self.horizon_,
             n_draws=self.n_samples,
             panel=panel,
-            ids=pd.Index(np.zeros(len(X), dtype=np.int64)) if ids is None else ids,
+            ids=ids,
             series=np.where(known, series, -1),
             times=times,
         )
@@ -522,32 +526,17 @@ class LatentODEForecaster(BaseEstimator):
         _warn([f"in history: {s}" for s in treatment.sentences()], stacklevel=5)
         return panel
 
-    def _rows_asked(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        times = self.time_axis_.to_float(self.schema_.times_of(df))
+    def _ids_of(self, df: pd.DataFrame) -> pd.Index:
+        """The series of every row; that of a frame of one series is 0, as in its panel."""
         ids = self.schema_.ids_of(df)
-        ids = pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
-        place = self.panel_.ids.get_indexer(ids)
-        fitted_end = self.panel_.end_of(place)
-        rank = pd.Series(times).groupby(np.asarray(ids), dropna=False).rank(method="max").to_numpy()
-        size = pd.Series(times).groupby(np.asarray(ids), dropna=False).transform("count").to_numpy()
-        last_third = rank > size - np.maximum(size // 3, 1)
-        asked: NDArray[np.bool_] = np.where(np.isnan(fitted_end), last_third, times > fitted_end) & ~np.isnan(times)
-        return asked
-
-    def _unseen(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        ids = self.schema_.ids_of(df)
-        if ids is None:
-            return np.zeros(len(df), dtype=bool)
-        place = self.panel_.ids.get_indexer(ids)
-        return np.asarray(~self.panel_.is_known(place))
+        return pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
 
     def _keys(self, X: pd.DataFrame) -> pd.DataFrame:
         keys: dict[Hashable, Any] = {}
         ids = self.schema_.ids_of(X)
         if ids is not None:
-            keys["id" if self.schema_.id_col is None else self.schema_.id_col] = np.asarray(ids)
-        name = "time" if self.schema_.time_col is None else self.schema_.time_col
-        keys[name] = self.schema_.times_of(X).array
+            keys[self.schema_.id_name] = np.asarray(ids)
+        keys[self.schema_.time_name] = self.schema_.times_of(X).array
         return pd.DataFrame(keys)
 
     def _intervals(self, X: pd.DataFrame, answers: Answers, levels: list[float]) -> pd.DataFrame:
@@ -593,11 +582,9 @@ def _levels(level: Sequence[float] | float) -> list[float]:
 
 
 def _require_something_to_learn(panel: Panel) -> None:
-    observed = ~np.isnan(panel.values).all(1)
-    counts = np.bincount(panel.series_of_row[observed], minlength=panel.n_series)
-    if counts.max(initial=0) < 2:
+    if panel.lengths.max(initial=0) < 2:
         raise DataError(
-            f"{int(counts.sum())} observations in {panel.n_series} series, none with two or more: "
+            f"{len(panel.times)} observations in {panel.n_series} series, none with two or more: "
             "there is no course to learn; at least one series needs observations at two times"
         )
 
@@ -626,9 +613,3 @@ def _merged(fitted: Panel, given: Panel) -> Panel:
         np.concatenate([kept.times, given.times]),
         np.concatenate([kept.values, given.values]),
     )
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint64))
-    return np.random.default_rng(random_state)

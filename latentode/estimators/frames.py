@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from latentode.data import DataError, Panel, Schema, TimeAxis
 
-__all__ = ["forecast_times", "join_targets", "summary_of"]
+__all__ = ["forecast_times", "join_targets", "last_third", "summary_of"]
 
 MAX_FORECAST_ROWS = 50_000_000
 
@@ -58,6 +58,21 @@ def _names_for(n: int, y: Any, target_cols: Sequence[Hashable] | Hashable | None
     if isinstance(y, pd.Series) and y.name is not None:
         return [y.name]
     return ["y"] if n == 1 else [f"y{k}" for k in range(n)]
+
+
+def last_third(times: ArrayLike, ids: ArrayLike) -> NDArray[np.bool_]:
+    """Which rows are the last third of their series in time: at least one; rows of one time go together.
+
+    Parameters
+    ----------
+    times : array
+        (row,), numbers or dates; a row without a time is in no third.
+    ids : array
+        (row,), the series of each row.
+    """
+    grouped = pd.Series(np.asarray(times)).groupby(np.asarray(ids), sort=False, dropna=False)
+    rank, size = grouped.rank(method="max"), grouped.transform("count")
+    return (rank > size - np.maximum(size // 3, 1)).to_numpy(dtype=np.bool_)
 
 
 def forecast_times(

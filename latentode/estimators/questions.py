@@ -150,8 +150,7 @@ def _chunks(cells: Ints, most: int) -> Iterator[slice]:
     start = 0
     while start < len(cells):
         stop = start + 1
-        step = 1
-        while stop < len(cells) and (stop + 1 - start) * cells[min(stop, len(cells) - 1)] <= most:
-            stop += step
+        while stop < len(cells) and (stop + 1 - start) * cells[stop] <= most:
+            stop += 1
         yield slice(start, stop)
         start = stop

@@ -45,6 +45,27 @@ def _pick(values: Tensor, times: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return values.gather(1, inside), times[..., None].expand_as(values).gather(1, inside)
 
 
+@dataclass(frozen=True)
+class _LastTwo:
+    """The last two observations of each channel, (series, channel); ``one``, ``two``: 1 where there are so many."""
+
+    value: Tensor
+    time: Tensor
+    previous: Tensor
+    previous_time: Tensor
+    one: Tensor
+    two: Tensor
+
+
+def _last_two(batch: Batch) -> _LastTwo:
+    rows = _last_seen(batch.mask)
+    last = rows[:, -1:]
+    before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
+    picked = (*_pick(batch.values, batch.times, last), *_pick(batch.values, batch.times, before))
+    there = ((rows >= 0).to(batch.values.dtype) for rows in (last, before))
+    return _LastTwo(*(x[:, 0] for x in (*picked, *there)))
+
+
 def _shifted(rows: Tensor) -> Tensor:
     """The same per row, but strictly before it."""
     return torch.cat([rows.new_full(rows[:, :1].shape, -1), rows[:, :-1]], dim=1)
@@ -120,20 +141,15 @@ def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
     """
     count = batch.mask.sum(1)
     mean = (batch.values * batch.mask).sum(1) / (count + 1)
-    row = _last_seen(batch.mask)[:, -1:]
-    seen = (row >= 0).to(batch.values.dtype)
-    last, time = _pick(batch.values, batch.times, row)
-    before = torch.where(row > 0, _last_seen(batch.mask).gather(1, (row - 1).clamp_min(0)), -1)
-    previous, previous_time = _pick(batch.values, batch.times, before)
-    both = seen * (before >= 0)
-    rate = _rate((last - previous) * both, (time - previous_time) * both, usual)
+    last = _last_two(batch)
+    rate = _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, usual)
     summary = torch.cat(
         [
-            (last * seen)[:, 0].clamp(-INPUT_BOUND, INPUT_BOUND),
+            (last.value * last.one).clamp(-INPUT_BOUND, INPUT_BOUND),
             mean.clamp(-INPUT_BOUND, INPUT_BOUND),
-            (log_gap(-time, usual.gap) * seen)[:, 0],
+            log_gap(-last.time, usual.gap) * last.one,
             torch.log1p(count),
-            rate[:, 0],
+            rate,
             log_gap(-batch.times[:, :1], usual.gap),
         ],
         dim=-1,
@@ -196,13 +212,9 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
 
 def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
     """Slope between the last two observations of each channel, (series, channel); 0 where there are not two."""
-    rows = _last_seen(batch.mask)
-    last = rows[:, -1:]
-    before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
-    value, time = _pick(batch.values, batch.times, last)
-    value_before, time_before = _pick(batch.values, batch.times, before)
-    gap = (time - time_before).clamp_min(SHORTEST_GAP * float(usual_gap))
-    return ((value - value_before) / gap * (before >= 0))[:, 0]
+    last = _last_two(batch)
+    gap = torch.maximum(last.time - last.previous_time, SHORTEST_GAP * usual_gap)
+    return (last.value - last.previous) / gap * last.two
 
 
 def _recent_slope(batch: Batch, usual_gap: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentode.data import pad
+from latentode.data import pad, slices
 from latentode.nn import Batch
 
 __all__ = ["MAX_HISTORY", "MAX_REACH", "RaggedSeries", "TaskMaker", "draws_per_epoch", "question_batch"]
@@ -63,8 +63,7 @@ class RaggedSeries:
         return self._rows(self.offsets[:-1], np.minimum(self.lengths, lengths))
 
     def _rows(self, starts: Ints, lengths: Ints) -> "RaggedSeries":
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        rows = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        offsets, rows = slices(starts, lengths)
         return RaggedSeries(offsets, self.times[rows], self.values[rows])
 
 
