@@ -1,6 +1,7 @@
 """Differentiable solving of ordinary differential equations, for batches of irregular series."""
 
 from latentode.ode.block import ODEBlock
+from latentode.ode.controls import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
 from latentode.ode.errors import CoarseGridWarning, SolveError
 from latentode.ode.field import AnalyticField, FieldGradients, Tape
 from latentode.ode.methods import METHODS
@@ -12,8 +13,12 @@ __all__ = [
     "METHODS",
     "AnalyticField",
     "CoarseGridWarning",
+    "ControlPath",
+    "CubicSpline",
     "FieldGradients",
     "ODEBlock",
+    "PiecewiseConstant",
+    "PiecewiseLinear",
     "Solution",
     "SolveError",
     "Stats",

@@ -72,20 +72,5 @@ class ODEBlock(nn.Module):
 
     def forward(self, z0: Tensor) -> Tensor:
         """Return z(t1), shaped like ``z0``: (batch, ...)."""
-        field = self.field if z0.dim() == 2 else _Shaped(self.field, z0.shape[1:])
         end = torch.full((1,), self.t1, dtype=z0.dtype, device=z0.device)
-        solution = solve(field, z0.flatten(1), end, 0.0, self.t1, t_back=0.0, **self.options)
-        return solution.z[:, 0].view_as(z0)
-
-
-class _Shaped(nn.Module):
-    """A field of a shaped state, as one of a flat state."""
-
-    def __init__(self, field: nn.Module, shape: torch.Size) -> None:
-        super().__init__()
-        self.field = field
-        self.shape = shape
-
-    def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        slope: Tensor = self.field(t.view(-1, *[1] * len(self.shape)), z.view(-1, *self.shape))
-        return slope.flatten(1)
+        return solve(self.field, z0, end, 0.0, self.t1, t_back=0.0, **self.options).z[:, 0]

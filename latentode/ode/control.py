@@ -10,7 +10,7 @@ __all__ = ["AdaptiveSteps", "Controller", "FixedSteps", "GivenSteps", "error_nor
 
 
 class Controller(Protocol):
-    """Choose where the next node is, on a clock which runs from 0 to 1."""
+    """Choose where the next node is, on a clock which runs from 0 to the number of pieces (see :class:`Route`)."""
 
     @property
     def adaptive(self) -> bool:
@@ -19,8 +19,8 @@ class Controller(Protocol):
     def start(self, guess: float) -> None:
         """Begin a solve, with a guess at the first step."""
 
-    def next_node(self, s: float, n_accepted: int) -> float:
-        """Return where the step from ``s`` should end."""
+    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
+        """Return where the step from ``s`` should end: at ``end`` at the latest, where the piece does."""
 
     def scaled(self, span: Tensor, h: float) -> Tensor:
         """Return the step in the caller's time, (series, 1)."""
@@ -58,7 +58,7 @@ class FixedSteps:
             self._step = (span, span / self.n_steps)
         return self._step[1]
 
-    def next_node(self, s: float, n_accepted: int) -> float:
+    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
         """Return the next of the equal steps."""
         return (n_accepted + 1) / self.n_steps
 
@@ -74,7 +74,9 @@ class GivenSteps:
     Parameters
     ----------
     nodes : tuple of float
-        Rising from 0 to 1.
+        Rising on the clock, from 0 to the number of pieces.
+    n_pieces : int
+        Where they end; every whole number up to it must be among them.
 
     Examples
     --------
@@ -83,12 +85,13 @@ class GivenSteps:
     """
 
     nodes: tuple[float, ...]
+    n_pieces: int = 1
     adaptive: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Refuse nodes that do not rise from 0 to 1."""
         rising = all(a < b for a, b in zip(self.nodes[:-1], self.nodes[1:], strict=True))
-        if len(self.nodes) < 2 or self.nodes[0] != 0.0 or self.nodes[-1] != 1.0 or not rising:
+        if len(self.nodes) < 2 or self.nodes[0] != 0.0 or self.nodes[-1] != self.n_pieces or not rising:
             raise ValueError("the nodes of a grid must rise from 0 to 1, as fractions of the span")
 
     def start(self, guess: float) -> None:
@@ -98,7 +101,7 @@ class GivenSteps:
         """Return the step in the caller's time."""
         return span * h
 
-    def next_node(self, s: float, n_accepted: int) -> float:
+    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
         """Return the next of the nodes."""
         return self.nodes[n_accepted + 1]
 
@@ -155,9 +158,9 @@ class AdaptiveSteps:
         self._past = (1.0, 1.0)
         self._rejected = False
 
-    def next_node(self, s: float, n_accepted: int) -> float:
+    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
         """Return where the step ends; a remainder not worth a step of its own is taken along."""
-        return 1.0 if s + 1.01 * self._h >= 1.0 else s + self._h
+        return end if s + 1.01 * self._h >= end else s + self._h
 
     def scaled(self, span: Tensor, h: float) -> Tensor:
         """Return the step in the caller's time."""

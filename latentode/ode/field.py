@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["AnalyticField", "Field", "FieldGradients", "Tape", "is_analytic", "parameters_of"]
+__all__ = ["AnalyticField", "Field", "FieldGradients", "Tape", "called", "is_analytic", "parameters_of"]
 
 Field = Callable[..., Tensor]
 
@@ -21,12 +21,14 @@ class FieldGradients(NamedTuple):
     """Gradients of everything a field reads besides the state.
 
     ``parameters`` and ``args`` follow the order of ``field.parameters()`` and of ``args``; ``times`` is
-    (stage, series, 1), or None for a field that does not read the time.
+    (stage, series, 1), or None for a field that does not read the time; ``controls`` is (stage, series, channel), or
+    None where there is no control.
     """
 
     parameters: Sequence[Tensor | None]
     args: Sequence[Tensor | None]
     times: Tensor | None
+    controls: Tensor | None = None
 
 
 class Tape(Protocol):
@@ -40,16 +42,23 @@ class Tape(Protocol):
     def reserve(self, n_slots: int) -> None:
         """Make room for that many slots, keeping what the present ones hold."""
 
-    def evaluate(self, slot: int, t: Tensor | None, z: Tensor, out: Tensor) -> None:
-        """Write f(t, z) to ``out`` and remember the stage; ``t`` is (series, 1), None unless ``reads_time``."""
+    def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
+        """Write f(t, z) or f(t, z, u) to ``out`` and remember the stage.
+
+        ``t`` is (series, 1), None unless ``reads_time``; the control ``u`` is (series, channel), None where there is
+        none.
+        """
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Write the cotangent times df/dz at that slot to ``out``, and remember the cotangent's way down."""
 
-    def gradients(self, states: Tensor, cotangents: Tensor, times: Tensor | None) -> FieldGradients:
-        """Add up, over all slots pulled, what the parameters, args and times receive.
+    def gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
+    ) -> FieldGradients:
+        """Add up, over all slots pulled, what the parameters, args, times and controls receive.
 
-        All three are stacked over slots: (stage, series, latent), and (stage, series, 1) for the times.
+        All are stacked over slots: (stage, series, latent), (stage, series, 1) for the times (None unless
+        ``reads_time``), and (stage, series, channel) for the controls (None where there are none).
         """
 
 
@@ -89,6 +98,11 @@ def parameters_of(field: Field) -> tuple[Tensor, ...]:
     return tuple(field.parameters()) if isinstance(field, nn.Module) else ()
 
 
+def called(field: Field, t: Tensor, u: Tensor | None, z: Tensor, args: Sequence[Tensor]) -> Tensor:
+    """Return f(t, z, *args), or f(t, z, u, *args) with a control; refuse what is not shaped like the state."""
+    return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z)
+
+
 class PlainTape:
     """A tape for solves that nobody differentiates."""
 
@@ -103,10 +117,10 @@ class PlainTape:
     def reserve(self, n_slots: int) -> None:
         """Nothing is kept."""
 
-    def evaluate(self, slot: int, t: Tensor | None, z: Tensor, out: Tensor) -> None:
-        """Write f(t, z) to ``out``."""
+    def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
+        """Write the slope to ``out``."""
         with torch.set_grad_enabled(self.wary and slot == 0):
-            slope = checked(self.field(t, z, *self.args), z)
+            slope = called(self.field, _given(t), u, z, self.args)
         if slope.requires_grad:
             _refuse_strangers(slope, self.known)
         out.copy_(slope.detach())
@@ -115,7 +129,9 @@ class PlainTape:
         """Refuse: nothing was recorded."""
         raise RuntimeError("this tape records nothing")
 
-    def gradients(self, states: Tensor, cotangents: Tensor, times: Tensor | None) -> FieldGradients:
+    def gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
+    ) -> FieldGradients:
         """Refuse: nothing was recorded."""
         raise RuntimeError("this tape records nothing")
 
@@ -135,53 +151,68 @@ class RecordedTape:
         self.parameters = tuple(parameters)
         self.leaves = tuple(leaf for leaf in (*self.parameters, *self.args) if leaf.requires_grad)
         self.totals: list[Tensor | None] = [None] * len(self.leaves)
-        self.stages: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        self.times: dict[int, Tensor | None] = {}
+        self.stages: dict[int, tuple[list[Tensor], Tensor]] = {}
+        self.received: dict[int, tuple[Tensor | None, ...]] = {}
 
     def reserve(self, n_slots: int) -> None:
         """Graphs are kept one by one: there is nothing to reserve."""
 
-    def evaluate(self, slot: int, t: Tensor | None, z: Tensor, out: Tensor) -> None:
-        """Write f(t, z) to ``out`` and keep the graph behind it."""
+    def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
+        """Write the slope to ``out`` and keep the graph behind it."""
         with torch.enable_grad():
-            state = z.detach().clone().requires_grad_()
-            time = torch.zeros_like(z[:, :1]) if t is None else t.detach().clone()
-            time.requires_grad_()
-            slope = checked(self.field(time, state, *self.args), z)
+            given = [x.detach().clone().requires_grad_() for x in (z, _given(t), u) if x is not None]
+            state, time, *control = given
+            slope = called(self.field, time, control[0] if control else None, state, self.args)
         if not self.stages:
-            _refuse_strangers(slope, frozenset(map(id, (*self.leaves, time, state))))
-        self.stages[slot] = (time, state, slope)
+            _refuse_strangers(slope, frozenset(map(id, (*self.leaves, *given))))
+        self.stages[slot] = (given, slope)
         out.copy_(slope.detach())
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Ask autograd for this stage, adding to the totals on the way."""
-        time, state, slope = self.stages[slot]
+        given, slope = self.stages[slot]
         if not slope.requires_grad:
             out.zero_()
-            self.times[slot] = None
+            self.received[slot] = ()
             return
         pulled: tuple[Tensor | None, ...] = torch.autograd.grad(
-            slope, (time, state, *self.leaves), cotangent, retain_graph=True, allow_unused=True
+            slope, (*given, *self.leaves), cotangent, retain_graph=True, allow_unused=True
         )
-        self.times[slot] = pulled[0]
-        if pulled[1] is None:
+        by_state, *others = pulled[: len(given)]
+        self.received[slot] = tuple(others)
+        if by_state is None:
             out.zero_()
         else:
-            out.copy_(pulled[1])
-        for i, extra in enumerate(pulled[2:]):
+            out.copy_(by_state)
+        for i, extra in enumerate(pulled[len(given) :]):
             if extra is not None:
                 total = self.totals[i]
                 self.totals[i] = extra if total is None else total + extra
 
-    def gradients(self, states: Tensor, cotangents: Tensor, times: Tensor | None) -> FieldGradients:
+    def gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
+    ) -> FieldGradients:
         """Hand over the totals, and start again from nothing."""
-        received = iter(self.totals)
-        each = [next(received) if leaf.requires_grad else None for leaf in (*self.parameters, *self.args)]
-        zero = torch.zeros_like(states[0, :, :1])
-        at = [self.times.get(slot) for slot in range(len(states))]
-        self.totals = [None] * len(self.leaves)
+        totals = iter(self.totals)
+        each = [next(totals) if leaf.requires_grad else None for leaf in (*self.parameters, *self.args)]
+        of_time = self._stacked(len(states), 0, states[0, :, :1])
+        of_control = None if controls is None else self._stacked(len(states), 1, controls[0])
+        self.totals, self.received = [None] * len(self.leaves), {}
         n = len(self.parameters)
-        return FieldGradients(each[:n], each[n:], torch.stack([zero if g is None else g for g in at]))
+        return FieldGradients(each[:n], each[n:], of_time, of_control)
+
+    def _stacked(self, n_slots: int, which: int, like: Tensor) -> Tensor:
+        """What the time or the control of every slot received, nothing being zero."""
+        zero = torch.zeros_like(like)
+        received = [self.received.get(slot, ()) for slot in range(n_slots)]
+        found = [each[which] if which < len(each) else None for each in received]
+        return torch.stack([zero if x is None else x for x in found])
+
+
+def _given(t: Tensor | None) -> Tensor:
+    if t is None:
+        raise RuntimeError("this tape reads the time")
+    return t
 
 
 def _refuse_strangers(slope: Tensor, known: frozenset[int]) -> None:

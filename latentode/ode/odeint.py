@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from latentode.ode.methods import find_method
+from latentode.ode.shapes import Flattened, State
 from latentode.ode.solve import Steps, solve
 
 __all__ = ["odeint", "odeint_adjoint"]
-
-State = Tensor | tuple[Tensor, ...]
 
 
 def odeint(
@@ -138,7 +137,7 @@ def _odeint(
         flat = flat.to(torch.get_default_dtype())
     if not t.is_floating_point():
         t = t.to(flat.dtype)
-    field = _Flat(func, [part.shape for part in parts], isinstance(y0, tuple), extra)
+    field = Flattened(_Single(func, extra), [part.shape for part in parts], is_tuple=isinstance(y0, tuple))
     steps = None if find_method(name).adaptive else _grid(t.detach(), options.pop("step_size", None))
     limit = int(options.pop("max_num_steps", 2**31 - 1))
     if options:
@@ -147,19 +146,15 @@ def _odeint(
         field, flat, t.unsqueeze(0), t[0], t[-1], t_back=t[0], method=name, n_steps=steps, rtol=rtol, atol=atol,
         adjoint=adjoint, max_steps=limit, min_step=1e-14, coarse=None,
     )  # fmt: skip
-    answers = field.unpack(solution.z[0], (len(t),))
-    return answers if isinstance(y0, tuple) else answers[0]
+    return field.unpack(solution.z[0])
 
 
-class _Flat(nn.Module):
-    """A function of a shaped state, as a field of a flat one; its parameters and extra tensors stay visible."""
+class _Single(nn.Module):
+    """A function of a time and a state, as a field of one series; its parameters and extra tensors stay visible."""
 
-    def __init__(
-        self, func: Callable[..., Any], shapes: Sequence[torch.Size], is_tuple: bool, extra: Sequence[Tensor]
-    ) -> None:
+    def __init__(self, func: Callable[..., Any], extra: Sequence[Tensor]) -> None:
         super().__init__()
-        self.func = func
-        self.shapes, self.is_tuple, self.extra = shapes, is_tuple, extra
+        self.func, self.extra = func, extra
 
     def parameters(self, recurse: bool = True) -> Any:
         """Yield the function's parameters, then the tensors it was said to read."""
@@ -167,18 +162,10 @@ class _Flat(nn.Module):
         yield from super().parameters(recurse)
         yield from (p for p in self.extra if id(p) not in known)
 
-    def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        y = self.unpack(z[0], ())
-        slope = self.func(t[0, 0], y if self.is_tuple else y[0])
-        slopes = slope if self.is_tuple else (slope,)
-        return torch.cat([s.reshape(-1) for s in slopes]).unsqueeze(0).to(z.dtype)
-
-    def unpack(self, flat: Tensor, lead: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Cut the last dimension into the parts of the state."""
-        sizes = [shape.numel() for shape in self.shapes]
-        return tuple(
-            part.reshape((*lead, *shape)) for part, shape in zip(torch.split(flat, sizes, -1), self.shapes, strict=True)
-        )
+    def forward(self, t: Tensor, y: Any) -> Any:
+        if isinstance(y, tuple):
+            return tuple(slope.unsqueeze(0) for slope in self.func(t[0, 0], tuple(part[0] for part in y)))
+        return self.func(t.view(()), y[0]).unsqueeze(0)
 
 
 def _check_times(t: Tensor) -> None:

@@ -8,15 +8,29 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from latentode.ode.adjoint import DiscreteAdjoint, Plan, run_plain, run_taped
+from latentode.ode.adjoint import DiscreteAdjoint
 from latentode.ode.backsolve import BacksolveAdjoint
-from latentode.ode.control import Controller, FixedSteps
-from latentode.ode.dense import DenseOutput
-from latentode.ode.field import AnalyticField, Field, PlainTape, RecordedTape, Tape, checked, is_analytic, parameters_of
+from latentode.ode.checkpoint import CheckpointedAdjoint
+from latentode.ode.continuous import ContinuousAdjoint
+from latentode.ode.control import Controller
+from latentode.ode.controls import ControlPath
+from latentode.ode.dense import DenseOutput, Queries
+from latentode.ode.field import AnalyticField, Field, PlainTape, RecordedTape, Tape, called, is_analytic, parameters_of
+from latentode.ode.implicit import jacobian_of
 from latentode.ode.methods import Method
-from latentode.ode.stepping import Path, Tolerance
+from latentode.ode.route import Route
+from latentode.ode.run import Plan, TapedRun, run_plain
+from latentode.ode.stepping import Tolerance
+from latentode.ode.trace import Trace
 
-__all__ = ["Problem", "Queries", "solve_rows"]
+__all__ = ["ADJOINTS", "Problem", "solve_rows"]
+
+ADJOINTS = {
+    "backsolve": BacksolveAdjoint,
+    "checkpointed": CheckpointedAdjoint,
+    "continuous": ContinuousAdjoint,
+    "discrete": DiscreteAdjoint,
+}
 
 
 @dataclass(frozen=True)
@@ -25,48 +39,69 @@ class Problem:
 
     field: Field
     args: tuple[Tensor, ...]
+    control: ControlPath | None
     method: Method
     tolerance: Tolerance
     adjoint: str
+    independent: bool
 
     @cached_property
     def analytic(self) -> bool:
         """Whether the field brings its own derivatives."""
         return is_analytic(self.field)
 
-    def tape(
-        self, z0: Tensor, copies: int, parameters: Sequence[Tensor], args: Sequence[Tensor], record: bool, wary: bool
-    ) -> Tape:
-        """Return a tape for one solve from ``z0``; a wary one refuses trainable tensors it was not told of."""
-        if self.analytic:
-            return cast(AnalyticField, self.field).tape(args, z0, copies=copies, record=record)
-        return (
-            RecordedTape(self.field, parameters, args) if record else PlainTape(self.field, parameters, args, wary=wary)
+    @cached_property
+    def leaves(self) -> tuple[Tensor, ...]:
+        """Everything that may receive a gradient besides state and times."""
+        return (*parameters_of(self.field), *self.args, *(self.control.tensors if self.control else ()))
+
+    def wants_gradient(self, *others: Tensor) -> bool:
+        """Whether anybody is to receive a gradient."""
+        return torch.is_grad_enabled() and any(x.requires_grad for x in (*others, *self.leaves))
+
+    def plan(self, controller: Controller, z0: Tensor, copies: int, *, jumps: bool, wary: bool) -> Plan:
+        """Lay out the solve of rows among which every series is so often."""
+
+        def tape(parameters: Sequence[Tensor], args: Sequence[Tensor], record: bool) -> Tape:
+            if self.analytic:
+                return cast(AnalyticField, self.field).tape(args, z0, copies=copies, record=record)
+            if record:
+                return RecordedTape(self.field, parameters, args)
+            return PlainTape(self.field, parameters, args, wary=wary)
+
+        def jacobian(t: Tensor, u: Tensor | None, z: Tensor, args: Sequence[Tensor]) -> Tensor:
+            return jacobian_of(lambda z: called(self.field, t, u, z, args), z)
+
+        control = self.control
+        return Plan(
+            self.method,
+            controller,
+            self.tolerance,
+            tape,
+            jacobian if self.method.implicit else None,
+            (lambda tensors: control.with_tensors(*tensors).repeat(copies)) if control is not None else None,
+            n_parameters=len(parameters_of(self.field)),
+            n_args=len(self.args),
+            jumps=jumps,
+            independent=self.independent,
         )
 
 
-@dataclass(frozen=True)
-class Queries:
-    """What the rows are asked: at which clock, from which row, and whether it is asked at all; (series, time) each."""
-
-    clock: Tensor
-    rows: Tensor
-    here: Tensor
-
-
 def solve_rows(
-    problem: Problem, controller: Controller, z0: Tensor, start: Tensor, span: Tensor, queries: Queries, copies: int
-) -> tuple[Tensor, Tensor, Tensor, Path]:
+    problem: Problem, controller: Controller, z0: Tensor, route: Route, clock: Tensor, queries: Queries, copies: int
+) -> tuple[Tensor, Trace]:
     """Solve and answer.
 
     Parameters
     ----------
     problem, controller
         What, how, and by which steps.
-    z0, start, span : Tensor
-        (row, latent), (row, 1), (row, 1)
-    queries : Queries
-        What is asked.
+    z0 : Tensor
+        (row, latent)
+    route : Route
+        Where the rows go.
+    clock, queries : Tensor, Queries
+        What is asked: (series, time) on the clock.
     copies : int
         How often every series is among the rows.
 
@@ -74,35 +109,24 @@ def solve_rows(
     -------
     z : Tensor
         (series, time, latent)
-    nodes, slopes : Tensor
-        What the steps left, detached.
-    path : Path
-        Where they went.
+    trace : Trace
+        What it cost, and how good it is.
     """
-    leaves = (*parameters_of(problem.field), *problem.args)
-    method, n_parameters = problem.method, len(leaves) - len(problem.args)
-    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (z0, start, span, queries.clock, *leaves))
-
-    wary = torch.is_grad_enabled() and not wanted
-
-    def tape(parameters: Sequence[Tensor], args: Sequence[Tensor], record: bool) -> Tape:
-        return problem.tape(z0, copies, parameters, args, record, wary)
-
-    n_slots = (controller.n_steps if isinstance(controller, FixedSteps) else 8) * method.tableau.stages + 1
-    plan = Plan(method, controller, problem.tolerance, n_slots, tape, n_parameters)
+    leaves, trace = problem.leaves, Trace(problem.method, route, copies)
+    wanted = problem.wants_gradient(z0, route.start, route.span, clock)
+    plan = problem.plan(controller, z0, copies, jumps=route.jumps, wary=torch.is_grad_enabled() and not wanted)
     if wanted and problem.adjoint != "autograd":
-        function, given = {
-            "discrete": (DiscreteAdjoint, queries.rows),
-            "backsolve": (BacksolveAdjoint, queries.here),
-        }[problem.adjoint]
-        z, nodes, slopes = function.apply(plan, given, z0, start, span, queries.clock, *leaves)  # type: ignore[no-untyped-call]
-        return z, nodes, slopes, plan.taken()
+        function = ADJOINTS[problem.adjoint]
+        z = function.apply(plan, trace, queries, z0, route.start, route.span, clock, *leaves)  # type: ignore[no-untyped-call]
+        return z, trace
     if wanted:
         args = [arg.repeat(copies, *[1] * (arg.dim() - 1)) if copies > 1 else arg for arg in problem.args]
-        nodes, slopes = run_plain(plan, lambda t, z: checked(problem.field(t, z, *args), z), z0, start, span)
+        record = run_plain(plan, lambda t, u, z: called(problem.field, t, u, z, args), z0, route, leaves)
+        nodes, slopes = record.ledger.gather(record.path)
     else:
         with torch.no_grad():
-            ledger = run_taped(plan, tape(leaves[:n_parameters], problem.args, False), z0, start, span)
-        nodes, slopes = ledger.gather(plan.taken().n_steps, method)
-    z = DenseOutput(nodes, slopes, plan.taken(), span, method, queries.clock, queries.rows).answer()
-    return z, nodes.detach(), slopes.detach(), plan.taken()
+            record = TapedRun(plan, plan.tape_of(leaves, False), z0, route, leaves).advance()
+        nodes, slopes = record.ledger.gather(record.path)
+    trace.keep(nodes, slopes, record.path)
+    dense = DenseOutput(nodes, slopes, record.path, route, problem.method, clock, queries.rows, own=queries.own)
+    return dense.answer(), trace

@@ -1,36 +1,27 @@
-"""The one stepping loop: from clock 0 to clock 1, for all series at once.
+"""The stepping loop: all rows go over the clock together, one step for the whole batch.
 
-Every series runs on a clock s of its own, ``t = start + s * span``, so that all of them start and end together, and
-a step is one Python float for the whole batch.
+Every row runs on a clock of its own (see :class:`Route`), so that all of them start and end together, and a step is
+one Python float.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn, Protocol
 
 import torch
 from torch import Tensor
 
 from latentode.ode.control import Controller, FixedSteps, error_norm
-from latentode.ode.errors import SolveError
+from latentode.ode.errors import Stuck, Whereabouts
+from latentode.ode.ledger import Ledger
 from latentode.ode.methods import Method
-from latentode.ode.tableau import Tableau
+from latentode.ode.path import Path
+from latentode.ode.route import Moment, Route
 
-__all__ = ["Ledger", "Path", "Stuck", "Tolerance", "combine", "march"]
+__all__ = ["Course", "March", "Stages", "Tolerance", "combine"]
 
-Evaluate = Callable[[int, float, Tensor], Tensor]
+Evaluate = Callable[[int, Moment, Tensor], Tensor]
 Norm = Callable[[Tensor, Tensor], Tensor]
-
-
-class Stuck(Exception):
-    """The loop cannot go on: why, when on the clock, and in which rows."""
-
-    def __init__(self, cause: str, advice: str, s: float, rows: list[int]) -> None:
-        super().__init__(cause)
-        self.cause, self.advice, self.s, self.rows = cause, advice, s, rows
-
-    def named(self, series: list[int], times: list[float], where: str = "") -> SolveError:
-        """Say which series it was, and when."""
-        return SolveError(self.cause + where, series, times, self.advice)
 
 
 @dataclass(frozen=True)
@@ -42,88 +33,240 @@ class Tolerance:
     max_steps: int
     min_step: float
 
+    def scale(self, z: Tensor, z_end: Tensor) -> Tensor:
+        """What is tolerated in a step between these states, shaped like them."""
+        return torch.maximum(z.abs(), z_end.abs()).mul_(self.rtol).add_(self.atol)
+
+
+class Stages(Protocol):
+    """Solve the stages of an implicit method: ``y = base + diagonal * step * f(y)``."""
+
+    evaluations: int
+
+    def begin(self, moment: Moment, z: Tensor, step: Tensor) -> None:
+        """Prepare a step from ``z``."""
+
+    def solve(self, slot: int, moment: Moment, base: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the state and the slope of a stage, and enter them in the ledger."""
+
+    def keep_slope(self, slot: int, slope: Tensor) -> Tensor:
+        """Enter the last stage's slope as that of the end, which it is, and return it."""
+
 
 @dataclass
-class Path:
-    """What one pass over the clock leaves behind: the nodes it stepped over, and what that cost.
+class Course:
+    """What does not change along a solve.
 
-    ``scaled`` holds each step in the caller's time, (series, 1): the very numbers the loop used.
+    Parameters
+    ----------
+    evaluate : callable
+        ``evaluate(slot, moment, z)`` returns the slope f(t, z) and enters it in the ledger.
+    route, method, tolerance
+        Where to, how, and when to give up.
+    end_slope : bool
+        Whether the slope at the very end is wanted.
+    norm : callable
+        From an error and its scale to what the controller judges, one number per row.
+    implicit : Stages, optional
+        For methods whose stages are equations.
     """
 
-    knots: list[float]
-    scaled: list[Tensor]
-    evaluations: int
-    rejected: int = 0
-    uniform: bool = False
-    adaptive: bool = False
+    evaluate: Evaluate
+    route: Route
+    method: Method
+    tolerance: Tolerance
+    end_slope: bool = True
+    norm: Norm = error_norm
+    implicit: Stages | None = None
+
+    def wants_end(self, adaptive: bool) -> bool:
+        """Whether the slope at the very end is needed."""
+        return self.end_slope or (adaptive and self.method.tableau.error[-1] != 0.0)
+
+    def stages(
+        self, n: int, piece: int, s: float | Tensor, end: float | Tensor, step: Tensor, z: Tensor, slope: Tensor,
+        slot: int, outs: Sequence[Tensor | None],
+    ) -> tuple[Tensor, list[Tensor], int]:  # fmt: skip
+        """Take one step, its first slope being known; return its end, its slopes, and the evaluations made."""
+        h, tableau, slopes, implicit, y = end - s, self.method.tableau, [slope], self.implicit, z
+        m = tableau.stages
+        before = 0
+        if implicit is not None:
+            before = implicit.evaluations
+            implicit.begin(Moment(n, 0.0, piece, s), z, step)
+        for j in range(1, m):
+            place = tableau.c[j]
+            moment = Moment(n, place, piece, end if place == 1.0 else s + place * h)
+            y = combine(z, slopes, tableau.a[j], step, None if implicit else outs[j])
+            if implicit is None:
+                slopes.append(self.evaluate(slot + j, moment, y))
+            else:
+                y, k = implicit.solve(slot + j, moment, y, z)
+                slopes.append(k)
+        if implicit is None:
+            return combine(z, slopes, tableau.b, step, outs[m]), slopes, m - 1
+        end = y if (out := outs[m]) is None else out.copy_(y)  # stiffly accurate: the last stage is the end
+        return end, slopes, implicit.evaluations - before
+
+    @torch.no_grad()
+    def error(self, z: Tensor, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor) -> Tensor:
+        """Error of a step per row, in units of what is tolerated."""
+        error = combine(torch.zeros_like(z), slopes, self.method.tableau.error, step, None)
+        return self.norm(error, self.tolerance.scale(z, z_end))
+
+    @torch.no_grad()
+    def first_step(self, z: Tensor, slope: Tensor, span: Tensor) -> Tensor:
+        """Guess a first step per row, (row,), from the state's size and slope.
+
+        The first half of the algorithm of Hairer, Nørsett & Wanner (1993), section II.4.
+        """
+        scale = z.abs().mul(self.tolerance.rtol).add_(self.tolerance.atol)
+        size, speed = error_norm(z, scale), error_norm(slope * span, scale)
+        guess = (0.01 * size / speed).nan_to_num_(1.0, 1.0, 1.0).clamp_(1e-6, 1.0)
+        return guess.mul_(2.0**self.method.order).clamp_(max=1.0)
+
+
+class March:
+    """One pass over the clock, which may pause: ``advance`` takes so many steps, and the next call goes on.
+
+    Parameters
+    ----------
+    course : Course
+        How.
+    controller : Controller
+        By which steps.
+    z0 : Tensor
+        (row, latent)
+    clock, begun : float, int
+        Where on the clock ``z0`` is, and how many steps were taken to get there.
+    """
+
+    def __init__(self, course: Course, controller: Controller, z0: Tensor, clock: float = 0.0, begun: int = 0) -> None:
+        self.course, self.controller = course, controller
+        self.z, self.s, self.piece, self.begun = z0, clock, int(clock), begun
+        self.slope: Tensor | None = None
+        self.spans = course.route.span.to(z0.dtype).unbind(0)
+        self.rejected = 0
 
     @property
-    def n_steps(self) -> int:
-        """How many steps were accepted."""
-        return len(self.scaled)
+    def done(self) -> bool:
+        """Whether the end of the route is reached."""
+        return self.s >= self.course.route.n_pieces
 
-    def lengths(self, like: Tensor) -> Tensor:
-        """Each step as a fraction of the span, (step,)."""
-        return like.new_tensor([b - a for a, b in zip(self.knots[:-1], self.knots[1:], strict=True)])
+    def advance(
+        self, ledger: Ledger | None, most: int | None = None, reserve: Callable[[int], None] | None = None
+    ) -> Path:
+        """Take the steps to the end, or ``most`` of them.
 
+        Parameters
+        ----------
+        ledger : Ledger, optional
+            Where to write.
+        most : int, optional
+            How many steps to take.
+        reserve : callable
+            Called with a number of slots before any beyond the ledger's is used.
 
-class Ledger:
-    """Stage states and slopes by slot: stage j of step n is slot n m + j, and slot n m is also node n.
+        Raises
+        ------
+        Stuck
+            If an adaptive step cannot be made small enough, or there are too many.
+        """
+        course, controller = self.course, self.controller
+        m, last_piece = course.method.tableau.stages, course.route.n_pieces - 1
+        whole = isinstance(controller, FixedSteps) and most is None and self.begun == 0
+        path = Path(m, [self.s], self.begun, uniform=whole, adaptive=controller.adaptive)
+        base = self._enter(0, path, ledger)
+        while not self.done and (most is None or path.n_steps < most):
+            if ledger and reserve and base + m + 1 >= len(ledger.states):
+                reserve(2 * (base + m + 1))
+            outs = ledger.outs(base, m + 1) if ledger else [None] * (m + 1)
+            end = controller.next_node(self.s, self.begun, self.piece + 1.0)
+            h = end - self.s
+            step = controller.scaled(self.spans[self.piece], h)
+            z_end, slopes, evaluations = course.stages(
+                self.begun, self.piece, self.s, end, step, self.z, self._known_slope(), base, outs
+            )
+            path.evaluations += evaluations
+            crossing = end >= self.piece + 1.0
+            if not (crossing and self.piece == last_piece) or course.wants_end(controller.adaptive):
+                slope = course.evaluate(base + m, Moment(self.begun + 1, 0.0, self.piece, end), z_end)
+                slopes.append(slope if course.implicit is None else course.implicit.keep_slope(base + m, slopes[-1]))
+                path.evaluations += 1
+            if controller.adaptive and not self._judge(path, z_end, slopes, step, h):
+                continue
+            if ledger:
+                ledger.states[base + m] = z_end
+            path.accept(self.piece, end, step, base, len(slopes) > m)
+            self.z, self.s, self.slope, base = z_end, end, slopes[-1], base + m
+            self.begun += 1
+            if crossing and self.piece < last_piece:
+                base = self._cross(base, path, ledger)
+        return path
 
-    With ``like`` the slots are rows of preallocated tensors, written in place; without it they are whatever
-    tensors the loop computes, and autograd sees every one.
-    """
+    def _clock(self) -> float | Tensor:
+        """Where on the clock the rows are."""
+        return self.s
 
-    def __init__(self, n_slots: int, like: Tensor | None) -> None:
-        self.like = like
-        self._states = self._slopes = torch.empty(0)
-        self.states: list[Tensor | None] = []
-        self.slopes: list[Tensor | None] = []
-        self.reserve(n_slots)
+    def _known_slope(self) -> Tensor:
+        if self.slope is None:
+            raise RuntimeError("a step begins with a slope")
+        return self.slope
 
-    def reserve(self, n_slots: int) -> None:
-        """Make room for that many slots, keeping what the present ones hold."""
-        used = len(self.states)
-        if n_slots <= used:
-            return
-        if self.like is None:
-            self.states.extend([None] * (n_slots - used))
-            self.slopes.extend([None] * (n_slots - used))
-            return
-        states, slopes = (self.like.new_empty((n_slots, *self.like.shape)) for _ in range(2))
-        if used:
-            states[:used].copy_(self._states)
-            slopes[:used].copy_(self._slopes)
-        self._states, self._slopes = states, slopes
-        self.states, self.slopes = list(states.unbind(0)), list(slopes.unbind(0))
+    def _enter(self, slot: int, path: Path, ledger: Ledger | None) -> int:
+        """Write the state the next step begins from, with its slope; return its slot."""
+        if ledger:
+            self.z = ledger.enter(slot, self.z)
+        if self.slope is not None and ledger:
+            self.slope = ledger.write_slope(slot, self.slope)
+        elif self.slope is None:
+            self.slope = self.course.evaluate(slot, Moment(self.begun, 0.0, self.piece, self._clock()), self.z)
+            path.evaluations += 1
+            self._restart()
+        return slot
 
-    def enter(self, z0: Tensor) -> Tensor:
-        """Write the first node."""
-        first = self._states[0]
-        first.copy_(z0)
-        return first
+    def _cross(self, base: int, path: Path, ledger: Ledger | None) -> int:
+        """Enter the next piece: after a jump of the field in a new slot, with a slope of its own."""
+        self.piece += 1
+        if self.course.route.jumps:
+            self.slope = None
+            return self._enter(base + 1, path, ledger)
+        self._restart()
+        return base
 
-    def slope_buffer(self, slot: int) -> Tensor:
-        """Where the slope of a slot is to be written."""
-        return self._slopes[slot]
+    def _restart(self) -> None:
+        """Choose a first step for a new piece."""
+        if self.controller.adaptive:
+            self._begin_steps(self.course.first_step(self.z, self._known_slope(), self.spans[self.piece]))
 
-    def outs(self, base: int, count: int) -> list[Tensor | None]:
-        """Where so many states, from slot ``base`` on, are to be written; nowhere, where autograd looks on."""
-        return self.states[base : base + count] if self.like is not None else [None] * count
+    def _begin_steps(self, guess: Tensor) -> None:
+        self.controller.start(float(guess.amin()) if guess.numel() else 1.0)
 
-    def stacked(self, n_slots: int) -> tuple[Tensor, Tensor]:
-        """States and slopes, (slot, series, latent)."""
-        return self._states[:n_slots], self._slopes[:n_slots]
+    def _judge(self, path: Path, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor, h: float) -> bool:
+        """Whether the step counts; give up once steps are too small or too many."""
+        error, tolerance = self.course.error(self.z, z_end, slopes, step), self.course.tolerance
+        worst = float(error.amax())
+        accepted = self.controller.judge(h, worst)
+        self.rejected += not accepted
+        path.rejected += not accepted
+        too_small = h < tolerance.min_step and not accepted
+        if too_small or self.begun + self.rejected + 1 > tolerance.max_steps:
+            finite = worst < float("inf")
+            self._give_up(error >= 0.999 * worst if finite else ~torch.isfinite(error), finite, too_small)
+        return accepted
 
-    def gather(self, n_steps: int, method: Method) -> tuple[Tensor, Tensor]:
-        """Nodes (step + 1, series, latent), and the slopes its interpolant uses, (slot, series, latent)."""
-        m = method.tableau.stages
-        n_slots = n_steps * m + method.uses_end_slope
-        if self.like is not None:
-            return self._states[: n_steps * m + 1 : m], self._slopes[:n_slots]
-        nodes = [x for x in self.states[: n_steps * m + 1 : m] if x is not None]
-        slopes = [x for x in self.slopes[:n_slots] if x is not None]
-        return torch.stack(nodes), torch.stack(slopes)
+    def _give_up(self, blamed: Tensor, finite: bool, too_small: bool) -> NoReturn:
+        rows = self._whereabouts(blamed)
+        if not finite:
+            raise Stuck.on_nothing(rows)
+        if too_small:
+            raise Stuck.at_least(self.course.tolerance.min_step, rows)
+        raise Stuck.at_limit(self.course.tolerance.max_steps, rows)
+
+    def _whereabouts(self, blamed: Tensor) -> dict[int, Whereabouts]:
+        """The clock and the time of the rows to blame."""
+        times = self.course.route.time(Moment(self.begun, 0.0, self.piece, self.s)).flatten().tolist()
+        return {row: Whereabouts(self.s, times[row], times[row]) for row in blamed.nonzero().flatten().tolist()}
 
 
 def combine(z: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], step: Tensor, out: Tensor | None) -> Tensor:
@@ -132,122 +275,4 @@ def combine(z: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], step:
     for slope, weight in zip(slopes, weights, strict=False):
         if weight:
             total = torch.addcmul(total, slope, step, value=weight, out=out)
-    return total
-
-
-def march(
-    evaluate: Evaluate,
-    z0: Tensor,
-    span: Tensor,
-    tableau: Tableau,
-    controller: Controller,
-    ledger: Ledger | None,
-    tolerance: Tolerance,
-    *,
-    end_slope: bool,
-    reserve: Callable[[int], None] | None = None,
-    norm: Norm = error_norm,
-) -> tuple[Path, Tensor]:
-    """Step from 0 to 1.
-
-    Parameters
-    ----------
-    evaluate : callable
-        ``evaluate(slot, s, z)`` returns the slope f(t, z) at clock ``s`` and enters it in the ledger.
-    z0 : Tensor
-        (series, latent)
-    span : Tensor
-        (series, 1)
-    tableau, controller, ledger, tolerance
-        How to step, how far, where to write (nowhere, where there is no ledger), and when to give up.
-    end_slope : bool
-        Whether the slope at the very end is wanted.
-    reserve : callable
-        Called with a number of slots before any beyond the ledger's is used.
-    norm : callable
-        From an error and its scale to what the controller judges, one number per row.
-
-    Returns
-    -------
-    Path, Tensor
-        Where it stepped, and the last node.
-
-    Raises
-    ------
-    Stuck
-        If an adaptive step cannot be made small enough, or there are too many.
-    """
-    m = tableau.stages
-    z, s = z0, 0.0
-    slope = evaluate(0, 0.0, z)
-    path = Path([0.0], [], 1, uniform=isinstance(controller, FixedSteps), adaptive=controller.adaptive)
-    if controller.adaptive:
-        controller.start(_first_step(z, slope, span, tableau.order, tolerance))
-    while s < 1.0:
-        base = path.n_steps * m
-        if ledger and reserve and base + m >= len(ledger.states):
-            reserve(2 * (base + m) + 1)
-        outs = ledger.outs(base, m + 1) if ledger else [None] * (m + 1)
-        end = controller.next_node(s, path.n_steps)
-        h = end - s
-        step = controller.scaled(span, h)
-        slopes = [slope]
-        for j in range(1, m):
-            y = combine(z, slopes, tableau.a[j], step, outs[j])
-            slopes.append(evaluate(base + j, s + tableau.c[j] * h, y))
-        z_end = combine(z, slopes, tableau.b, step, outs[m])
-        path.evaluations += m - 1
-        if controller.adaptive or end_slope or end < 1.0:
-            slopes.append(evaluate(base + m, end, z_end))
-            path.evaluations += 1
-        if controller.adaptive:
-            error = _error(z, z_end, slopes, step, tableau, tolerance, norm)
-            worst = float(error.amax())
-            if not controller.judge(h, worst):
-                path.rejected += 1
-                _refuse_to_stall(error, worst, h, s, path, tolerance)
-                continue
-            _refuse_to_stall(error, worst, 1.0, s, path, tolerance)
-        z, s, slope = z_end, end, slopes[-1]
-        if ledger:
-            ledger.states[base + m] = z
-        path.knots.append(end)
-        path.scaled.append(step)
-    return path, z
-
-
-@torch.no_grad()
-def _error(
-    z: Tensor, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor, tableau: Tableau, tolerance: Tolerance, norm: Norm
-) -> Tensor:
-    """Error of a step per series, in units of what is tolerated."""
-    error = combine(torch.zeros_like(z), slopes, tableau.error, step, None)
-    scale = torch.maximum(z.abs(), z_end.abs()).mul_(tolerance.rtol).add_(tolerance.atol)
-    return norm(error, scale)
-
-
-def _refuse_to_stall(error: Tensor, worst: float, h: float, s: float, path: Path, tolerance: Tolerance) -> None:
-    """Give up, naming the rows to blame, once steps are too small or too many."""
-    if h >= tolerance.min_step and path.n_steps + path.rejected < tolerance.max_steps:
-        return
-    finite = worst < float("inf")
-    blamed = error >= 0.999 * worst if finite else ~torch.isfinite(error)
-    rows = blamed.nonzero().flatten().tolist()
-    if not finite:
-        cause, advice = "the field is not finite", "Check its inputs, its parameters and the span."
-    elif h < tolerance.min_step:
-        cause = f"the step fell under its minimum ({tolerance.min_step:g} of the span)"
-        advice = "The solution may blow up there, or the field be too stiff or not smooth: loosen rtol and atol."
-    else:
-        cause = f"the limit of {tolerance.max_steps} steps was reached"
-        advice = "Raise max_steps, or loosen rtol and atol."
-    raise Stuck(cause, advice, s, rows)
-
-
-@torch.no_grad()
-def _first_step(z: Tensor, slope: Tensor, span: Tensor, order: int, tolerance: Tolerance) -> float:
-    """Guess a first step from the state's size and slope (Hairer, Nørsett & Wanner, section II.4, first half)."""
-    scale = z.abs().mul(tolerance.rtol).add_(tolerance.atol)
-    size, speed = error_norm(z, scale), error_norm(slope * span, scale)
-    guess = float((0.01 * size / speed).nan_to_num_(1.0, 1.0, 1.0).clamp_(1e-6, 1.0).amin()) if z.numel() else 1.0
-    return min(1.0, guess * 2.0**order)
+    return total if out is None or total is not z else out.copy_(z)

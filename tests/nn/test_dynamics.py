@@ -3,7 +3,8 @@ import copy
 import pytest
 import torch
 
-from latentode.nn.dynamics import _ACTIVATIONS, MLPDynamics
+from latentode.nn.dynamics import MLPDynamics
+from latentode.nn.mlp_tape import ACTIVATIONS
 from latentode.ode import AnalyticField, solve
 from latentode.ode.field import is_analytic
 
@@ -12,6 +13,8 @@ SHAPES = [
     {"context_dim": 2},
     {"time_dependent": True},
     {"context_dim": 2, "time_dependent": True},
+    {"context_dim": 2, "control_dim": 3, "time_dependent": True},
+    {"control_dim": 1},
     {"hidden_dims": ()},
     {"hidden_dims": (), "context_dim": 2, "time_dependent": True},
     {"hidden_dims": (4, 3, 5)},
@@ -22,30 +25,34 @@ def tape_and_inputs(copies=1, **shape):
     torch.manual_seed(0)
     field = MLPDynamics(3, **{"hidden_dims": (5, 4), **shape}).double()
     rows = 4 * copies
-    z, t = torch.randn(2, rows, 3).double(), torch.randn(2, rows, 1).double()
+    z, t, u = (torch.randn(2, rows, dim).double() for dim in (3, 1, field.control_dim))
     args = (torch.randn(4, 2).double(),) if field.context_dim else ()
-    return field, field.tape(args, z[0], copies=copies, record=True), z, t, args
+    return field, field.tape(args, z[0], copies=copies, record=True), z, t, u if field.control_dim else None, args
 
 
-@pytest.mark.parametrize("activation", _ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("copies", [1, 2])
 def test_the_tape_gives_the_values_and_gradients_of_autograd(activation, shape, copies):
-    field, tape, z, t, args = tape_and_inputs(copies, activation=activation, **shape)
+    field, tape, z, t, u, args = tape_and_inputs(copies, activation=activation, **shape)
     cotangents = torch.randn_like(z)
     tape.reserve(1)
     pulled, slopes = torch.empty_like(z), torch.empty_like(z)
     for slot in range(2):
         tape.reserve(slot + 1)
-        tape.evaluate(slot, t[slot] if tape.reads_time else None, z[slot], slopes[slot])
+        tape.evaluate(slot, t[slot] if tape.reads_time else None, None if u is None else u[slot], z[slot], slopes[slot])
     for slot in (1, 0):
         tape.pull(slot, cotangents[slot], pulled[slot])
-    received = tape.gradients(z, cotangents, t)
+    received = tape.gradients(z, cotangents, t, u)
 
     inputs = [z.requires_grad_(), t.requires_grad_(), *(a.requires_grad_() for a in args), *field.parameters()]
     each = [a.repeat(copies, 1) for a in args]
-    exact = torch.stack([field(t[slot], z[slot], *each) for slot in range(2)])
-    g_z, g_t, *rest = torch.autograd.grad(exact, inputs, cotangents, allow_unused=True)
+    driven = [] if u is None else [u.requires_grad_()]
+    exact = torch.stack([field(t[slot], z[slot], *(x[slot] for x in driven), *each) for slot in range(2)])
+    g_z, g_t, *rest = torch.autograd.grad(exact, inputs, cotangents, allow_unused=True, retain_graph=True)
+    if u is not None:
+        (g_u,) = torch.autograd.grad(exact, u, cotangents, retain_graph=True)
+        assert torch.allclose(received.controls, g_u, atol=1e-13)
     assert torch.allclose(slopes, exact, atol=1e-13)
     assert torch.allclose(pulled, g_z, atol=1e-13)
     assert (received.times is None) == (g_t is None)
@@ -56,7 +63,7 @@ def test_the_tape_gives_the_values_and_gradients_of_autograd(activation, shape, 
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, rest, strict=True))
 
 
-@pytest.mark.parametrize("activation", _ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_solve_agrees_with_finite_differences(activation):
     field = MLPDynamics(2, (4,), activation=activation, context_dim=1, time_dependent=True).double()
     z0, context = torch.randn(2, 2).double().requires_grad_(), torch.randn(2, 1).double().requires_grad_()
@@ -90,8 +97,8 @@ def test_it_is_recognised_as_analytic_unless_something_stands_between():
     assert is_analytic(copy.deepcopy(field))
 
     class Changed(MLPDynamics):
-        def forward(self, t, z, context=None):
-            return -super().forward(t, z, context)
+        def forward(self, t, z):
+            return -super().forward(t, z)
 
     assert not is_analytic(Changed(2, (5,)))
     hooked = MLPDynamics(2, (5,))
@@ -103,8 +110,8 @@ def test_it_is_recognised_as_analytic_unless_something_stands_between():
 
 def test_a_subclass_that_changes_forward_is_solved_by_its_own_forward():
     class Reversed(MLPDynamics):
-        def forward(self, t, z, context=None):
-            return -super().forward(t, z, context)
+        def forward(self, t, z):
+            return -super().forward(t, z)
 
     torch.manual_seed(0)
     field, reverse = MLPDynamics(2, (5,)), Reversed(2, (5,))

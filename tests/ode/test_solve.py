@@ -177,7 +177,7 @@ def test_integers_become_floats_and_complex_states_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"z0": torch.ones(3)}, "series, latent"),
+        ({"z0": torch.ones(3)}, "at least two dimensions"),
         ({"times": torch.ones(2, 2)}, "3 series"),
         ({"n_steps": 0}, "at least 1"),
         ({"method": "leapfrog"}, "no method"),

@@ -1,0 +1,134 @@
+"""What a pass leaves for those who look at it: its cost, its estimated error, and where it broke."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentode.ode.errors import Whereabouts
+from latentode.ode.methods import Method
+from latentode.ode.path import Path
+from latentode.ode.route import Route
+
+__all__ = ["Trace"]
+
+
+@dataclass
+class _Part:
+    """Nodes and slopes of some steps, or, once they are looked at and let go, what they came to."""
+
+    error: Tensor
+    size: Tensor
+    broken: Tensor
+    good: Tensor
+
+    def __add__(self, later: "_Part") -> "_Part":
+        """The same of both."""
+        whole = torch.isinf(self.broken)
+        return _Part(
+            self.error + later.error,
+            torch.maximum(self.size, later.size),
+            torch.where(whole, later.broken, self.broken),
+            torch.where(whole, later.good, self.good),
+        )
+
+
+class Trace:
+    """What is known of one group of rows, which holds every series once, or once per side.
+
+    Parameters
+    ----------
+    method, route
+        How they were solved, and where to.
+    copies : int
+        How often every series is among the rows.
+    """
+
+    def __init__(self, method: Method, route: Route, copies: int) -> None:
+        self.method, self.route, self.copies = method, route.detached(), copies
+        self.evaluations = self.steps = self.rejected = 0
+        self.adaptive = False
+        self._kept: tuple[Tensor, Tensor, Path] | None = None
+        self._parts: list[_Part] = []
+
+    def keep(self, nodes: Tensor, slopes: Tensor, path: Path) -> None:
+        """Keep all steps, to look at them if somebody asks."""
+        self._count(path)
+        self._kept = (nodes.detach(), slopes.detach(), path)
+
+    def look(self, nodes: Tensor, slopes: Tensor, path: Path) -> None:
+        """Look at some of the steps and let them go, for solves that keep little."""
+        self._count(path)
+        part = self._part(nodes, slopes, path)
+        self._parts = [self._parts[0] + part] if self._parts else [part]
+
+    @torch.no_grad()
+    def error(self) -> Tensor:
+        """Estimate the error of every series, (series,), relative to the size of its state.
+
+        The local errors of the steps, by the tableau's error weights and the slopes there are (no evaluation is
+        added), summed over the steps as if none of them decayed or grew. Not finite where the solution is not.
+        """
+        part = self._whole()
+        error = torch.linalg.vector_norm(part.error, dim=-1) / part.size.clamp_min(torch.finfo(part.size.dtype).tiny)
+        error = torch.where(torch.isinf(part.broken), error, float("nan"))
+        worst: Tensor = error.view(self.copies, -1).amax(0)
+        return worst
+
+    def first_broken(self, series: list[int]) -> dict[int, Whereabouts]:
+        """Return, for each of these series, its row that broke first, and its first node that is not finite."""
+        part = self._whole()
+        clocks, copy = part.broken.view(self.copies, -1).min(0)
+        n, each = len(clocks), {}
+        for i in series:
+            row = i + n * int(copy[i])
+            clock = float(part.broken[row])
+            each[row] = Whereabouts(clock, self._time(row, clock), self._time(row, float(part.good[row])))
+        return each
+
+    def _time(self, row: int, clock: float) -> float:
+        piece = min(int(clock), self.route.n_pieces - 1)
+        return float(self.route.start[piece, row, 0] + (clock - piece) * self.route.span[piece, row, 0])
+
+    def _count(self, path: Path) -> None:
+        self.evaluations += path.evaluations
+        self.rejected += path.rejected
+        self.steps += path.n_steps
+        self.adaptive = path.adaptive
+
+    def _whole(self) -> _Part:
+        if self._kept is not None and not self._parts:
+            self._parts = [self._part(*self._kept)]
+            self._kept = None
+        return self._parts[0]
+
+    @torch.no_grad()
+    def _part(self, nodes: Tensor, slopes: Tensor, path: Path) -> _Part:
+        m = self.method.tableau.stages
+        weights = nodes.new_tensor(self.method.tableau.error)
+        rows, latent = nodes.shape[1:]
+        inner = path.inner(slopes).reshape(path.n_steps, m, rows * latent)
+        local = torch.matmul(weights[:m], inner)
+        by_end = self.method.tableau.error[-1]
+        if by_end:
+            ends = path.ends(slopes)  # the last step's is missing where nobody needed it: then its error is not known
+            local[: len(ends)] += by_end * ends.reshape(len(ends), rows * latent)
+            local = local[: len(ends)]
+        step = torch.stack(path.scaled[: len(local)]) if len(local) else nodes.new_zeros(0, rows, 1)
+        total = local.view(-1, rows, latent).mul(step).abs_().sum(0)
+        size = torch.linalg.vector_norm(nodes, dim=-1).amax(0)
+        return _Part(total, size, *self._first_not_finite(nodes, slopes, path))
+
+    def _first_not_finite(self, nodes: Tensor, slopes: Tensor, path: Path) -> tuple[Tensor, Tensor]:
+        """The clock of each row's first node that is not finite, and of the one before it; inf where there is none.
+
+        A node counts as not finite if the field, in the step that begins there, is not.
+        """
+        finite = torch.isfinite(nodes.sum(-1))
+        finite[:-1] &= torch.isfinite(path.inner(slopes).sum((1, 3)))
+        if path.last_end_evaluated:
+            finite[-1] &= torch.isfinite(slopes[-1].sum(-1))
+        clocks = path.knot_clocks(nodes.new_empty(0, dtype=torch.float64))[..., 0].expand(-1, nodes.shape[1])
+        whole, first = finite.all(0), (~finite).to(torch.uint8).argmax(0, keepdim=True)
+        broken, good = clocks.gather(0, first)[0], clocks.gather(0, (first - 1).clamp_min(0))[0]
+        return torch.where(whole, float("inf"), broken), torch.where(whole, float("inf"), good)
