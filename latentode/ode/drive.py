@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -49,7 +50,6 @@ class Drive:
         self.control = None if make_control is None else make_control(tensors)
         self._step = route.span[0] / n_steps if n_steps else None
         self._start = route.start[0]
-        self._ahead = torch.where(route.span.detach().sum(0) >= 0, float("inf"), float("-inf"))  # where time goes
 
     def __call__(self, moment: Moment) -> tuple[Tensor, Tensor | None]:
         """Time and control of every row, (row, 1) and (row, channel)."""
@@ -101,8 +101,13 @@ class Drive:
         """Keep times on their side of a jump: the next number before it (side -1), or after it (side 1)."""
         if side is None:
             return t
-        beyond = torch.nextafter(t.detach(), self._ahead.to(t.dtype) * side) - t.detach()
+        beyond = torch.nextafter(t.detach(), self._infinity.to(t.dtype) * side) - t.detach()
         return t + torch.where(torch.as_tensor(side) == 0, 0.0, beyond)
+
+    @cached_property
+    def _infinity(self) -> Tensor:
+        """Where every row's time goes to, (row, 1)."""
+        return torch.where(self.route.span.detach().sum(0) >= 0, float("inf"), float("-inf"))
 
     def _bordered(self, t: Tensor, piece: int, clock: float | Tensor) -> tuple[Tensor, Tensor | int | None]:
         """Put the end of a piece exactly where the next one begins, and say on which side of a jump the times are."""

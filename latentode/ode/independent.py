@@ -34,7 +34,7 @@ class IndependentMarch(March):
         path = Path(m, [self._place], self.begun, adaptive=True)
         base = self._enter(0, path, ledger)
         while not self.done and (most is None or path.n_steps < most):
-            if ledger and reserve and base + m + 1 >= len(ledger.states):
+            if ledger and reserve and base + m + course.route.jumps >= len(ledger.states):
                 reserve(2 * (base + m + 1))
             outs = ledger.outs(base, m + 1) if ledger else [None] * (m + 1)
             z, slope, s, border = self.z, self._known_slope(), self._place, self.piece + 1.0

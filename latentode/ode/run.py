@@ -113,6 +113,34 @@ class Record:
     path: Path
 
 
+class _Taped:
+    """What the loop evaluates: a field on a tape, entered in a ledger. (It knows nothing of the loop, so that nothing
+    outlives its use in a cycle of references.)
+    """
+
+    def __init__(self, plan: Plan, tape: Tape, drive: Drive, z0: Tensor) -> None:
+        self.tape, self.drive, self.z0 = tape, drive, z0
+        self.reads = tape.reads_time or plan.make_control is not None
+        self.ledger: Ledger
+
+    def evaluate(self, slot: int, moment: Moment, z: Tensor) -> Tensor:
+        """Write the slope of a slot."""
+        slope = self.ledger.slope_buffer(slot)
+        t, u = self.drive(moment) if self.reads else (None, None)
+        self.tape.evaluate(slot, t, u, z, slope)
+        return slope
+
+    def begin(self, n_slots: int) -> None:
+        """Write to a new ledger."""
+        self.ledger = Ledger(n_slots, self.z0)
+        self.tape.reserve(n_slots)
+
+    def reserve(self, n_slots: int) -> None:
+        """Make room for that many slots."""
+        self.ledger.reserve(n_slots)
+        self.tape.reserve(n_slots)
+
+
 class TapedRun:
     """A pass that may pause: ``advance`` takes so many steps and leaves them in a ledger of their own.
 
@@ -123,20 +151,18 @@ class TapedRun:
         self, plan: Plan, tape: Tape, z0: Tensor, route: Route, leaves: Sequence[Tensor],
         *, controller: Controller | None = None, clock: float = 0.0, begun: int = 0,
     ) -> None:  # fmt: skip
-        self.plan, self.tape, self.z0, self.args = plan, tape, z0, plan.split(leaves)[1]
+        self.plan, self.z0, self.args = plan, z0, plan.split(leaves)[1]
         self.drive = plan.drive(route, leaves, z0.dtype)
-        self.reads = tape.reads_time or plan.make_control is not None
-        self.ledger = Ledger(0, z0)
-        course = plan.course(self._evaluate, lambda: self.ledger, self.drive, self.args, differentiable=False)
+        taped = self.taped = _Taped(plan, tape, self.drive, z0)
+        course = plan.course(taped.evaluate, lambda: taped.ledger, self.drive, self.args, differentiable=False)
         self.march = March(course, controller, z0, clock, begun) if controller else plan.march(course, z0)
 
     def advance(self, most: int | None = None) -> Record:
         """Take the steps to the end, or ``most`` of them."""
-        self.ledger = Ledger(0, self.z0)
-        self._reserve(self.plan.first_slots() if most is None else most * self.plan.method.tableau.stages + 1)
-        path = self.march.advance(self.ledger, most, self._reserve)
+        self.taped.begin(self.plan.first_slots() if most is None else most * self.plan.method.tableau.stages + 1)
+        path = self.march.advance(self.taped.ledger, most, self.taped.reserve)
         self.plan.trim(path)
-        return Record(self.ledger, path)
+        return Record(self.taped.ledger, path)
 
     def jacobian_of_slot(self, record: Record) -> StageJacobian | None:
         """For implicit methods, what returns df/dz of a slot of the record."""
@@ -151,16 +177,6 @@ class TapedRun:
             return jacobian(t[slot], None if u is None else u[slot], states[slot], self.args)
 
         return of_slot
-
-    def _evaluate(self, slot: int, moment: Moment, z: Tensor) -> Tensor:
-        slope = self.ledger.slope_buffer(slot)
-        t, u = self.drive(moment) if self.reads else (None, None)
-        self.tape.evaluate(slot, t, u, z, slope)
-        return slope
-
-    def _reserve(self, n_slots: int) -> None:
-        self.ledger.reserve(n_slots)
-        self.tape.reserve(n_slots)
 
 
 def run_plain(

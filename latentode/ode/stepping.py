@@ -178,7 +178,7 @@ class March:
         path = Path(m, [self.s], self.begun, uniform=whole, adaptive=controller.adaptive)
         base = self._enter(0, path, ledger)
         while not self.done and (most is None or path.n_steps < most):
-            if ledger and reserve and base + m + 1 >= len(ledger.states):
+            if ledger and reserve and base + m + course.route.jumps >= len(ledger.states):
                 reserve(2 * (base + m + 1))
             outs = ledger.outs(base, m + 1) if ledger else [None] * (m + 1)
             end = controller.next_node(self.s, self.begun, self.piece + 1.0)

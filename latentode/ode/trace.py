@@ -15,22 +15,15 @@ __all__ = ["Trace"]
 
 @dataclass
 class _Part:
-    """Nodes and slopes of some steps, or, once they are looked at and let go, what they came to."""
+    """What some of the steps came to."""
 
-    error: Tensor
-    size: Tensor
-    broken: Tensor
-    good: Tensor
+    error: Tensor  # (row, latent), the steps' errors, added up
+    size: Tensor  # (row,), of the greatest state
+    probe: Tensor  # (row,), zero, or NaN where the last values are not finite
 
     def __add__(self, later: "_Part") -> "_Part":
         """The same of both."""
-        whole = torch.isinf(self.broken)
-        return _Part(
-            self.error + later.error,
-            torch.maximum(self.size, later.size),
-            torch.where(whole, later.broken, self.broken),
-            torch.where(whole, later.good, self.good),
-        )
+        return _Part(self.error + later.error, torch.maximum(self.size, later.size), self.probe + later.probe)
 
 
 class Trace:
@@ -49,7 +42,9 @@ class Trace:
         self.evaluations = self.steps = self.rejected = 0
         self.adaptive = False
         self._kept: tuple[Tensor, Tensor, Path] | None = None
-        self._parts: list[_Part] = []
+        self._part: _Part | None = None
+        self._error: Tensor | None = None
+        self._broken: tuple[Tensor, Tensor] | None = None  # clocks, as :meth:`_first_not_finite` returns them
 
     def keep(self, nodes: Tensor, slopes: Tensor, path: Path) -> None:
         """Keep all steps, to look at them if somebody asks."""
@@ -59,8 +54,12 @@ class Trace:
     def look(self, nodes: Tensor, slopes: Tensor, path: Path) -> None:
         """Look at some of the steps and let them go, for solves that keep little."""
         self._count(path)
-        part = self._part(nodes, slopes, path)
-        self._parts = [self._parts[0] + part] if self._parts else [part]
+        part, broken = self._looked_at(nodes, slopes, path), _first_not_finite(nodes, slopes, path)
+        if self._part is not None and self._broken is not None:
+            part, whole = self._part + part, torch.isinf(self._broken[0])
+            clocks = [torch.where(whole, new, old) for old, new in zip(self._broken, broken, strict=True)]
+            broken = clocks[0], clocks[1]
+        self._part, self._broken = part, broken
 
     @torch.no_grad()
     def error(self) -> Tensor:
@@ -69,21 +68,22 @@ class Trace:
         The local errors of the steps, by the tableau's error weights and the slopes there are (no evaluation is
         added), summed over the steps as if none of them decayed or grew. Not finite where the solution is not.
         """
-        part = self._whole()
+        if self._error is not None:
+            return self._error
+        part = self._looked_at(*self._steps()) if self._part is None else self._part
         error = torch.linalg.vector_norm(part.error, dim=-1) / part.size.clamp_min(torch.finfo(part.size.dtype).tiny)
-        error = torch.where(torch.isinf(part.broken), error, float("nan"))
-        worst: Tensor = error.view(self.copies, -1).amax(0)
-        return worst
+        self._error = (error + part.probe).view(self.copies, -1).amax(0)
+        return self._error
 
     def first_broken(self, series: list[int]) -> dict[int, Whereabouts]:
         """Return, for each of these series, its row that broke first, and its first node that is not finite."""
-        part = self._whole()
-        clocks, copy = part.broken.view(self.copies, -1).min(0)
+        broken, good = self._broken or _first_not_finite(*self._steps())
+        clocks, copy = broken.view(self.copies, -1).min(0)
         n, each = len(clocks), {}
         for i in series:
             row = i + n * int(copy[i])
-            clock = float(part.broken[row])
-            each[row] = Whereabouts(clock, self._time(row, clock), self._time(row, float(part.good[row])))
+            clock = float(broken[row])
+            each[row] = Whereabouts(clock, self._time(row, clock), self._time(row, float(good[row])))
         return each
 
     def _time(self, row: int, clock: float) -> float:
@@ -96,39 +96,38 @@ class Trace:
         self.steps += path.n_steps
         self.adaptive = path.adaptive
 
-    def _whole(self) -> _Part:
-        if self._kept is not None and not self._parts:
-            self._parts = [self._part(*self._kept)]
-            self._kept = None
-        return self._parts[0]
+    def _steps(self) -> tuple[Tensor, Tensor, Path]:
+        if self._kept is None:
+            raise RuntimeError("nothing was solved yet")
+        return self._kept
 
     @torch.no_grad()
-    def _part(self, nodes: Tensor, slopes: Tensor, path: Path) -> _Part:
+    def _looked_at(self, nodes: Tensor, slopes: Tensor, path: Path) -> _Part:
         m = self.method.tableau.stages
         weights = nodes.new_tensor(self.method.tableau.error)
         rows, latent = nodes.shape[1:]
-        inner = path.inner(slopes).reshape(path.n_steps, m, rows * latent)
-        local = torch.matmul(weights[:m], inner)
+        local = torch.matmul(weights[:m], path.inner(slopes).reshape(path.n_steps, m, rows * latent))
         by_end = self.method.tableau.error[-1]
         if by_end:
             ends = path.ends(slopes)  # the last step's is missing where nobody needed it: then its error is not known
-            local[: len(ends)] += by_end * ends.reshape(len(ends), rows * latent)
-            local = local[: len(ends)]
+            local = local[: len(ends)].add_(ends.reshape(len(ends), rows * latent), alpha=by_end)
         step = torch.stack(path.scaled[: len(local)]) if len(local) else nodes.new_zeros(0, rows, 1)
         total = local.view(-1, rows, latent).mul(step).abs_().sum(0)
-        size = torch.linalg.vector_norm(nodes, dim=-1).amax(0)
-        return _Part(total, size, *self._first_not_finite(nodes, slopes, path))
+        probe = (nodes[-1] + slopes[-1]).sum(-1).mul_(0.0)
+        return _Part(total, torch.linalg.vector_norm(nodes, dim=-1).amax(0), probe)
 
-    def _first_not_finite(self, nodes: Tensor, slopes: Tensor, path: Path) -> tuple[Tensor, Tensor]:
-        """The clock of each row's first node that is not finite, and of the one before it; inf where there is none.
 
-        A node counts as not finite if the field, in the step that begins there, is not.
-        """
-        finite = torch.isfinite(nodes.sum(-1))
-        finite[:-1] &= torch.isfinite(path.inner(slopes).sum((1, 3)))
-        if path.last_end_evaluated:
-            finite[-1] &= torch.isfinite(slopes[-1].sum(-1))
-        clocks = path.knot_clocks(nodes.new_empty(0, dtype=torch.float64))[..., 0].expand(-1, nodes.shape[1])
-        whole, first = finite.all(0), (~finite).to(torch.uint8).argmax(0, keepdim=True)
-        broken, good = clocks.gather(0, first)[0], clocks.gather(0, (first - 1).clamp_min(0))[0]
-        return torch.where(whole, float("inf"), broken), torch.where(whole, float("inf"), good)
+@torch.no_grad()
+def _first_not_finite(nodes: Tensor, slopes: Tensor, path: Path) -> tuple[Tensor, Tensor]:
+    """The clock of each row's first node that is not finite, and of the one before it; inf where there is none.
+
+    A node counts as not finite if the field, in the step that begins there, is not.
+    """
+    finite = torch.isfinite(nodes.sum(-1))
+    finite[:-1] &= torch.isfinite(path.inner(slopes).sum((1, 3)))
+    if path.last_end_evaluated:
+        finite[-1] &= torch.isfinite(slopes[-1].sum(-1))
+    clocks = path.knot_clocks(nodes.new_empty(0, dtype=torch.float64))[..., 0].expand(-1, nodes.shape[1])
+    whole, first = finite.all(0), (~finite).to(torch.uint8).argmax(0, keepdim=True)
+    broken, good = clocks.gather(0, first)[0], clocks.gather(0, (first - 1).clamp_min(0))[0]
+    return torch.where(whole, float("inf"), broken), torch.where(whole, float("inf"), good)
