@@ -3,6 +3,7 @@
 from latentode.ode.block import ODEBlock
 from latentode.ode.controls import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
 from latentode.ode.errors import CoarseGridWarning, SolveError
+from latentode.ode.event import EventSolution, solve_event
 from latentode.ode.field import AnalyticField, FieldGradients, Tape
 from latentode.ode.methods import METHODS
 from latentode.ode.odeint import odeint, odeint_adjoint
@@ -15,6 +16,7 @@ __all__ = [
     "CoarseGridWarning",
     "ControlPath",
     "CubicSpline",
+    "EventSolution",
     "FieldGradients",
     "ODEBlock",
     "PiecewiseConstant",
@@ -26,4 +28,5 @@ __all__ = [
     "odeint",
     "odeint_adjoint",
     "solve",
+    "solve_event",
 ]

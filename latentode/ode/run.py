@@ -114,8 +114,9 @@ class Record:
 
 
 class _Taped:
-    """What the loop evaluates: a field on a tape, entered in a ledger. (It knows nothing of the loop, so that nothing
-    outlives its use in a cycle of references.)
+    """What the loop evaluates: a field on a tape, entered in a ledger.
+
+    It knows nothing of the loop, so that nothing outlives its use in a cycle of references.
     """
 
     def __init__(self, plan: Plan, tape: Tape, drive: Drive, z0: Tensor) -> None:

@@ -39,10 +39,40 @@ class Solution:
     Parameters
     ----------
     z : Tensor
-        (series, time, latent), NaN where ``times`` is NaN.
+        (series, time, latent), NaN where ``times`` is NaN; a tuple of such where z0 is one.
     stats : Stats
         What it cost.
     """
 
     z: Tensor
     stats: Stats
+    _read: Callable[[Tensor], Tensor] = field(repr=False)
+
+    def at(self, times: Tensor) -> Tensor:
+        """Read the solution at further times, without solving again and without gradients.
+
+        Parameters
+        ----------
+        times : Tensor
+            (series, time), or (time,) for all series, within the span that was solved; NaN gives NaN, and so does a
+            time beyond it.
+
+        Returns
+        -------
+        Tensor
+            (series, time, latent)
+
+        Raises
+        ------
+        RuntimeError
+            If the steps were not kept (``adjoint="checkpointed"`` or ``"backsolve"`` with gradients).
+
+        Examples
+        --------
+        >>> import torch
+        >>> from latentode.ode import solve
+        >>> solution = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([2.0]), n_steps=20)
+        >>> solution.at(torch.tensor([0.0, 1.0])).squeeze()
+        tensor([1.0000, 0.3679])
+        """
+        return self._read(times)

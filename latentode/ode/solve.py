@@ -13,6 +13,7 @@ from latentode.ode.dense import Queries
 from latentode.ode.errors import SolveError, Stuck
 from latentode.ode.field import Field
 from latentode.ode.methods import Method, find_method
+from latentode.ode.reader import Reader
 from latentode.ode.route import Route
 from latentode.ode.rows import ADJOINTS, Problem, solve_rows
 from latentode.ode.shapes import State, shaped
@@ -188,7 +189,9 @@ def solve(
     usable = plan.asked & ~plan.outside
     if parked is not None:
         usable = usable & ~parked
-    return Solution(unpack(torch.where(usable.unsqueeze(-1), z, float("nan"))), _stats(traces))
+    reader = Reader(plan, traces)
+    answers = unpack(torch.where(usable.unsqueeze(-1), z, float("nan")))
+    return Solution(answers, _stats(traces), lambda times: unpack(reader(times)))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ class Side:
     clock: Tensor
     over: Tensor
 
+    def place(self, start: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Where other times fall, and which lie beyond the span, (series, time) each."""
+        begins, spans = self.start[..., 0].t().detach(), self.span[..., 0].t().detach()
+        reach = (begins[:, -1] + spans[:, -1]).unsqueeze(1) - start
+        clock, over = _clock(start, _not_zero(reach), times - start)
+        return (clock if len(self.span) == 1 else _piecewise(begins, spans, times)), over
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -107,18 +114,23 @@ def _side(start: Tensor, reach: Tensor, gap: Tensor, stops: Tensor | None) -> Si
     The slope survives it: dz/dt = (dz/ds) / span = f stays exact, for the start, and for a query there. A query may
     overshoot by the rounding of its own time.
     """
-    info = torch.finfo(reach.dtype)
     span = _not_zero(reach)
-    clock = gap / span
-    with torch.no_grad():
-        rounding = torch.add(0.5 + 16 * info.eps, (start / span).abs_(), alpha=16 * info.eps)
-        over = (clock - 0.5).abs_() > rounding
+    clock, over = _clock(start, span, gap)
     if stops is None:
-        return Side(start.unsqueeze(0), span.unsqueeze(0), clock.clamp(-1e-3, 1 + 1e-3), over)
+        return Side(start.unsqueeze(0), span.unsqueeze(0), clock, over)
     borders = _borders(start, reach, stops)
     begins = torch.cat([start, borders], 1)
     spans = _not_zero(torch.cat([borders, start + reach], 1) - begins)
     return Side(begins.t().unsqueeze(2), spans.t().unsqueeze(2), _piecewise(begins, spans, start + gap), over)
+
+
+def _clock(start: Tensor, span: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
+    """Where queries fall on one piece, and which of them lie beyond it."""
+    clock, eps = gap / span, torch.finfo(gap.dtype).eps
+    with torch.no_grad():
+        rounding = torch.add(0.5 + 16 * eps, (start / span).abs_(), alpha=16 * eps)
+        over = (clock - 0.5).abs_() > rounding
+    return clock.clamp(-1e-3, 1 + 1e-3), over
 
 
 def _borders(start: Tensor, reach: Tensor, stops: Tensor) -> Tensor:

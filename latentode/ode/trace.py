@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentode.ode.dense import DenseOutput
 from latentode.ode.errors import Whereabouts
 from latentode.ode.methods import Method
 from latentode.ode.path import Path
@@ -61,6 +62,12 @@ class Trace:
             broken = clocks[0], clocks[1]
         self._part, self._broken = part, broken
 
+    def read(self, clock: Tensor, copy: int) -> Tensor:
+        """The solution at these places on the clock, (series, time, latent), of one of the rows of every series."""
+        nodes, slopes, path = self._steps()
+        rows = torch.arange(len(clock), device=clock.device).unsqueeze(1) + copy * len(clock)
+        return DenseOutput(nodes, slopes, path, self.route, self.method, clock, rows, own=self.copies == 1).answer()
+
     @torch.no_grad()
     def error(self) -> Tensor:
         """Estimate the error of every series, (series,), relative to the size of its state.
@@ -98,7 +105,7 @@ class Trace:
 
     def _steps(self) -> tuple[Tensor, Tensor, Path]:
         if self._kept is None:
-            raise RuntimeError("nothing was solved yet")
+            raise RuntimeError("the steps were not kept: solve with another adjoint, or without gradients")
         return self._kept
 
     @torch.no_grad()
