@@ -168,6 +168,8 @@ def solve(
     problem = Problem(field, tuple(args), control, find_method(method), tolerance, adjoint, independent)
     _check_fit(problem)
     stops, jumps = _stops(times, control, jump_times, step_times)
+    if jumps and max(problem.method.tableau.c) > 1.0:
+        raise ValueError(f"{problem.method.name} evaluates the field beyond the end of a step, and so beyond its jumps")
     steps = _Steps(n_steps, n_steps if n_steps_back is None else n_steps_back, controller)
     ends, parked = _Ends(t0, t1, t_back), None
     while True:

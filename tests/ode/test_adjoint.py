@@ -35,7 +35,8 @@ def assert_same(ours, theirs, tolerance):
 def test_the_discrete_adjoint_is_autograd_to_rounding(case, gradients, method, n_steps, hidden):
     field = Hidden(case[0]) if hidden else case[0]
     options = {"method": method, "n_steps": n_steps}
-    assert_same(gradients(field, **options), gradients(field, adjoint="autograd", **options), 1e-12)
+    left_over = 1e-5 if METHODS[method].implicit and n_steps is None else 1e-12  # stages are solved to the tolerance
+    assert_same(gradients(field, **options), gradients(field, adjoint="autograd", **options), left_over)
 
 
 def test_two_sides_with_their_own_numbers_of_steps_are_exact_too(gradients):

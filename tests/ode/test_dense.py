@@ -1,45 +1,15 @@
-import math
-
 import pytest
 import torch
 
 from latentode.ode import METHODS, solve
 
-from .conftest import swing, swing_solution
-
-ORDERS = {name: method.order for name, method in METHODS.items()}
-
-
-def slope(errors, steps):
-    return math.log(errors[0] / errors[1]) / math.log(steps[1] / steps[0])
-
-
-def errors_of(method, steps, times):
-    z0 = torch.tensor([[1.3]], dtype=torch.float64)
-    exact = swing_solution(z0, times)
-    return [
-        float((solve(swing, z0, times, 0.0, 2.0, method=method, n_steps=n, coarse=None).z - exact).abs().max())
-        for n in steps
-    ]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_nodes_converge_with_the_order_of_the_method_on_a_field_that_reads_the_time(method):
-    steps = (20, 40) if ORDERS[method] > 3 else (80, 160)
-    errors = errors_of(method, steps, torch.tensor([[2.0]], dtype=torch.float64))
-    assert slope(errors, steps) > ORDERS[method] - 0.25
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_dense_output_converges_with_the_order_of_the_method_too(method):
-    steps = (20, 40) if ORDERS[method] > 3 else (80, 160)
-    errors = errors_of(method, steps, torch.linspace(0.0, 2.0, 997, dtype=torch.float64).unsqueeze(0))
-    assert slope(errors, steps) > min(ORDERS[method], 5) - 0.35
+from .conftest import swing
+from .test_methods import KNOWN
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interpolant_is_exact_on_polynomials_of_its_degree(method):
-    degree = {"euler": 1, "midpoint": 2, "heun": 2, "bosh3": 3, "rk4": 3, "dopri5": 4, "tsit5": 4}[method]
+    degree = KNOWN[method][2]
     times = torch.linspace(0.0, 1.0, 23, dtype=torch.float64).unsqueeze(0)
     z = solve(
         lambda t, z: degree * t ** (degree - 1),

