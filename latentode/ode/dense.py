@@ -5,11 +5,11 @@ passed and P the method's own. The polynomials of all steps are formed first; th
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from latentode.ode.constants import constant
 from latentode.ode.methods import Method
 from latentode.ode.path import Path
 from latentode.ode.route import Route
@@ -72,7 +72,7 @@ class DenseOutput:
         self.path, self.method, self.route, self.own = path, method, route, own
         self.span = route.span.to(nodes.dtype)
         self.n_rows, self.latent = nodes.shape[1:]
-        self.weights = _weights(method, nodes.dtype, nodes.device)
+        self.weights = constant(method.dense, nodes)
         step, theta = locate(path, clock, rows, own=own)
         self.theta = theta.to(nodes.dtype).unsqueeze(-1)
         self.step, self.rows = step, rows
@@ -134,9 +134,10 @@ class DenseOutput:
 
     def powers(self) -> Tensor:
         """1, theta, theta^2, ... of each query, (series, time, power)."""
-        powers = self.theta.new_ones(*self.theta.shape[:2], self.table.shape[2])
-        powers[..., 1:] = self.theta
-        return powers.cumprod(-1)
+        powers = [torch.ones_like(self.theta), self.theta]
+        for _ in range(self.table.shape[2] - 2):
+            powers.append(powers[-1] * self.theta)
+        return torch.cat(powers, -1)
 
 
 def locate(path: Path, clock: Tensor, rows: Tensor, *, own: bool) -> tuple[Tensor, Tensor]:
@@ -196,8 +197,7 @@ class _Product:
 
     def __init__(self, dense: DenseOutput) -> None:
         self.shape = dense.table.shape
-        steps = torch.arange(self.shape[0], device=dense.step.device)
-        own = (dense.step.unsqueeze(-1) == steps).to(dense.table.dtype)
+        own = dense.step.unsqueeze(-1) == constant(tuple(range(self.shape[0])), dense.step)
         self.basis = (own.unsqueeze(-1) * dense.powers().unsqueeze(2)).flatten(2)
         self.table = dense.table.transpose(0, 1).flatten(1, 2)
 
@@ -208,8 +208,3 @@ class _Product:
         """What the table receives, (step, row, power, latent)."""
         n, rows, power, latent = self.shape
         return torch.bmm(self.basis.transpose(1, 2), g).view(rows, n, power, latent).transpose(0, 1)
-
-
-@lru_cache(maxsize=64)
-def _weights(method: Method, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(method.dense, dtype=dtype, device=device)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from latentode.ode.constants import constant
+
 __all__ = ["Path"]
 
 
@@ -107,7 +109,9 @@ class Path:
         last = self.knots[-1]
         if isinstance(last, Tensor):
             return torch.stack([torch.as_tensor(knot).expand_as(last) for knot in self.knots]).to(like)
-        return like.new_tensor(self.knots).view(-1, 1, 1)
+        if self.adaptive:
+            return like.new_tensor(self.knots).view(-1, 1, 1)
+        return constant(tuple(float(knot) for knot in self.knots), like).view(-1, 1, 1)
 
     def lengths(self, like: Tensor) -> Tensor:
         """Each step on the clock, (step, row or 1, 1)."""
@@ -116,7 +120,7 @@ class Path:
     def clocks(self, places: tuple[float, ...], like: Tensor) -> Tensor:
         """The clock of every slot, (slot, row or 1, 1), for stages at these places of a step."""
         knots = self.knot_clocks(like)
-        inner = knots[:-1].unsqueeze(1) + knots.diff(dim=0).unsqueeze(1) * like.new_tensor(places).view(-1, 1, 1)
+        inner = knots[:-1].unsqueeze(1) + knots.diff(dim=0).unsqueeze(1) * constant(places, like).view(-1, 1, 1)
         return self._assigned(inner, knots[1:])
 
     def pieces_by_slot(self, device: torch.device) -> Tensor:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from latentode.ode.constants import constant
 from latentode.ode.drive import Drive
 from latentode.ode.field import Tape
 from latentode.ode.implicit import StageJacobian, transposed_solve
@@ -111,4 +112,4 @@ class Sweep:
 def _columns(a: Sequence[Sequence[float]], b: Sequence[float], like: Tensor) -> list[Tensor]:
     """Column j of the tableau below the diagonal, and b_j."""
     m = len(b)
-    return [like.new_tensor([a[i][j] for i in range(j + 1, m)] + [b[j]]) for j in range(m)]
+    return [constant((*(a[i][j] for i in range(j + 1, m)), b[j]), like) for j in range(m)]

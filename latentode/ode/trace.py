@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentode.ode.constants import constant
 from latentode.ode.dense import DenseOutput
 from latentode.ode.errors import Whereabouts
 from latentode.ode.methods import Method
@@ -111,15 +112,19 @@ class Trace:
     @torch.no_grad()
     def _looked_at(self, nodes: Tensor, slopes: Tensor, path: Path) -> _Part:
         m = self.method.tableau.stages
-        weights = nodes.new_tensor(self.method.tableau.error)
+        weights = constant(self.method.tableau.error, nodes)
         rows, latent = nodes.shape[1:]
         local = torch.matmul(weights[:m], path.inner(slopes).reshape(path.n_steps, m, rows * latent))
         by_end = self.method.tableau.error[-1]
         if by_end:
             ends = path.ends(slopes)  # the last step's is missing where nobody needed it: then its error is not known
             local = local[: len(ends)].add_(ends.reshape(len(ends), rows * latent), alpha=by_end)
-        step = torch.stack(path.scaled[: len(local)]) if len(local) else nodes.new_zeros(0, rows, 1)
-        total = local.view(-1, rows, latent).mul(step).abs_().sum(0)
+        local = local.view(-1, rows, latent)
+        if path.uniform:
+            total = local.abs_().sum(0).mul_(path.scaled[0].abs())
+        else:
+            step = torch.stack(path.scaled[: len(local)]) if len(local) else nodes.new_zeros(0, rows, 1)
+            total = local.mul(step).abs_().sum(0)
         probe = (nodes[-1] + slopes[-1]).sum(-1).mul_(0.0)
         return _Part(total, torch.linalg.vector_norm(nodes, dim=-1).amax(0), probe)
 
