@@ -2,11 +2,11 @@
 
 from latentode.ode.block import ODEBlock
 from latentode.ode.controls import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
-from latentode.ode.errors import CoarseGridWarning, SolveError
+from latentode.ode.errors import CoarseGridWarning, NotCompiledWarning, SolveError
 from latentode.ode.event import EventSolution, solve_event
 from latentode.ode.field import AnalyticField, FieldGradients, Tape
 from latentode.ode.methods import METHODS
-from latentode.ode.odeint import odeint, odeint_adjoint
+from latentode.ode.odeint import odeint, odeint_adjoint, odeint_event
 from latentode.ode.solution import Solution, Stats
 from latentode.ode.solve import solve
 
@@ -18,6 +18,7 @@ __all__ = [
     "CubicSpline",
     "EventSolution",
     "FieldGradients",
+    "NotCompiledWarning",
     "ODEBlock",
     "PiecewiseConstant",
     "PiecewiseLinear",
@@ -27,6 +28,7 @@ __all__ = [
     "Tape",
     "odeint",
     "odeint_adjoint",
+    "odeint_event",
     "solve",
     "solve_event",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["CoarseGridWarning", "SolveError", "Stuck", "Whereabouts"]
+__all__ = ["CoarseGridWarning", "NotCompiledWarning", "SolveError", "Stuck", "Whereabouts"]
 
 
 class SolveError(RuntimeError):
@@ -43,6 +43,10 @@ class SolveError(RuntimeError):
         where = ", ".join(f"{i} at t = {t:.6g}" for i, t in list(zip(series, times, strict=True))[:8])
         more = f" and {len(self.series) - 8} more" if len(self.series) > 8 else ""
         super().__init__(f"{cause}: series {where}{more}. {advice}")
+
+
+class NotCompiledWarning(UserWarning):
+    """A solve that was to be compiled could not be: it runs as it would have run otherwise."""
 
 
 class CoarseGridWarning(UserWarning):

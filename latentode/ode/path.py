@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentode.ode.constants import constant
 
-__all__ = ["Path"]
+__all__ = ["Path", "uniform_path"]
 
 
 @dataclass
@@ -140,3 +140,12 @@ class Path:
     def _end_index(self, device: torch.device, *, every: bool = False) -> Tensor:
         ends = torch.tensor(self.first, device=device) + self.stages
         return ends if every or self.last_end_evaluated else ends[:-1]
+
+
+def uniform_path(stages: int, n_steps: int, span: Tensor) -> Path:
+    """The path of so many equal steps over one piece, (row, 1)."""
+    path, step = Path(stages, [0.0], uniform=True), (span / n_steps).detach()
+    for n in range(n_steps):
+        path.accept(0, (n + 1) / n_steps, step, n * stages, end_evaluated=True)
+    path.evaluations = path.n_slots
+    return path

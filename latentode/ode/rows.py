@@ -12,12 +12,13 @@ from latentode.ode.adjoint import DiscreteAdjoint
 from latentode.ode.backsolve import BacksolveAdjoint
 from latentode.ode.checkpoint import CheckpointedAdjoint
 from latentode.ode.continuous import ContinuousAdjoint
-from latentode.ode.control import Controller
+from latentode.ode.control import Controller, FixedSteps
 from latentode.ode.controls import ControlPath
 from latentode.ode.dense import DenseOutput, Queries
 from latentode.ode.field import AnalyticField, Field, PlainTape, RecordedTape, Tape, called, is_analytic, parameters_of
 from latentode.ode.implicit import jacobian_of
 from latentode.ode.methods import Method
+from latentode.ode.path import uniform_path
 from latentode.ode.route import Route
 from latentode.ode.run import Plan, TapedRun, run_plain
 from latentode.ode.stepping import Tolerance
@@ -44,6 +45,7 @@ class Problem:
     tolerance: Tolerance
     adjoint: str
     independent: bool
+    compile: bool
 
     @cached_property
     def analytic(self) -> bool:
@@ -113,6 +115,18 @@ def solve_rows(
         What it cost, and how good it is.
     """
     leaves, trace = problem.leaves, Trace(problem.method, route, copies)
+    if problem.compile:
+        if not isinstance(controller, FixedSteps):
+            raise ValueError("compile=True needs a grid of equal steps: give n_steps, and neither jump nor step times")
+        from latentode.ode.compiled import compiled_solve  # only here: importing torch's compiler takes a second
+
+        compiled = compiled_solve(
+            problem.field, problem.method, controller.n_steps, z0, route.start[0], route.span[0], clock, problem.args
+        )
+        if compiled is not None:
+            z, nodes, slopes = compiled
+            trace.keep(nodes, slopes, uniform_path(problem.method.tableau.stages, controller.n_steps, route.span[0]))
+            return z, trace
     wanted = problem.wants_gradient(z0, route.start, route.span, clock)
     plan = problem.plan(controller, z0, copies, jumps=route.jumps, wary=torch.is_grad_enabled() and not wanted)
     if wanted and problem.adjoint != "autograd":

@@ -56,6 +56,7 @@ def solve(
     watch: bool = True,
     coarse: float | None = 0.01,
     on_failure: str = "raise",
+    compile: bool = False,
 ) -> Solution:
     r"""Solve dz/dt = f(t, z), z(t0) = z0 for a batch of series, and answer each at its own times.
 
@@ -120,6 +121,10 @@ def solve(
         their state. None never warns.
     on_failure : {"raise", "nan"}
         Whether a series that cannot be solved raises, or is filled with NaN from there on while the others are solved.
+    compile : bool
+        Whether to compile the steps and their gradient (by :func:`torch.compile`; half a minute, once for a field and a
+        method), for a grid of equal steps of an explicit method, without controls and jumps, with the discrete adjoint.
+        Where there is no compiler a warning says so, once, and the solve runs uncompiled.
 
     Returns
     -------
@@ -139,6 +144,8 @@ def solve(
     -----
     CoarseGridWarning
         Naming the series whose fixed grid is too coarse.
+    NotCompiledWarning
+        Where ``compile=True`` could not be done.
 
     Notes
     -----
@@ -165,7 +172,7 @@ def solve(
     _check_choice("controller", controller, tuple(CONTROLLERS))
     _check_choice("on_failure", on_failure, ("nan", "raise"))
     tolerance = Tolerance(rtol, atol, max_steps, min_step)
-    problem = Problem(field, tuple(args), control, find_method(method), tolerance, adjoint, independent)
+    problem = Problem(field, tuple(args), control, find_method(method), tolerance, adjoint, independent, compile)
     _check_fit(problem)
     stops, jumps = _stops(times, control, jump_times, step_times)
     if jumps and max(problem.method.tableau.c) > 1.0:
@@ -257,7 +264,7 @@ def _solve_sides(
 def _together(problem: Problem, plan: Schedule, steps: _Steps) -> bool:
     """Whether both sides go as rows of one batch: the fewer the operators, the faster."""
     sides = plan.sides
-    if len(sides) < 2 or steps.ahead != steps.back or not problem.analytic:
+    if len(sides) < 2 or steps.ahead != steps.back or not problem.analytic or problem.compile:
         return False
     whole = problem.adjoint in ("discrete", "autograd") and not problem.independent and not problem.method.implicit
     return whole and len(sides[0].span) == len(sides[1].span) == 1
@@ -345,6 +352,12 @@ def _check_fit(problem: Problem) -> None:
         raise ValueError(
             f'adjoint="{problem.adjoint}" solves a new equation by explicit steps, which a stiff field makes unstable: '
             f'with {problem.method.name} use "discrete", "checkpointed" or "autograd"'
+        )
+    plain = problem.adjoint in ("autograd", "discrete") and problem.control is None and not problem.method.implicit
+    if problem.compile and not plain:
+        raise ValueError(
+            "compile=True is for explicit methods without a control, with the discrete adjoint: "
+            f"not for method={problem.method.name!r}, adjoint={problem.adjoint!r} or a control"
         )
     if problem.independent and problem.adjoint == "checkpointed":
         raise ValueError("with independent=True use another adjoint than checkpointed: each series has its own steps")
