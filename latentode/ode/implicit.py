@@ -19,7 +19,9 @@ __all__ = ["Jacobian", "StageJacobian", "StageSolver", "accuracy_of", "jacobian_
 Jacobian = Callable[[Tensor, Tensor | None, Tensor, Sequence[Tensor]], Tensor]
 StageJacobian = Callable[[int], Tensor]
 
-MAX_ITERATIONS = 12
+MAX_ITERATIONS = 15
+SLOW = 0.1  # a change that shrinks by less than this calls for a new Jacobian
+ROUNDINGS = 100.0  # changes of so many roundings may be all there is left
 LEFT_OVER = 1e-3  # of the tolerated error of a step, in the solution of a stage
 
 
@@ -94,9 +96,7 @@ class StageSolver:
     def begin(self, moment: Moment, z: Tensor, step: Tensor) -> None:
         """Factor the Jacobian at the beginning of a step."""
         self.step = self.gamma * step
-        with torch.no_grad():
-            matrix = _matrix(self.jacobian(*self.drive(moment), z.detach()), self.step.detach())
-            self.factors = torch.linalg.lu_factor_ex(matrix)[:2]
+        self._factor(moment, z.detach())
 
     def solve(self, slot: int, moment: Moment, base: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         """Return the state and the slope of a stage; a row that cannot be solved is NaN."""
@@ -114,21 +114,34 @@ class StageSolver:
         return self.ledger().write_slope(slot, slope)
 
     def _iterated(self, slot: int, moment: Moment, base: Tensor, y: Tensor) -> Tensor:
+        """Newton's method, with a new Jacobian where the last one no longer helps; NaN for rows it cannot solve.
+
+        A row is solved when it changes by less than the accuracy, or by rounding alone.
+        """
         eps = 10 * torch.finfo(y.dtype).eps
         rtol, atol = (max(x, eps) for x in self.accuracy)
-        before = float("inf")
+        before = torch.full_like(y[:, 0], float("inf"))
         for _ in range(MAX_ITERATIONS):
             residual = y - base - self.step * self._slope(slot, moment, y)
             change = torch.linalg.lu_solve(*self.factors, residual.unsqueeze(-1)).squeeze(-1)
             y = y - change
-            sizes = error_norm(change, y.abs().mul(rtol).add_(atol))
-            size = float(sizes.amax())
-            if size <= 1.0:
-                return y
-            if not size < 2.0 * before:
+            size = error_norm(change, y.abs().mul(rtol).add_(atol))
+            rounding = error_norm(change, y.abs().add(1.0).mul_(eps)) < ROUNDINGS
+            solved = (size <= 1.0) | (rounding & (size > 0.5 * before))
+            waiting = ~solved & torch.isfinite(size)
+            slow = waiting & ~rounding & (size > SLOW * before)
+            any_waiting, any_slow = torch.stack([waiting.any(), slow.any()]).tolist()
+            if not any_waiting:
                 break
+            if any_slow:
+                self._factor(moment, y)
             before = size
-        return torch.where((sizes <= 1.0).unsqueeze(1), y, float("nan"))
+        return torch.where(solved.unsqueeze(1), y, float("nan"))
+
+    def _factor(self, moment: Moment, z: Tensor) -> None:
+        with torch.no_grad():
+            matrix = _matrix(self.jacobian(*self.drive(moment), z), self.step.detach())
+            self.factors = torch.linalg.lu_factor_ex(matrix)[:2]
 
     def _kept(self, slot: int, y: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         return self.ledger().enter(slot, y), self.ledger().write_slope(slot, k)

@@ -1,0 +1,134 @@
+"""Errors shrink as fast as a method's order says: of steps, interpolants and gradients, both ways of time.
+
+The slopes are fitted where the leading term of the error rules: the spans are long enough, and the problems lively
+enough, for that to happen well before rounding does, for orders from 1 to 8.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from latentode.ode import METHODS, solve
+
+from .conftest import swing, swing_solution
+
+STEPS = (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256)
+ROUNDING = 5e-14
+N_SERIES = 8
+ANGLE = torch.arange(N_SERIES, dtype=torch.float64)
+START = torch.stack([torch.cos(ANGLE), torch.sin(ANGLE)], 1) * (0.5 + 0.05 * ANGLE).unsqueeze(1)
+
+
+def spans(problem, order):
+    """Each series' own span, (series, 1): where the leading term of one series happens to vanish, others speak."""
+    longest = {"swing": 3.0, "spiral": 2.0 if order < 6 else 3.0}[problem]
+    return longest * torch.linspace(0.4, 1.0, N_SERIES, dtype=torch.float64).unsqueeze(1)
+
+
+def spiral(t, z):
+    """Non-autonomous, non-linear and coupled: the radius follows r' = r (1 - r^2) / 5, the angle turns by 1 + t."""
+    x, y = z.unbind(-1)
+    turn, grow = 1 + t.squeeze(-1), (1 - x**2 - y**2) / 5
+    return torch.stack([x * grow - turn * y, y * grow + turn * x], -1)
+
+
+def spiral_solution(z0, t, t0=0.0):
+    """The closed form, (series, time, 2), for times (series, time)."""
+    x, y = z0.unsqueeze(1).unbind(-1)
+    stretch = (torch.exp(0.4 * (t0 - t)) * (1 - x**2 - y**2) + x**2 + y**2).rsqrt()
+    angle = (t - t0) + (t**2 - t0**2) / 2
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    return torch.stack([(x * cos - y * sin) * stretch, (x * sin + y * cos) * stretch], -1)
+
+
+PROBLEMS = {"swing": (swing, swing_solution), "spiral": (spiral, spiral_solution)}
+POOR = {"fehlberg2"}  # whose published error estimate sees a third of the error, or less the smaller it gets
+both_problems = pytest.mark.parametrize("problem", PROBLEMS)
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+def shrinkage(error_of, order):
+    """Fit the power of 1/n with which an error shrinks, over the finest four grids that rounding does not touch."""
+    points = []
+    for n in STEPS if order > 3 else STEPS[4:-3]:
+        error = error_of(n).square().mean().sqrt().item()
+        if error < ROUNDING:
+            break
+        points.append((math.log(n), -math.log(error)))
+    assert len(points) >= 4, f"rounding leaves only {len(points)} grids to fit"
+    return np.polyfit(*np.array(points[-4:]).T, 1)[0]
+
+
+def interpolant_order(method):
+    """The order of the dense output inside a step, read from its coefficients."""
+    rows, size = method.dense, method.tableau.stages + 1
+
+    def weights(theta):
+        inner = [sum(w * theta ** (p + 1) for p, w in enumerate(row)) for row in rows]
+        return tuple(inner + [0.0] * (size - len(inner)))
+
+    highest = max(5, method.order)
+    return min(method.tableau.order_of(weights(theta), theta, highest) for theta in (0.21, 0.5, 0.83))
+
+
+@both_problems
+@every_method
+@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
+def test_the_error_at_the_end_of_a_fixed_grid_shrinks_with_the_order_of_the_method(problem, method, backwards):
+    (field, solution), order = PROBLEMS[problem], METHODS[method].order
+    t1 = spans(problem, order)
+    t0, z0, exact = torch.zeros_like(t1), START, solution(START, t1)
+    if backwards:
+        t0, t1, z0, exact = t1, t0, exact[:, 0], START.unsqueeze(1)
+
+    def error(n):
+        return solve(field, z0, t1, t0.squeeze(1), method=method, n_steps=n, coarse=None).z - exact
+
+    assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
+
+
+@both_problems
+@every_method
+def test_the_error_between_nodes_shrinks_with_the_order_of_the_interpolant(problem, method):
+    (field, solution), order = PROBLEMS[problem], METHODS[method].order
+    t1 = spans(problem, order)
+    times = t1 * (0.05 + 0.6180339887498949 * torch.arange(97, dtype=torch.float64)).remainder(1.0)
+    exact = solution(START, times)
+
+    def error(n):
+        return solve(field, START, times, t1=t1.squeeze(1), method=method, n_steps=n, coarse=None).z - exact
+
+    assert shrinkage(error, order) > min(order, interpolant_order(METHODS[method]) + 1) - 0.3
+
+
+@both_problems
+@every_method
+def test_the_gradient_of_the_start_converges_to_the_true_sensitivity_with_the_same_order(problem, method):
+    (field, solution), order = PROBLEMS[problem], METHODS[method].order
+    t1, z0 = spans(problem, order), START.clone().requires_grad_()
+    received = START.flip(0).unsqueeze(1)
+    (exact,) = torch.autograd.grad(solution(z0, t1), z0, received)
+
+    def error(n):
+        z = solve(field, z0, t1, method=method, n_steps=n, adjoint="discrete", coarse=None).z
+        return torch.autograd.grad(z, z0, received)[0] - exact
+
+    assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
+
+
+@both_problems
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.adaptive and name not in POOR])
+def test_every_hundredth_of_the_tolerance_leaves_a_twentieth_of_the_error_or_less(problem, method):
+    field, solution = PROBLEMS[problem]
+    times = torch.linspace(0.1, {"swing": 10.0, "spiral": 4.0}[problem], 40, dtype=torch.float64)
+    exact = solution(START, times.expand(N_SERIES, -1))
+    loosest, hundreds = (1e-2, 1) if METHODS[method].order < 3 else (1e-4, 2)
+
+    def error(rtol):
+        return (solve(field, START, times, method=method, rtol=rtol, atol=rtol).z - exact).abs().max().item()
+
+    loose, fine = error(loosest), error(loosest / 100**hundreds)
+    assert loose < 30 * loosest
+    assert fine < loose / 20**hundreds
