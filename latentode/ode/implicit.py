@@ -19,8 +19,8 @@ __all__ = ["Jacobian", "StageJacobian", "StageSolver", "accuracy_of", "jacobian_
 Jacobian = Callable[[Tensor, Tensor | None, Tensor, Sequence[Tensor]], Tensor]
 StageJacobian = Callable[[int], Tensor]
 
-MAX_ITERATIONS = 15
-SLOW = 0.1  # a change that shrinks by less than this calls for a new Jacobian
+MAX_ITERATIONS = 20
+SLOW = 0.05  # a change that shrinks by less than this calls for a new Jacobian
 ROUNDINGS = 100.0  # changes of so many roundings may be all there is left
 LEFT_OVER = 1e-3  # of the tolerated error of a step, in the solution of a stage
 

@@ -1,0 +1,212 @@
+"""Every adjoint against autograd, over methods, jumps, controls and steps of each series' own; autograd against
+finite differences.
+"""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import METHODS, CubicSpline, PiecewiseConstant, PiecewiseLinear, solve
+
+from .conftest import Hidden
+
+KINDS = {"constant": PiecewiseConstant, "linear": PiecewiseLinear, "cubic": CubicSpline}
+
+
+class Jumping(torch.nn.Module):
+    """A field which jumps at 0.9 and at -1.1."""
+
+    def __init__(self, field):
+        super().__init__()
+        self.field = field
+
+    def forward(self, t, z, *given):
+        z = z.tanh()
+        return (
+            self.field(t, z, *given) + torch.where(t >= 0.9, 1.0, 0.0) * z.cos() + torch.where(t >= -1.1, 0.5, -0.3) * z
+        )
+
+
+class Case:
+    """Four two-sided series, everything about which wants a gradient, solved in one way or another."""
+
+    def __init__(self):
+        def drawn(*shape):
+            return torch.randn(*shape, dtype=torch.float64)
+
+        times = torch.rand(4, 5, dtype=torch.float64) * 3 - 1.5
+        times[2, 3:] = float("nan")
+        knots = torch.tensor([-1.8, -0.6, 0.3, 0.8, 1.9], dtype=torch.float64) + 0.1 * torch.rand(4, 5).double()
+        self.inputs = {
+            "z0": drawn(4, 3),
+            "context": drawn(4, 2),
+            "t0": torch.rand(4).double() - 0.5,
+            "t1": torch.full((4,), 1.6).double(),
+            "t_back": torch.full((4,), -1.7).double(),
+            "times": times,
+            "jumps": torch.tensor([0.9, -1.1], dtype=torch.float64),
+            "knots": knots,
+            "values": drawn(4, 5, 2),
+        }
+        for x in self.inputs.values():
+            x.requires_grad_()
+        self.received = drawn(4, 5, 3)
+
+    def solve(self, field, inputs, *, kind=None, jumps=False, **options):
+        x = inputs
+        control = None if kind is None else KINDS[kind](x["knots"], x["values"])
+        return solve(
+            field, x["z0"], x["times"], x["t0"], x["t1"], t_back=x["t_back"], args=(x["context"],), control=control,
+            jump_times=x["jumps"] if jumps else None, coarse=None, **options,
+        )  # fmt: skip
+
+    def field(self, *, kind=None, jumps=False):
+        field = MLPDynamics(3, (6, 5), context_dim=2, control_dim=2 if kind else 0, time_dependent=True).double()
+        return Jumping(field) if jumps else field
+
+    def gradients(self, field, **options):
+        z = self.solve(field, self.inputs, **options).z
+        wanted = [*self.inputs.values(), *field.parameters()]
+        each = torch.autograd.grad((torch.nan_to_num(z) * self.received).sum(), wanted, allow_unused=True)
+        return z, [torch.zeros_like(x) if g is None else g for g, x in zip(each, wanted, strict=True)]
+
+
+@pytest.fixture
+def case():
+    return Case()
+
+
+def furthest(ours, theirs):
+    return max(
+        float((a - b).abs().max() / b.abs().max().clamp_min(1.0)) for a, b in zip(ours[1], theirs[1], strict=True)
+    )
+
+
+WAYS = [
+    {"kind": None, "jumps": True},
+    {"kind": "constant"},
+    {"kind": "linear"},
+    {"kind": "cubic", "jumps": True},
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed"])
+@pytest.mark.parametrize("method", ["euler", "rk4", "bosh3", "tsit5", "dopri8", "kvaerno3"])
+def test_on_a_grid_the_exact_adjoints_are_autograd_through_jumps_and_controls(case, method, adjoint, way):
+    field, options = case.field(**way), {"method": method, "n_steps": 3, **way}
+    assert (
+        furthest(
+            case.gradients(field, adjoint=adjoint, **options), case.gradients(field, adjoint="autograd", **options)
+        )
+        < 1e-11
+    )
+
+
+@pytest.mark.parametrize("way", [{}, *WAYS], ids=str)
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("method", ["heun", "tsit5"])
+def test_on_steps_chosen_by_their_error_the_exact_adjoints_are_autograd_too(case, method, independent, way):
+    field = Hidden(case.field(**way))
+    options = {"method": method, "independent": independent, "rtol": 1e-2, "atol": 1e-2, **way}
+    exact = case.gradients(field, adjoint="autograd", **options)
+    assert furthest(case.gradients(field, adjoint="discrete", **options), exact) < 1e-11
+    if not independent:
+        assert furthest(case.gradients(field, adjoint="checkpointed", **options), exact) < 1e-11
+
+
+@pytest.mark.parametrize("way", [{}, *WAYS], ids=str)
+@pytest.mark.parametrize("adjoint", ["continuous", "backsolve"])
+def test_the_adjoints_of_the_equation_come_to_the_exact_gradient_as_the_grid_is_refined(case, adjoint, way):
+    field = case.field(**way)
+    exact = case.gradients(field, method="dopri8", n_steps=8, **way)
+    errors = [furthest(case.gradients(field, adjoint=adjoint, n_steps=n, **way), exact) for n in (8, 32)]
+    assert errors[1] < max(errors[0] / 10, 1e-6)
+    assert errors[1] < 1e-4
+
+
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("adjoint", ["continuous", "backsolve"])
+@pytest.mark.parametrize("way", [{}, *WAYS], ids=str)
+def test_the_adjoints_of_the_equation_are_as_good_as_the_tolerance(case, adjoint, way, independent):
+    field = case.field(**way)
+    options = {"method": "tsit5", "rtol": 1e-6, "atol": 1e-7, "independent": independent, **way}
+    assert furthest(case.gradients(field, adjoint=adjoint, **options), case.gradients(field, **options)) < 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+def test_every_method_and_exact_adjoint_agrees_with_finite_differences_in_every_input(case, method, adjoint):
+    field, names = case.field(kind="linear"), [name for name in case.inputs if name != "jumps"]
+
+    def answers(*given):
+        z = case.solve(
+            field, dict(zip(names, given, strict=True)), kind="linear", method=method, n_steps=1, adjoint=adjoint
+        ).z  # fmt: skip
+        return torch.nan_to_num(z)
+
+    given = tuple(case.inputs[name] for name in names)
+    assert torch.autograd.gradcheck(answers, given, fast_mode=True, atol=1e-6, nondet_tol=1e-12)
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "kvaerno5"])
+def test_the_time_of_a_jump_has_the_gradient_of_finite_differences(method, adjoint):
+    def answer(jump, height):
+        def field(t, z, jump, height):
+            return torch.where(t >= jump, height, -1.0) * z
+
+        z0, times = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[0.3, 1.0], [1.0, 0.2]], dtype=torch.float64)
+        return solve(
+            field,
+            z0,
+            times,
+            args=(jump, height),
+            jump_times=jump,
+            method=method,
+            n_steps=4,
+            coarse=None,
+            adjoint=adjoint,
+        ).z
+
+    jump = torch.tensor([[0.61], [0.37]], dtype=torch.float64, requires_grad=True)
+    height = torch.tensor([[0.5], [2.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(answer, (jump, height), atol=1e-6)
+
+
+@pytest.mark.parametrize("adjoint", ["continuous", "backsolve"])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.implicit])
+def test_an_adjoint_that_solves_again_by_explicit_steps_is_refused_for_stiff_fields(adjoint, method):
+    with pytest.raises(ValueError, match=f"with {method} use"):
+        solve(lambda t, z: -z, torch.ones(1, 1), torch.ones(1, 1), method=method, adjoint=adjoint)
+
+
+@pytest.mark.parametrize("method", ["rk4", "kvaerno3", "kvaerno5"])
+def test_second_derivatives_go_through_autograd_for_explicit_and_implicit_methods(method):
+    z0 = torch.tensor([[0.5]], dtype=torch.float64, requires_grad=True)
+    z = solve(lambda t, z: z**2, z0, torch.tensor([[0.5]]).double(), n_steps=40, method=method, adjoint="autograd").z
+    (first,) = torch.autograd.grad(z.sum(), z0, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), z0)
+    assert first.item() == pytest.approx(1 / 0.75**2, rel=1e-5)  # z = z0 / (1 - z0 t)
+    assert second.item() == pytest.approx(2 * 0.5 / 0.75**3, rel=1e-5)
+
+
+class HostReads(TorchDispatchMode):
+    """Counts what makes the host wait for the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_host_reads_nothing_in_an_unwatched_solve_on_a_grid_nor_in_its_gradient():
+    field, z0, times = MLPDynamics(3, (8,)), torch.randn(4, 3, requires_grad=True), torch.rand(4, 6)
+    with HostReads() as reads:
+        z = solve(field, z0, times, 0.0, 1.0, t_back=0.0, n_steps=4, watch=False).z
+        torch.autograd.grad(z.sum(), [z0, *field.parameters()])
+    assert reads.count == 0
