@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from latentode.ode import solve_event
+
+Z0 = torch.tensor([[10.0, 0.0], [20.0, 1.0], [3.0, -1.0], [500.0, 0.0]], dtype=torch.float64)
+GRAVITY, FLOOR = torch.tensor(9.81, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
+
+
+def fall(t, z, gravity, floor):
+    return torch.stack([z[:, 1], -gravity.expand(len(z))], 1)
+
+
+def height(t, z, gravity, floor):
+    return z[:, 0] - floor
+
+
+def landed(z0=Z0, gravity=GRAVITY, floor=FLOOR, t0=0.0, event=height, **options):
+    options = {"t1": 5.0, "n_steps": 4, "coarse": None, **options}
+    return solve_event(fall, z0, event, t0, args=(gravity, floor), **options)
+
+
+def landing_times(z0=Z0):
+    return (z0[:, 1] + (z0[:, 1] ** 2 + 2 * GRAVITY * (z0[:, 0] - FLOOR)).sqrt()) / GRAVITY
+
+
+def test_each_series_stops_at_its_own_event_and_one_without_goes_to_the_end():
+    landing = landed()
+    assert landing.happened.tolist() == [True, True, True, False]
+    assert torch.allclose(landing.times[:3], landing_times()[:3], atol=1e-12)
+    assert landing.times[3] == 5.0
+    assert torch.allclose(landing.z[:3, 0], FLOOR.expand(3), atol=1e-12)
+    assert landing.stats.evaluations > 0
+
+
+def test_a_series_has_the_event_it_has_alone():
+    assert torch.allclose(landed().times[1:2], landed(Z0[1:2]).times, atol=1e-13)
+
+
+def test_time_and_state_of_the_event_have_the_gradients_of_finite_differences():
+    t0 = torch.tensor([0.0, 0.5, 0.2, 0.1], dtype=torch.float64)
+    inputs = [x.clone().requires_grad_() for x in (Z0, GRAVITY, FLOOR, t0)]
+    assert torch.autograd.gradcheck(lambda *x: (landed(*x).times, landed(*x).z), inputs)
+
+
+def test_the_direction_of_the_passage_may_matter():
+    thrown = torch.tensor([[-1.0, 10.0]], dtype=torch.float64)
+    up, down = (float(landed(thrown, direction=d, t1=2.5).times) for d in (1, -1))
+    assert up < down
+    assert up == pytest.approx((10 - (100 - 2 * 9.81 * 1.3) ** 0.5) / 9.81)
+    assert float(landed(thrown, t1=2.5).times) == pytest.approx(up)
+
+
+def test_events_are_found_backwards_in_time():
+    backwards = landed(torch.tensor([[-5.0, -20.0]], dtype=torch.float64), t0=1.0, t1=-1.0)
+    assert backwards.happened.all()
+    assert float(backwards.times) < 1.0
+    assert float(backwards.z[0, 0]) == pytest.approx(0.3)
+
+
+def test_an_event_may_lie_on_a_check_or_in_time_alone():
+    alarm = landed(event=lambda t, z, *args: t.squeeze(1) - 2.5)
+    assert torch.allclose(alarm.times, torch.full((4,), 2.5, dtype=torch.float64))
+
+
+def test_an_event_of_the_wrong_shape_and_an_unknown_direction_are_refused():
+    with pytest.raises(ValueError, match="one number per series"):
+        landed(event=lambda t, z, *args: z)
+    with pytest.raises(ValueError, match="direction must be"):
+        landed(direction=2)

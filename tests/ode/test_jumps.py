@@ -1,0 +1,148 @@
+import math
+
+import pytest
+import torch
+
+from latentode.ode import METHODS, PiecewiseConstant, PiecewiseLinear, SolveError, solve
+
+JUMP = 0.3137
+
+
+def answer_after(times, jump, jumps_declared=True, **options):
+    """Solve z' = z before a jump and z' = -2 z cos t after it."""
+
+    def field(t, z):
+        return torch.where(t < jump, z, -2.0 * z * torch.cos(t))
+
+    z0 = torch.ones(len(jump), 1, dtype=torch.float64)
+    options = {"coarse": None, "jump_times": jump if jumps_declared else None, **options}
+    return solve(field, z0, times, 0.0, **options).z[..., 0]
+
+
+def exact(times, jump):
+    jump = jump.clamp(min=0.0)
+    before = torch.exp(torch.minimum(times, jump))
+    return before * torch.where(times > jump, torch.exp(2 * (torch.sin(jump) - torch.sin(times))), 1.0)
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("dopri8", "kvaerno5")])
+def test_across_a_declared_jump_a_method_keeps_its_order_and_loses_it_otherwise(method):
+    times, jump = torch.linspace(0.05, 1.0, 17).double().unsqueeze(0), torch.tensor([[JUMP]], dtype=torch.float64)
+
+    def error(n, declared):
+        return (answer_after(times, jump, declared, method=method, n_steps=n) - exact(times, jump)).abs().max().item()
+
+    order = METHODS[method].order
+    assert math.log2(error(20, True) / error(40, True)) > min(order, 4) - 0.4
+    if order > 1:
+        assert error(40, False) > 5 * error(40, True)
+
+
+def test_jumps_may_differ_from_series_to_series_and_lie_anywhere():
+    jump = torch.tensor([[0.2], [0.0], [1.0], [-3.0], [7.0], [0.5]], dtype=torch.float64)
+    times = torch.tensor([[0.1, 0.5, 0.2, 1.0]], dtype=torch.float64).repeat(6, 1)
+    for options in (
+        {"n_steps": 60},
+        {"method": "tsit5", "rtol": 1e-8, "atol": 1e-9},
+        {"method": "tsit5", "rtol": 1e-8, "atol": 1e-9, "independent": True},
+    ):
+        assert torch.allclose(answer_after(times, jump, **options), exact(times, jump), rtol=3e-6)
+
+
+def test_jump_times_may_come_twice_in_any_order_and_padded():
+    times, jump = torch.tensor([[0.9]], dtype=torch.float64), torch.tensor([[JUMP]], dtype=torch.float64)
+    many = torch.tensor([[0.7, JUMP, float("nan"), JUMP, -1.0]], dtype=torch.float64)
+    assert torch.allclose(answer_after(times, jump, n_steps=60, jump_times=many), exact(times, jump), rtol=1e-7)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_field_is_never_evaluated_on_the_wrong_side(backwards, dtype):
+    seen = []
+
+    def field(t, z):
+        seen.append(t.flatten().tolist())
+        return -z
+
+    start, end = (1.0, 0.0) if backwards else (0.0, 1.0)
+    solve(
+        field,
+        torch.ones(2, 1, dtype=dtype),
+        torch.full((2, 1), end, dtype=dtype),
+        start,
+        end,
+        jump_times=[[0.1], [0.7]],
+        n_steps=4,
+    )
+    jump = torch.tensor([0.1, 0.7], dtype=dtype).tolist()
+    for row in range(2):
+        sides = [times[row] > jump[row] for times in seen]
+        assert all(times[row] != jump[row] for times in seen)
+        assert sides == sorted(sides, reverse=backwards)
+
+
+def test_steps_end_at_step_times_and_the_grid_is_shared_out():
+    solution = solve(lambda t, z: -z, torch.ones(1, 1), torch.ones(1, 1), t1=1.0, step_times=[0.25], n_steps=4)
+    assert solution.stats.steps == 4
+    assert solution.stats.evaluations == 17
+    jumping = solve(lambda t, z: -z, torch.ones(1, 1), torch.ones(1, 1), t1=1.0, jump_times=[0.25], n_steps=4)
+    assert jumping.stats.evaluations == 18
+
+
+@pytest.mark.parametrize("kind", [PiecewiseConstant, PiecewiseLinear])
+def test_a_control_drives_each_series_exactly_through_its_jumps_and_kinks(kind):
+    knots = torch.tensor([[0.0, 0.3, 0.7], [0.1, 0.55, float("nan")]], dtype=torch.float64)
+    values = torch.tensor([[[1.0], [-2.0], [0.5]], [[3.0], [0.0], [float("nan")]]], dtype=torch.float64)
+    times = torch.tensor([[0.2, 0.3, 1.0]], dtype=torch.float64).repeat(2, 1)
+    path = kind(knots, values)
+    z = solve(lambda t, z, u: u, torch.zeros(2, 1).double(), times, control=path, n_steps=3, coarse=None).z[..., 0]
+    fine = torch.linspace(0, 1, 200_001, dtype=torch.float64)
+    integral = torch.cumulative_trapezoid(path(fine.expand(2, -1))[..., 0], fine)
+    expected = integral.gather(1, (times * 200_000).round().long() - 1)
+    assert torch.allclose(z, expected, atol=2e-5)
+
+
+def test_a_series_that_fails_keeps_its_answers_up_to_there_and_the_others_keep_theirs():
+    def field(t, z):
+        return z**2
+
+    z0 = torch.tensor([[2.0], [0.1]], dtype=torch.float64)  # z = z0 / (1 - z0 t): the first blows up at 0.5
+    times = torch.tensor([0.1, 0.3, 0.45, 0.6, 1.0], dtype=torch.float64)
+    options = {"method": "tsit5", "rtol": 1e-8, "atol": 1e-9}
+    solution = solve(field, z0, times, on_failure="nan", **options)
+    truth = z0 / (1 - z0 * times)
+    assert torch.allclose(solution.z[0, :3, 0], truth[0, :3], rtol=1e-6)
+    assert solution.z[0, 3:].isnan().all()
+    assert torch.allclose(solution.z[1, :, 0], truth[1], rtol=1e-6)
+    with pytest.raises(SolveError, match="series 0") as failure:
+        solve(field, z0, times, **options)
+    assert failure.value.reached[0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_solution_is_read_again_at_any_time_it_covers_and_is_nan_beyond():
+    z0, times = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[1.0, -1.0], [0.5, -2.0]], dtype=torch.float64)
+    for options in ({}, {"jump_times": [0.2, -0.3]}, {"method": "tsit5", "independent": True}):
+        solution = solve(lambda t, z: -z, z0, times, n_steps_back=9, coarse=None, **options)
+        assert torch.allclose(solution.at(times), solution.z, atol=1e-14)
+        assert solution.at(torch.tensor([0.7])).isnan().flatten().tolist() == [False, True]
+
+
+def test_states_of_any_shape_are_solved_as_flat_ones_are():
+    times = torch.rand(3, 4, dtype=torch.float64)
+    z0 = (torch.randn(3, 2, 2, dtype=torch.float64), torch.randn(3, dtype=torch.float64))
+
+    def field(t, z):
+        matrix, number = z
+        assert t.shape == (3, 1)
+        return -matrix * number.view(-1, 1, 1), torch.cos(t).squeeze(1) * matrix.sum((1, 2))
+
+    def flat(t, z):
+        return torch.cat([-z[:, :4] * z[:, 4:], torch.cos(t) * z[:, :4].sum(1, keepdim=True)], 1)
+
+    matrix, number = solve(field, z0, times, n_steps=5, coarse=None).z
+    z = solve(flat, torch.cat([z0[0].flatten(1), z0[1].unsqueeze(1)], 1), times, n_steps=5, coarse=None).z
+    assert matrix.shape == (3, 4, 2, 2)
+    assert torch.allclose(matrix.flatten(2), z[..., :4])
+    assert torch.allclose(number, z[..., 4])
+    with pytest.raises(ValueError, match="same series"):
+        solve(field, (torch.ones(3, 2), torch.ones(2)), times)
