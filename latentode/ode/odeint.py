@@ -1,21 +1,24 @@
-"""``odeint`` and ``odeint_adjoint``: the calls torchdiffeq's users know, on this solver."""
+"""``odeint``, ``odeint_adjoint`` and ``odeint_event``: the calls torchdiffeq's users know, on this solver."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentode.ode.methods import find_method
-from latentode.ode.shapes import Flattened, State
-from latentode.ode.solve import Steps, solve
+from latentode.ode.odeint_event import until_event
+from latentode.ode.odeint_options import Settings, read_settings
+from latentode.ode.odeint_problem import pose
+from latentode.ode.shapes import State
+from latentode.ode.solve import solve
 
-__all__ = ["odeint", "odeint_adjoint"]
+__all__ = ["odeint", "odeint_adjoint", "odeint_event"]
+
+KINDS = ("backsolve", "checkpointed", "continuous", "discrete")
 
 
 def odeint(
-    func: Callable[[Tensor, Any], Any],
+    func: Callable[..., Any],
     y0: State,
     t: Tensor,
     *,
@@ -23,37 +26,50 @@ def odeint(
     atol: float = 1e-9,
     method: str | None = None,
     options: Mapping[str, Any] | None = None,
+    event_fn: Callable[..., Tensor] | None = None,
 ) -> Any:
     """Solve dy/dt = func(t, y), y(t[0]) = y0, and return y at every time of ``t``.
 
-    The gradient goes through every step ("backpropagation through the solver") and may be differentiated again.
+    The gradient goes through every step ("backpropagation through the solver"), reaches whatever ``func`` reads, and
+    may be differentiated again.
 
     Parameters
     ----------
     func : nn.Module or callable
         ``func(t, y)`` for a time of no dimension; returns what y is, a tensor or a tuple of tensors.
     y0 : Tensor or tuple of Tensor
-        Of any shape.
+        Of any shape, real.
     t : Tensor
         (time,), rising or falling strictly; the first is where ``y0`` is.
     rtol, atol : float
-        Tolerances of the adaptive methods.
+        Tolerances of the adaptive methods, for the root mean square over the whole state.
     method : str, optional
-        Any of :data:`latentode.ode.METHODS`; "dopri5" when None. The methods of a fixed grid step from each time to the
-        next, or by ``options["step_size"]``. "rk4" is the classic rule (torchdiffeq's is the 3/8 rule, of the same
-        order).
+        torchdiffeq's "euler", "midpoint", "heun2", "heun3", "rk4" (the 3/8 rule, as there) on a fixed grid,
+        "adaptive_heun", "fehlberg2", "bosh3", "dopri5" (when None), "dopri8" with steps by their error; or any of
+        :data:`latentode.ode.METHODS`. Fixed grids step from each time to the next.
     options : mapping, optional
-        ``step_size`` (fixed grid) and ``max_num_steps`` (adaptive).
+        For a fixed grid: ``step_size`` or ``grid_constructor`` (a finer grid), ``perturb`` (``func`` may jump at its
+        nodes, and is asked on either side), ``interp``. Whether that is "linear" or "cubic", times between the nodes
+        are read off the method's own interpolant: a line for Euler's, else a cubic.
+        For steps by their error: ``step_t`` and ``jump_t`` (times where a step ends, or where ``func`` jumps),
+        ``max_num_steps`` (in all, rejected ones too), ``max_step``, and ``min_step`` (a smaller step is an error; in
+        torchdiffeq it is accepted whatever its error). ``dtype`` is that of the times, for both.
+    event_fn : callable, optional
+        Solve until ``event_fn(t, y)``, of any shape, changes sign in any element, towards t[1] and beyond, where ``t``
+        has two times. Unlike torchdiffeq's, time and state have the event's gradients, as from :func:`odeint_event`.
 
     Returns
     -------
     Tensor or tuple of Tensor
-        (time, *y0.shape) each.
+        (time, *y0.shape) each. With ``event_fn`` a pair: the time of the event, and (2, *y0.shape), y0 and the
+        state at the event.
 
     Raises
     ------
     ValueError
-        If ``t`` is not one strictly monotonic row of times, or an option is unknown.
+        If ``t`` is not one strictly monotonic row of times, or a method or an option is unknown or cannot be honoured.
+    TypeError
+        If the state is complex.
     SolveError
         If the equation cannot be solved.
 
@@ -64,11 +80,11 @@ def odeint(
             [0.3679, 0.3679],
             [0.1353, 0.1353]])
     """
-    return _odeint(func, (), y0, t, rtol, atol, method, options, "autograd")
+    return _odeint(func, (), y0, t, read_settings(method, rtol, atol, options), event_fn, "autograd")
 
 
 def odeint_adjoint(
-    func: Callable[[Tensor, Any], Any],
+    func: Callable[..., Any],
     y0: State,
     t: Tensor,
     *,
@@ -76,28 +92,40 @@ def odeint_adjoint(
     atol: float = 1e-9,
     method: str | None = None,
     options: Mapping[str, Any] | None = None,
-    adjoint: str = "discrete",
+    event_fn: Callable[..., Tensor] | None = None,
+    adjoint_rtol: float | None = None,
+    adjoint_atol: float | None = None,
+    adjoint_method: str | None = None,
+    adjoint_options: Mapping[str, Any] | None = None,
     adjoint_params: Sequence[Tensor] | None = None,
+    adjoint: str = "discrete",
 ) -> Any:
     """Like :func:`odeint`, with an adjoint for the gradient.
 
     Parameters
     ----------
-    func, y0, t, rtol, atol, method, options
-        As in :func:`odeint`. Only the parameters of an ``nn.Module``, and ``adjoint_params``, receive gradients.
-    adjoint : {"discrete", "backsolve"}
-        The exact adjoint of the steps, or the augmented solve of Chen et al. (2018), which is what torchdiffeq does.
-    adjoint_params : sequence of Tensor, optional
+    func, y0, t, rtol, atol, method, options, event_fn
+        As in :func:`odeint`. Only the parameters of an ``nn.Module``, and ``adjoint_params``, receive gradients; a
+        trainable tensor that ``func`` reads besides is refused.
+    adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options
+        How torchdiffeq solves the adjoint equation. With ``adjoint="backsolve"`` it is solved as the equation itself
+        is, so that each must be None or what was given for that (and the norm in ``adjoint_options`` may be
+        "seminorm", which ours is). Every other adjoint follows the steps that were taken: there is nothing to choose,
+        and these are not read.
+    adjoint_params : iterable of Tensor, optional
         Further tensors the function reads which are to receive gradients.
+    adjoint : {"discrete", "checkpointed", "continuous", "backsolve"}
+        The exact adjoint of the steps; the same in less memory; the adjoint equation along the stored solution; or
+        the augmented solve of Chen et al. (2018), which is what torchdiffeq does. See :func:`latentode.ode.solve`.
 
     Returns
     -------
     Tensor or tuple of Tensor
-        (time, *y0.shape) each.
+        As :func:`odeint`.
 
     Raises
     ------
-    ValueError, SolveError
+    ValueError, TypeError, SolveError
         As :func:`odeint`.
 
     Examples
@@ -109,78 +137,118 @@ def odeint_adjoint(
     >>> torch.autograd.grad(y[-1], rate)  # -2 exp(-1)
     (tensor(-0.7358),)
     """
-    if adjoint not in ("backsolve", "discrete"):
-        raise ValueError(f"adjoint must be backsolve or discrete, not {adjoint!r}")
-    return _odeint(func, tuple(adjoint_params or ()), y0, t, rtol, atol, method, options, adjoint)
+    if adjoint not in KINDS:
+        raise ValueError(f"adjoint must be one of {', '.join(KINDS)}, not {adjoint!r}")
+    settings = read_settings(method, rtol, atol, options)
+    if adjoint == "backsolve":
+        _check_same("adjoint_rtol", adjoint_rtol, rtol)
+        _check_same("adjoint_atol", adjoint_atol, atol)
+        _check_same("adjoint_method", adjoint_method, method or "dopri5")
+        for key, value in (adjoint_options or {}).items():
+            if (key, value) != ("norm", "seminorm"):
+                _check_same(f"adjoint_options[{key!r}]", value, (options or {}).get(key))
+    return _odeint(func, tuple(adjoint_params or ()), y0, t, settings, event_fn, adjoint)
+
+
+def odeint_event(
+    func: Callable[..., Any],
+    y0: State,
+    t0: Tensor,
+    *,
+    event_fn: Callable[..., Tensor],
+    reverse_time: bool = False,
+    odeint_interface: Callable[..., Any] = odeint,
+    **kwargs: Any,
+) -> tuple[Tensor, Any]:
+    """Solve dy/dt = func(t, y), y(t0) = y0, until ``event_fn(t, y)`` passes through zero.
+
+    Parameters
+    ----------
+    func, y0
+        As in :func:`odeint`.
+    t0 : Tensor
+        One time.
+    event_fn : callable
+        ``event_fn(t, y)`` returns a tensor of any shape: the event is where any element of it first changes its sign.
+        One that is zero at t0 has happened there.
+    reverse_time : bool
+        Whether to go back from t0.
+    odeint_interface : callable
+        :func:`odeint` or :func:`odeint_adjoint`.
+    **kwargs
+        For the interface: rtol, atol, method, options, ... A fixed grid needs ``options["step_size"]``, and takes equal
+        steps of at most that up to the event itself.
+
+    Returns
+    -------
+    event_t : Tensor
+        Without dimension.
+    solution : Tensor or tuple of Tensor
+        (2, *y0.shape) each: y0 and the state at the event. Both are differentiable in y0, t0, the parameters of
+        ``func`` and, unlike torchdiffeq's, whatever ``event_fn`` reads.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the interface does.
+    SolveError
+        If the equation cannot be solved, or nothing happens in 20 000 steps (or ``options["max_num_steps"]``).
+
+    Notes
+    -----
+    The event is looked for in windows that double, beginning with the time in which the first slope would change the
+    state by its own size, at some hundred times in each and four to each step. Two passages between two of them go
+    unseen.
+
+    Examples
+    --------
+    A ball that falls from a height of 10:
+
+    >>> fall = lambda t, state: (state[1], torch.full_like(state[1], -9.81))
+    >>> ball = (torch.tensor(10.0), torch.tensor(0.0))
+    >>> event_t, (height, speed) = odeint_event(fall, ball, torch.tensor(0.0), event_fn=lambda t, state: state[0])
+    >>> event_t, speed[-1]
+    (tensor(1.4278), tensor(-14.0071))
+
+    References
+    ----------
+    Chen, Amos & Nickel (2021), Learning neural event functions for ordinary differential equations.
+    """
+    begin = torch.as_tensor(t0).reshape(-1)
+    if not begin.is_floating_point():
+        begin = begin.to(torch.get_default_dtype())
+    t = torch.cat([begin, begin.detach() + (-1.0 if reverse_time else 1.0)])
+    event_t, solution = odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)
+    return event_t, solution
 
 
 def _odeint(
-    func: Callable[[Tensor, Any], Any],
+    func: Callable[..., Any],
     extra: tuple[Tensor, ...],
     y0: State,
     t: Tensor,
-    rtol: float,
-    atol: float,
-    method: str | None,
-    options: Mapping[str, Any] | None,
+    settings: Settings,
+    event_fn: Callable[..., Tensor] | None,
     adjoint: str,
 ) -> Any:
     """Solve for one series whose state is all of y0, flat."""
-    options = dict(options or {})
-    name = method or "dopri5"
-    _check_times(t)
-    parts = y0 if isinstance(y0, tuple) else (y0,)
-    if any(part.is_complex() for part in parts):
-        raise TypeError("complex states are not supported: use torch.view_as_real and a real state")
-    flat = torch.cat([part.reshape(-1) for part in parts]).unsqueeze(0)
-    if not flat.is_floating_point():
-        flat = flat.to(torch.get_default_dtype())
-    if not t.is_floating_point():
-        t = t.to(flat.dtype)
-    field = Flattened(_Single(func, extra), [part.shape for part in parts], is_tuple=isinstance(y0, tuple))
-    steps = None if find_method(name).adaptive else _grid(t.detach(), options.pop("step_size", None))
-    limit = int(options.pop("max_num_steps", 2**31 - 1))
-    if options:
-        raise ValueError(f"unknown options {', '.join(sorted(options))}: there are step_size and max_num_steps")
-    solution = solve(
-        field, flat, t.unsqueeze(0), t[0], t[-1], t_back=t[0], method=name, n_steps=steps, rtol=rtol, atol=atol,
-        adjoint=adjoint, max_steps=limit, min_step=1e-14, coarse=None,
-    )  # fmt: skip
-    return field.unpack(solution.z[0])
+    posed = pose(func, extra, y0, t, settings)
+    if event_fn is not None:
+        if len(t) != 2:
+            raise ValueError(f"with event_fn, t must be two times (where to start, and which way), not {len(t)}")
+        event_t, solution = until_event(posed, settings, event_fn, adjoint)
+        return event_t.to(t.dtype), solution
+    if len(t) == 1:
+        return posed.unpack(posed.flat)
+    t = posed.t
+    steps = settings.along(func, y0, t, exact=adjoint not in ("backsolve", "continuous"))
+    solution = solve(posed.field, posed.flat, t.unsqueeze(0), t[0], t[-1], t_back=t[0], adjoint=adjoint, **steps)
+    return posed.unpack(solution.z[0])
 
 
-class _Single(nn.Module):
-    """A function of a time and a state, as a field of one series; its parameters and extra tensors stay visible."""
-
-    def __init__(self, func: Callable[..., Any], extra: Sequence[Tensor]) -> None:
-        super().__init__()
-        self.func, self.extra = func, extra
-
-    def parameters(self, recurse: bool = True) -> Any:
-        """Yield the function's parameters, then the tensors it was said to read."""
-        known = {id(p) for p in super().parameters(recurse)}
-        yield from super().parameters(recurse)
-        yield from (p for p in self.extra if id(p) not in known)
-
-    def forward(self, t: Tensor, y: Any) -> Any:
-        if isinstance(y, tuple):
-            return tuple(slope.unsqueeze(0) for slope in self.func(t[0, 0], tuple(part[0] for part in y)))
-        return self.func(t.view(()), y[0]).unsqueeze(0)
-
-
-def _check_times(t: Tensor) -> None:
-    if t.dim() != 1 or len(t) < 2:
-        raise ValueError(f"t must be (time,) with at least two times, not {tuple(t.shape)}")
-    gaps = t.detach().diff()
-    if not bool((gaps > 0).all() | (gaps < 0).all()):
-        raise ValueError("t must rise or fall strictly")
-
-
-def _grid(t: Tensor, step_size: float | None) -> Steps:
-    """Nodes of a fixed grid as fractions of the span: the times themselves, or equal steps with a remainder."""
-    span = float(t[-1] - t[0])
-    if step_size is None:
-        inner = ((t[1:-1] - t[0]).double() / span).tolist()
-    else:
-        inner = [i * step_size / abs(span) for i in range(1, ceil(abs(span) / step_size - 1e-9))]
-    return [0.0, *inner, 1.0]
+def _check_same(name: str, value: Any, forward: Any) -> None:
+    if value is not None and value != forward:
+        raise ValueError(
+            f'{name}={value!r} cannot be honoured: adjoint="backsolve" goes back as it came, with {forward!r}. '
+            'Leave it out, or use adjoint="discrete", which is exact and needs no tolerance'
+        )

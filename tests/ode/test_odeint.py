@@ -123,9 +123,9 @@ def test_gradients_agree_with_finite_differences():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"t": torch.tensor([[0.0, 1.0]])}, ValueError, "two times"),
+        ({"t": torch.tensor([[0.0, 1.0]])}, ValueError, r"\(time,\)"),
         ({"t": torch.tensor([0.0, 1.0, 0.5])}, ValueError, "strictly"),
-        ({"options": {"first_step": 0.1}}, ValueError, "unknown options first_step"),
+        ({"options": {"first_step": 0.1}}, ValueError, "first_step"),
         ({"y0": torch.ones(1, dtype=torch.complex64)}, TypeError, "complex"),
         ({"method": "rk45"}, ValueError, "no method"),
         ({"func": lambda t, y: y * float("nan")}, SolveError, "not finite"),
