@@ -18,7 +18,7 @@ spec.loader.exec_module(record)
 CASES = {name: rest for name, *rest in record.cases()}
 FINER = [name for name in CASES if name.endswith("euler by steps")]  # between nodes ours is a line, theirs a cubic
 GRIDS = [name for name, (_, _, options) in CASES.items() if options["method"] in record.FIXED and name not in FINER]
-# By how many tolerances values and gradients may differ. Against a solve to 1e-12, torchdiffeq's values are off by so many
+# By how many tolerances values and gradients may differ. Beside a solve to 1e-12 torchdiffeq is off by so many
 # (ours in brackets): bosh3 119 (2), dopri8 855 (100), fehlberg2 100 (50), dopri5 13 (13).
 FAR = {
     "adaptive_heun": (10, 1000),
