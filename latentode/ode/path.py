@@ -109,7 +109,7 @@ class Path:
         last = self.knots[-1]
         if isinstance(last, Tensor):
             return torch.stack([torch.as_tensor(knot).expand_as(last) for knot in self.knots]).to(like)
-        if self.adaptive:
+        if not self.uniform:
             return like.new_tensor(self.knots).view(-1, 1, 1)
         return constant(tuple(float(knot) for knot in self.knots), like).view(-1, 1, 1)
 
