@@ -78,22 +78,26 @@ class DenseOutput:
         self.step, self.rows = step, rows
         self.table = self._polynomials(nodes, slopes)
         small = self.path.n_steps * self.table.shape[2] <= _PRODUCT_UP_TO
-        self.reading: _Gather | _Product = _Product(self) if small and own else _Gather(self)
+        self.product = _Product(self) if small and own else None
 
     def answer(self) -> Tensor:
         """Return the solution at every query, (series, time, latent)."""
-        return self.reading.read()
+        return self._reading().read()
 
     def transpose(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """Return what nodes and slopes receive when the answers receive ``g``, (series, time, latent)."""
         n, m = self.path.n_steps, self.method.tableau.stages
-        self.g_table = self.reading.write(g)
+        self.g_table = self._reading().write(g)
         g_nodes = g.new_zeros(n + 1, self.n_rows, self.latent)
         g_nodes[:n] = self.g_table[:, :, 0]
         scaled = (self.g_table[:, :, 1:] * self._scale().unsqueeze(2)).transpose(1, 2)
         each = torch.matmul(self.weights, scaled.reshape(n, -1, self.n_rows * self.latent))
         each = each.view(n, len(self.weights), self.n_rows, self.latent)
         return g_nodes, self.path.spread(each[:, :m], each[:, m] if self.method.uses_end_slope else None)
+
+    def _reading(self) -> "_Gather | _Product":
+        """The way to read, made anew where it knows this object: a cycle would keep all steps alive."""
+        return self.product or _Gather(self)
 
     def span_gradient(self) -> Tensor:
         """Return what the spans receive by the dense output alone, (piece, row, 1); after :meth:`transpose`."""
