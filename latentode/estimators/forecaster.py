@@ -71,7 +71,8 @@ class LatentODEForecaster(BaseEstimator):
     learning_rate, weight_decay : float
         Of AdamW.
     patience : int
-        Looks at the held-out part without improvement after which training stops.
+        Looks at the held-out part, one every 25 steps, without improvement after which training goes back to the best
+        weights and on at a lower learning rate; the fourth time it stops.
     validation_fraction : float
         Part of the series held out for early stopping and calibration; with few series, the last part of
         each.
@@ -130,7 +131,7 @@ class LatentODEForecaster(BaseEstimator):
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-3,
-        patience: int = 20,
+        patience: int = 8,
         validation_fraction: float = 0.15,
         n_samples: int = 32,
         verbose: bool | None = None,

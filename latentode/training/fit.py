@@ -2,8 +2,9 @@
 
 import copy
 import time
+import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -40,19 +41,29 @@ class _Tasks(IterableDataset[Batch]):
             yield self.maker.draw(which, self.rng)
 
 
-class _BestWeights(pl.Callback):
-    """Keeps the averaged weights of the best look, stops when there was none for long, writes the history."""
+class _Coach(pl.Callback):
+    """Looks at the held-out questions: keeps the best weights, lowers the rate where they get no better, and stops.
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
+    After ``patience`` looks without improvement training goes back to the best weights and on at a lower rate; it stops
+    when that has happened ``options.decays`` times. A loss that is not finite is met in the same way, at once.
+    """
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self.options = options
         self.best = float("inf")
-        self.since_best = 0
+        self.since_best = self.n_decays = self.n_breaks = 0
+        self.average: dict[str, Any] = {}
         self.weights: dict[str, Any] = {}
         self.history: list[dict[str, float]] = []
         self.started = time.perf_counter()
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Keep what there is to go back to."""
+        self._keep(cast(LatentODEModule, module))
+
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Take the score of this look."""
+        module = cast(LatentODEModule, module)
         asked = sum(float(n) for _, n in module.scores)
         score = sum(float(s) for s, _ in module.scores) / max(asked, 1.0)
         losses = [float(x) for x in module.losses]
@@ -62,15 +73,31 @@ class _BestWeights(pl.Callback):
                 "step": float(trainer.global_step),
                 "loss": float(np.mean(losses)) if losses else float("nan"),
                 "validation_crps": score,
+                "learning_rate": self.options.learning_rate * module.rate,
                 "seconds": time.perf_counter() - self.started,
             }
         )
+        broken = not np.isfinite([*losses, score]).all()
+        self.n_breaks += broken
         self.since_best += 1
-        if score < self.best:
+        if score < self.best and not broken:
             self.best, self.since_best = score, 0
-            self.weights = copy.deepcopy(module.average.state_dict())
-        if self.since_best >= self.patience:
+            self._keep(module)
+        if not broken and self.since_best < self.options.patience:
+            return
+        self.n_decays, self.since_best = self.n_decays + 1, 0
+        if self.n_decays > self.options.decays:
             trainer.should_stop = True
+            return
+        module.average.load_state_dict(self.average)
+        module.model.load_state_dict(self.weights)
+        module.rate *= self.options.decay
+        if broken:
+            trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
+
+    def _keep(self, module: LatentODEModule) -> None:
+        self.average = copy.deepcopy(module.average.state_dict())
+        self.weights = copy.deepcopy(module.model.state_dict())
 
 
 def train(
@@ -98,11 +125,11 @@ def train(
     Returns
     -------
     list of dict
-        A row per look at the validation tasks: step, loss, validation_crps, seconds.
+        A row per look at the validation tasks: step, loss, validation_crps, learning_rate, seconds.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     module = LatentODEModule(model, options, generator)
-    best = _BestWeights(options.patience)
+    coach = _Coach(options)
     n_rounds = -(-options.n_steps // options.steps_per_round)
     with quiet_lightning() as root:
         trainer = pl.Trainer(
@@ -110,7 +137,7 @@ def train(
             devices=1,
             max_epochs=n_rounds,
             gradient_clip_val=options.clip,
-            callbacks=[best],
+            callbacks=[coach],
             default_root_dir=root,
             logger=False,
             enable_checkpointing=False,
@@ -123,10 +150,16 @@ def train(
             DataLoader(_Tasks(tasks, options, rng), batch_size=None),
             DataLoader(validation, batch_size=None),  # type: ignore[arg-type]
         )
-    if best.weights:
-        model.load_state_dict(best.weights)
+    model.load_state_dict(coach.average)
     model.eval()
-    return best.history
+    if coach.n_breaks:
+        warnings.warn(
+            f"training left the finite numbers {coach.n_breaks} time(s); it went on from the best weights at a lower "
+            "learning rate",
+            UserWarning,
+            stacklevel=2,
+        )
+    return coach.history
 
 
 def validation_batches(

@@ -13,11 +13,11 @@ from latentode.training.options import TrainingOptions
 
 __all__ = ["LatentODEModule"]
 
-WARM_UP = 0.05
-"""Part of the steps over which the learning rate rises."""
+WARM_UP = 60
+"""Steps over which the learning rate rises, but no more than a twentieth of all."""
 
-KL_WARM_UP = 0.3
-"""Part of the steps over which the weight of the KL divergence rises."""
+KL_WARM_UP = 360
+"""Steps over which the weight of the KL divergence rises, but no more than three tenths of all."""
 
 
 class LatentODEModule(pl.LightningModule):
@@ -41,13 +41,13 @@ class LatentODEModule(pl.LightningModule):
         self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(options.averaging))
         self.options = options
         self.generator = generator
+        self.rate = 1.0  # of the learning rate, lowered as training gets on
         self.losses: list[Tensor] = []
         self.scores: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The negative ELBO of a batch."""
-        done = self.global_step / max(self.options.n_steps, 1)
-        kl_weight = self.options.kl_weight * min(1.0, done / KL_WARM_UP)
+        kl_weight = self.options.kl_weight * min(1.0, self.global_step / self._first(KL_WARM_UP, 0.3))
         loss = self.model.loss(batch, kl_weight, self.generator)
         self.losses.append(loss.total.detach())
         return loss.total
@@ -74,7 +74,7 @@ class LatentODEModule(pl.LightningModule):
         return batch.to(device)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate rises linearly, then falls as a cosine."""
+        """AdamW."""
         decayed = [p for p in self.model.parameters() if p.ndim >= 2]
         others = [p for p in self.model.parameters() if p.ndim < 2]
         optimiser = torch.optim.AdamW(
@@ -88,10 +88,13 @@ class LatentODEModule(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
-        done = step / max(self.options.n_steps, 1)
-        if done < WARM_UP:
-            return (step + 1) / (WARM_UP * self.options.n_steps + 1)
-        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP))))
+        """Rise, hold, and fall to almost nothing over the last third of the steps there may be."""
+        last = min(1.0, 3 * (1 - step / max(self.options.n_steps, 1)))
+        return self.rate * min((step + 1) / self._first(WARM_UP, 0.05), 1.0) * max(last, 0.02)
+
+    def _first(self, n_steps: int, part: float) -> float:
+        """So many steps, but no more than this part of all."""
+        return max(min(n_steps, part * self.options.n_steps), 1.0)
 
 
 def gaussian_crps(mean: Tensor, scale: Tensor, target: Tensor) -> Tensor:

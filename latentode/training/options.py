@@ -22,7 +22,11 @@ class TrainingOptions:
     kl_weight : float
         Final weight of the KL divergence.
     patience : int
-        Looks without improvement after which training stops.
+        Looks without improvement after which the learning rate falls, and at last training stops.
+    decay : float
+        Factor by which the learning rate then falls.
+    decays : int
+        How often it may.
     averaging : float
         Decay of the moving average of the weights.
     clip : float
@@ -37,7 +41,9 @@ class TrainingOptions:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     kl_weight: float = 1.0
-    patience: int = 20
+    patience: int = 8
+    decay: float = 0.3
+    decays: int = 3
     averaging: float = 0.98
     clip: float = 1.0
     progress: bool = False

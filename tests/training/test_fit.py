@@ -73,7 +73,33 @@ def test_training_is_reproducible_by_its_seeds(setting):
 
 def test_training_stops_when_nothing_gets_better(setting):
     _, history = trained(setting, learning_rate=1e-12, averaging=0.0, n_steps=5000, patience=3)
-    assert len(history) <= 8
+    assert len(history) <= 4 * 3 + 4
+
+
+def test_where_nothing_gets_better_the_rate_falls_before_training_stops(setting):
+    _, history = trained(setting, learning_rate=1e-12, averaging=0.0, n_steps=5000, patience=2, decays=2, decay=0.1)
+    rates = [row["learning_rate"] for row in history]
+    assert sorted(rates, reverse=True) == rates
+    np.testing.assert_allclose(np.unique(rates), [1e-14, 1e-13, 1e-12])
+
+
+def test_a_loss_that_is_not_finite_is_recovered_from_and_said_once(setting, monkeypatch):
+    loss, calls = LatentODE.loss, []
+
+    def broken(self, *args):
+        calls.append(1)
+        found = loss(self, *args)
+        return type(found)(found.total * float("nan"), found.kl) if len(calls) == 60 else found
+
+    monkeypatch.setattr(LatentODE, "loss", broken)
+    with pytest.warns(UserWarning, match="left the finite numbers 1 time") as said:
+        model, history = trained(setting, n_steps=150)
+    assert len(said) == 1
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert np.isfinite(history[-1]["loss"])
+    assert score_of(model, setting[1]) == pytest.approx(
+        np.nanmin([row["validation_crps"] for row in history]), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("n_steps", [1, 30, 50])
