@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from latentode.nn.batch import Batch
 from latentode.nn.features import Usual, row_features, summary_features
+from latentode.nn.recurrence import last_states
 
 __all__ = ["Encoding", "GRUEncoder"]
 
@@ -85,9 +85,8 @@ class GRUEncoder(nn.Module):
         usual = Usual(self.usual_gap, self.usual_change)
         rows = row_features(batch, usual)
         # A history without rows is read as one row in which nothing was observed.
-        packed = pack_padded_sequence(rows, batch.lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
-        _, state = self.gru(packed)
+        state = last_states(self.gru, rows, batch.lengths.clamp_min(1))
         summary, level = summary_features(batch, usual)
-        hidden = self.trunk(torch.cat([state[0], summary], dim=-1))
+        hidden = self.trunk(torch.cat([state, summary], dim=-1))
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
         return Encoding(mean, log_std.clamp(-8.0, 2.0), self.to_context(hidden), level)
