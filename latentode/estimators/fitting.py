@@ -184,7 +184,7 @@ def _sizes(panel: Panel, scaled: Floats, span: float, settings: FitSettings) -> 
         dropout=float(settings.dropout),
     )
     options = TrainingOptions(
-        n_steps=int(settings.max_steps or 0) or (2_000 if n_values < 100_000 else 4_000),
+        n_steps=int(settings.max_steps or 0) or (4_000 if n_values < 300_000 else 2_000),
         batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,

@@ -1,7 +1,7 @@
 """A GRU over rows of several lengths, in time that grows with their number and no faster.
 
-``torch.nn.GRU`` cuts a packed sequence step by step, and on a CPU every cut's gradient is as large as the whole sequence:
-the square of the length. Here the inputs of all steps are projected at once and split once.
+``torch.nn.GRU`` cuts a packed sequence step by step, and on a CPU the gradient of every cut is as large as the whole
+sequence: the square of the length. Here the inputs of all steps are projected at once and split once.
 """
 
 import torch
@@ -42,15 +42,16 @@ def last_states(gru: nn.GRU, rows: Tensor, lengths: Tensor) -> Tensor:
     order = torch.argsort(lengths, descending=True)
     packed = pack_padded_sequence(rows[order], lengths[order].cpu(), batch_first=True)
     sizes, width = packed.batch_sizes.tolist(), gru.hidden_size
-    inputs = torch.addmm(gru.bias_ih_l0, packed.data, gru.weight_ih_l0.t())
+    from_row, from_state, bias, bias_state = gru.all_weights[0]
+    inputs = torch.addmm(bias, packed.data, from_row.t())
     h, ended = rows.new_zeros(len(rows), width), []
-    for given, n in zip(inputs.split(sizes), sizes, strict=True):
+    for given, n in zip(torch.split(inputs, sizes), sizes, strict=True):
         if n < len(h):
-            h, shorter = h.split([n, len(h) - n])
+            h, shorter = torch.split(h, [n, len(h) - n])
             ended.append(shorter)
-        recurrent = torch.addmm(gru.bias_hh_l0, h, gru.weight_hh_l0.t())
-        gates, candidate = given.split([2 * width, width], 1)
-        gates_h, candidate_h = recurrent.split([2 * width, width], 1)
+        recurrent = torch.addmm(bias_state, h, from_state.t())
+        gates, candidate = torch.split(given, [2 * width, width], 1)
+        gates_h, candidate_h = torch.split(recurrent, [2 * width, width], 1)
         reset, update = torch.sigmoid(gates + gates_h).chunk(2, 1)
         h = torch.lerp(torch.tanh(torch.addcmul(candidate, reset, candidate_h)), h, update)
     return torch.cat([h, *reversed(ended)])[torch.argsort(order)]
