@@ -30,6 +30,9 @@ Ints = NDArray[np.int64]
 FEW_SERIES = 20
 """With fewer series than this, the last part of each is held out instead of whole series."""
 
+MOST_HELD_OUT = 500
+"""Series held out at most: more would make the looks at them slow, and no surer."""
+
 SMALL = 128 * 128
 """Hidden units times series in a batch up to which training runs on one thread."""
 
@@ -202,7 +205,7 @@ def _hold_out(
     lengths = series.lengths
     usable = np.flatnonzero(lengths >= 2)
     if len(usable) >= FEW_SERIES:
-        n_held = max(round(fraction * len(usable)), 5)
+        n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT)
         held = np.sort(rng.permutation(usable)[:n_held])
         kept = np.setdiff1d(np.arange(len(lengths)), held)
         maker = TaskMaker(series.take(kept), span)

@@ -74,8 +74,8 @@ class LatentODEForecaster(BaseEstimator):
         Looks at the held-out part, one every 25 steps, without improvement after which training goes back to the best
         weights and on at a lower learning rate; the fourth time it stops.
     validation_fraction : float
-        Part of the series held out for early stopping and calibration; with few series, the last part of
-        each.
+        Part of the series held out for early stopping and calibration, at most 500 of them; with few series, the
+        last part of each.
     n_samples : int
         Draws of the latent state behind quantiles and intervals.
     verbose : bool, optional

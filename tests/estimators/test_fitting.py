@@ -101,6 +101,14 @@ def test_of_many_series_whole_ones_are_held_out(monkeypatch):
     assert not trained & set(values_read(held_out))
 
 
+def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
+    monkeypatch.setattr(fitting, "MOST_HELD_OUT", 7)
+    offsets = np.arange(0, 3 * 60 + 1, 3)
+    series = RaggedSeries(offsets, np.tile(np.arange(3.0), 60), np.zeros((180, 1), dtype=np.float32))
+    maker, _ = fitting._hold_out(series, 3.0, 0.5, np.random.default_rng(0))
+    assert len(maker.series.lengths) == 60 - 7
+
+
 def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([20] * (FEW_SERIES - 1))
