@@ -5,6 +5,7 @@ from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
 from latentode.data.ragged import pad, slices
 from latentode.data.scaling import ChannelScaler
 from latentode.data.schema import Schema, infer_schema
+from latentode.data.seasons import Seasons, find_seasons
 from latentode.data.time_axis import TimeAxis
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "DataWarning",
     "Panel",
     "Schema",
+    "Seasons",
     "TimeAxis",
     "Treatment",
+    "find_seasons",
     "infer_schema",
     "pad",
     "panel_from_frame",

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import ChannelScaler, Panel
+from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.mixture import mixture_quantiles
 from latentode.estimators.questions import Questions
 from latentode.nn import LatentODE
@@ -34,6 +34,8 @@ class Answers:
         (channel,), by how much deviations from the mean are widened; NaN for a channel never seen.
     span : float
         The unit of the model's time.
+    seasons : Seasons
+        Periods of the times.
     n_draws : int
         Draws of the latent state behind quantiles.
     panel : Panel
@@ -50,6 +52,7 @@ class Answers:
     scaler: ChannelScaler
     calibration: Floats
     span: float
+    seasons: Seasons
     n_draws: int
     panel: Panel
     ids: pd.Index
@@ -118,7 +121,7 @@ class Answers:
             panel.times,
             panel.values,
         )
-        return Questions(panel, series, self.times[rows], self.span), rows
+        return Questions(panel, series, self.times[rows], self.span, self.seasons), rows
 
     def _scaled(self, panel: Panel) -> NDArray[np.float32]:
         return self.scaler.transform(panel.values).astype(np.float32)

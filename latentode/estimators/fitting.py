@@ -2,14 +2,14 @@
 
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import Panel
+from latentode.data import Panel, Seasons
 from latentode.estimators.randomness import as_generator
 from latentode.nn import Batch, LatentODE, LatentODEConfig
 from latentode.training import (
@@ -86,7 +86,7 @@ class FittedModel:
     history: list[dict[str, float]]
 
 
-def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedModel:
+def fit_model(panel: Panel, scaled: Floats, seasons: Seasons, settings: FitSettings) -> FittedModel:
     """Train a latent ODE on a panel.
 
     Parameters
@@ -95,6 +95,8 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
         The observations, a value at least in every row.
     scaled : array of float
         (rows, channel), their scaled values.
+    seasons : Seasons
+        Periods in which they repeat.
     settings : FitSettings
         The estimator's parameters.
 
@@ -105,15 +107,16 @@ def fit_model(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedMode
     """
     _check(settings)
     with torch.inference_mode(False), torch.enable_grad():
-        return _fit(panel, scaled, settings)
+        return _fit(panel, scaled, seasons, settings)
 
 
-def _fit(panel: Panel, scaled: Floats, settings: FitSettings) -> FittedModel:
+def _fit(panel: Panel, scaled: Floats, seasons: Seasons, settings: FitSettings) -> FittedModel:
     rng = as_generator(settings.random_state)
     span = settings.horizon or _usual_duration(panel)
-    series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32))
+    series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons)
     maker, held_out = _hold_out(series, span, settings.validation_fraction, rng)
     config, options = _sizes(panel, scaled, span, settings)
+    config = replace(config, season_dim=seasons.n_features)
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
         model = LatentODE(config).float()

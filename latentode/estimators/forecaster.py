@@ -17,6 +17,7 @@ from latentode.data import (
     DataWarning,
     Panel,
     TimeAxis,
+    find_seasons,
     infer_schema,
     panel_from_frame,
     values_of,
@@ -50,6 +51,9 @@ class LatentODEForecaster(BaseEstimator):
     horizon : str, Timedelta or number, optional
         How far ahead will be asked, as a duration ("30D") or, for numeric times, a number. Training then asks
         no farther. None means as far as the series are long.
+    seasonality : "auto", None, duration or list of durations
+        Periods in which the data repeat ("1D", "365.25D", or numbers for numeric times), None for none. "auto"
+        looks for them: day, week and year where times are dates, else one period that all series share.
     latent_dim, hidden_dim : int, optional
         Sizes of the latent state and of the hidden layers. None means by the number of observations.
     n_steps : int
@@ -89,6 +93,8 @@ class LatentODEForecaster(BaseEstimator):
         The channels.
     horizon_ : float
         How far ahead training asked, in seconds (dates) or in the unit of numeric times.
+    seasons_ : Seasons
+        The periods the model knows of, in the unit of ``horizon_``.
     model_ : LatentODE
         The fitted module.
     history_ : DataFrame
@@ -119,6 +125,7 @@ class LatentODEForecaster(BaseEstimator):
         target_cols: Sequence[Hashable] | Hashable | None = None,
         *,
         horizon: Any = None,
+        seasonality: Any = "auto",
         latent_dim: int | None = None,
         hidden_dim: int | None = None,
         n_steps: int = 6,
@@ -141,6 +148,7 @@ class LatentODEForecaster(BaseEstimator):
         self.time_col = time_col
         self.target_cols = target_cols
         self.horizon = horizon
+        self.seasonality = seasonality
         self.latent_dim = latent_dim
         self.hidden_dim = hidden_dim
         self.n_steps = n_steps
@@ -208,10 +216,12 @@ class LatentODEForecaster(BaseEstimator):
         self.schema_ = schema
         self.time_axis_ = axis
         self.scaler_ = ChannelScaler.from_values(panel.values)
+        seasons = find_seasons(panel, axis, self.seasonality)
         horizon = None if self.horizon is None else axis.length_of(self.horizon, "horizon")
         if horizon is not None and not _any_gap_within(panel, horizon):
             _warn([f"horizon={self.horizon!r} is shorter than any gap between observations: no forecast is learned"])
-        fitted = fit_model(panel, self.scaler_.transform(panel.values), self._settings(horizon))
+        fitted = fit_model(panel, self.scaler_.transform(panel.values), seasons, self._settings(horizon))
+        self.seasons_ = seasons
         self.model_ = fitted.model
         self.horizon_ = fitted.span
         self.calibration_ = np.where(empty, np.nan, fitted.calibration)
@@ -515,6 +525,7 @@ class LatentODEForecaster(BaseEstimator):
             scaler=self.scaler_,
             calibration=self.calibration_,
             span=self.horizon_,
+            seasons=self.seasons_,
             n_draws=self.n_samples,
             panel=panel,
             ids=ids,

@@ -1,12 +1,12 @@
 """Queries to batches: which history answers which query, and how many go at once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentode.data import Panel, pad
+from latentode.data import Panel, Seasons, pad
 from latentode.nn import Batch
 from latentode.training import RaggedSeries, question_batch
 from latentode.training.tasks import MAX_HISTORY
@@ -40,12 +40,15 @@ class Questions:
         (query,), query times in the panel's unit.
     span : float
         The unit of the model's time.
+    seasons : Seasons
+        Periods of the times.
     """
 
     panel: Panel
     series: Ints
     times: Floats
     span: float
+    seasons: Seasons = field(default_factory=Seasons)
 
     def batches(self, values: NDArray[np.float32], copies: int = 1) -> Iterator[tuple[Batch, Ints, Ints, Ints]]:
         """Batches of bounded size.
@@ -66,7 +69,7 @@ class Questions:
         where, slots : array of int
             Query numbers, and their places in the flattened (batch, query) answer.
         """
-        history = RaggedSeries(self.panel.offsets, self.panel.times, values)
+        history = RaggedSeries(self.panel.offsets, self.panel.times, values, self.seasons)
         stops = self._stops()
         order = np.lexsort((self.times, stops, self.series))
         new_group = np.ones(len(order), dtype=bool)

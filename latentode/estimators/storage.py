@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from latentode.data import ChannelScaler, Panel, Schema, TimeAxis
+from latentode.data import ChannelScaler, Panel, Schema, Seasons, TimeAxis
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import isolated_rng
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "restore", "save"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 SCALER = tuple(f.name for f in fields(ChannelScaler))
 
@@ -51,6 +51,7 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
         "time_axis": asdict(forecaster.time_axis_),
         "model": forecaster.model_.config.to_dict(),
         "horizon": forecaster.horizon_,
+        "seasons": list(forecaster.seasons_.periods),
         "ids": _ids_out(panel.ids),
         "feature_names_in": [str(c) for c in forecaster.feature_names_in_],
         "history": forecaster.history_.to_dict("list"),
@@ -124,6 +125,9 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
     horizon = float(config["horizon"])
     if not (horizon > 0 and np.isfinite(horizon)):
         raise ValueError(f"horizon={horizon!r} must be positive")
+    seasons = Seasons(tuple(float(period) for period in config["seasons"]))
+    if not all(period > 0 for period in seasons.periods) or seasons.n_features != sizes.season_dim:
+        raise ValueError(f"seasons={config['seasons']!r} do not fit the model")
     axis = TimeAxis(**config["time_axis"])
     axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
     forecaster.set_params(**config["params"])
@@ -133,6 +137,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
     forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in SCALER})
     forecaster.calibration_ = arrays["calibration"]
     forecaster.horizon_ = horizon
+    forecaster.seasons_ = seasons
     forecaster.panel_ = panel
     forecaster.history_ = pd.DataFrame(config["history"])
     forecaster.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
@@ -162,8 +167,8 @@ def _require_arrays(arrays: dict[str, Any], expected: Mapping[str, tuple[type, t
 
 def _plain(value: Any, name: str) -> Any:
     """A value as JSON holds it; a random state that is no number cannot go along and need not."""
-    if name == "target_cols" and isinstance(value, tuple | list | pd.Index):
-        return [_plain(v, "column") for v in value]
+    if name in ("target_cols", "seasonality") and isinstance(value, tuple | list | pd.Index):
+        return [_plain(v, name) for v in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

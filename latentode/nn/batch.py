@@ -27,6 +27,9 @@ class Batch:
         (series,), rows of each history; 0 for a series of which nothing is known.
     query_times : Tensor
         (series, query), padding is 0.
+    seasons, query_seasons : Tensor or None
+        (series, time, feature) and (series, query, feature), where in the seasons rows and queries lie; None
+        where the data have no season.
     reach : int
         Spans of time, on both sides of the origin, within which every query lies.
     looks_back : bool
@@ -44,6 +47,8 @@ class Batch:
     looks_back: bool = False
     targets: Tensor | None = None
     target_mask: Tensor | None = None
+    seasons: Tensor | None = None
+    query_seasons: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

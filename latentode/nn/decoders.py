@@ -22,6 +22,8 @@ class SkipDecoder(nn.Module):
         Sizes.
     usual_gap : float
         The usual gap between rows, in spans.
+    season_dim : int
+        Features of the seasons, 0 where there are none.
     dropout : float
         Of the hidden layer, in training.
     """
@@ -36,11 +38,12 @@ class SkipDecoder(nn.Module):
         context_dim: int,
         hidden_dim: int,
         usual_gap: float,
+        season_dim: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
-        seen = latent_dim + context_dim + 2 * n_channels
+        seen = latent_dim + context_dim + 2 * n_channels + season_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
         self.to_mean = nn.Linear(hidden_dim, 4 * n_channels)
         self.to_scale = nn.Sequential(
@@ -54,7 +57,9 @@ class SkipDecoder(nn.Module):
             for parameter in self.to_scale[-1].parameters():
                 parameter.zero_()
 
-    def forward(self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Decode latent states.
 
         Parameters
@@ -67,6 +72,8 @@ class SkipDecoder(nn.Module):
             (series, channel).
         near : Neighbours
             The observations nearest to each query.
+        seasons : Tensor, optional
+            (series, query, season), where in the seasons each query lies.
 
         Returns
         -------
@@ -77,7 +84,8 @@ class SkipDecoder(nn.Module):
         level = level[:, None].expand_as(near.base)
         base = torch.where(near.known > 0, near.base, level)
         wide = context[:, None].expand(*z.shape[:2], -1)
-        hidden = self.trunk(torch.cat([z, wide, base.clamp(-8, 8), near.known], dim=-1))
+        when = () if seasons is None else (seasons,)
+        hidden = self.trunk(torch.cat([z, wide, base.clamp(-8, 8), near.known, *when], dim=-1))
         gate, correction, *along = self.to_mean(hidden).chunk(4, dim=-1)
         mean = level + torch.sigmoid(gate) * (base - level) + correction
         for drift, gate in zip(near.drift.unbind(-1), along, strict=True):

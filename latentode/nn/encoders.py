@@ -46,6 +46,8 @@ class GRUEncoder(nn.Module):
         The usual gap between rows, in spans; gaps are read on a logarithmic scale around it.
     usual_change : sequence of float
         (channel,), how far a channel usually moves in such a gap; rates of change are read in units of it.
+    season_dim : int
+        Features of the seasons, 0 where there are none.
     dropout : float
         Of what leaves the GRU and the summary, in training.
 
@@ -66,14 +68,15 @@ class GRUEncoder(nn.Module):
         hidden_dim: int,
         usual_gap: float,
         usual_change: Sequence[float],
+        season_dim: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self.register_buffer("usual_change", torch.tensor(usual_change))
-        self.gru = nn.GRU(5 * n_channels + 2, hidden_dim, batch_first=True)
-        features = hidden_dim + 5 * n_channels + 1
+        self.gru = nn.GRU(5 * n_channels + 2 + season_dim, hidden_dim, batch_first=True)
+        features = hidden_dim + 5 * n_channels + 1 + season_dim
         self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh())

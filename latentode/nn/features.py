@@ -105,8 +105,8 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
     Returns
     -------
     Tensor
-        (series, time, 5 * channel + 2): value, mask, last value before, time since then and rate of change
-        since then for each channel; gap to the row before and time to the origin.
+        (series, time, 5 * channel + 2 + season): value, mask, last value before, time since then and rate of
+        change since then for each channel; gap to the row before and time to the origin; where in the seasons.
     """
     before = _shifted(_last_seen(batch.mask))
     seen = (before >= 0).to(batch.values.dtype)
@@ -123,6 +123,7 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
             _rate((batch.values - last) * both, since, usual),
             log_gap(gap, usual.gap)[..., None],
             log_gap(-batch.times, usual.gap)[..., None],
+            *(() if batch.seasons is None else (batch.seasons,)),
         ],
         dim=-1,
     )
@@ -134,13 +135,14 @@ def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
     Returns
     -------
     summary : Tensor
-        (series, 5 * channel + 1): last value, mean, age of the last value, number of observations and last
-        rate of change for each channel; length of the history.
+        (series, 5 * channel + 1 + season): last value, mean, age of the last value, number of observations and
+        last rate of change for each channel; length of the history; where in the seasons it ends.
     mean : Tensor
         (series, channel), the mean drawn towards the population's (0) as if it had been seen once.
     """
     count = batch.mask.sum(1)
     mean = (batch.values * batch.mask).sum(1) / (count + 1)
+    here = () if batch.seasons is None else (_at_end(batch.seasons, batch.lengths),)
     last = _last_two(batch)
     rate = _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, usual)
     summary = torch.cat(
@@ -151,10 +153,17 @@ def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
             torch.log1p(count),
             rate,
             log_gap(-batch.times[:, :1], usual.gap),
+            *here,
         ],
         dim=-1,
     )
     return summary, mean
+
+
+def _at_end(rows: Tensor, lengths: Tensor) -> Tensor:
+    """What stands in the last row of each series, (series, feature)."""
+    last = (lengths - 1).clamp_min(0)[:, None, None].expand(-1, 1, rows.shape[-1])
+    return rows.gather(1, last)[:, 0]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class LatentODEConfig:
         (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
     latent_dim, context_dim, hidden_dim : int
         Sizes of the latent state, of the context that stays the same along a trajectory, and of hidden layers.
+    season_dim : int
+        Features of the seasons, 0 where there are none.
     n_steps : int
         Steps of the solver per span.
     method, adjoint : str
@@ -47,6 +49,7 @@ class LatentODEConfig:
     latent_dim: int = 16
     context_dim: int = 16
     hidden_dim: int = 64
+    season_dim: int = 0
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
@@ -109,11 +112,12 @@ class LatentODE(nn.Module):
         self.config = config
         sizes = (config.n_channels, config.latent_dim, config.context_dim, config.hidden_dim)
         changes = config.usual_change or (1.0,) * config.n_channels
-        self.encoder = GRUEncoder(*sizes, usual_gap=config.usual_gap, usual_change=changes, dropout=config.dropout)
+        seen: dict[str, Any] = {"season_dim": config.season_dim, "dropout": config.dropout}
+        self.encoder = GRUEncoder(*sizes, usual_gap=config.usual_gap, usual_change=changes, **seen)
         self.dynamics = MLPDynamics(
-            config.latent_dim, (config.hidden_dim, config.hidden_dim), context_dim=config.context_dim
+            config.latent_dim, (config.hidden_dim, config.hidden_dim), "silu", context_dim=config.context_dim
         )
-        self.decoder = SkipDecoder(*sizes, usual_gap=config.usual_gap, dropout=config.dropout)
+        self.decoder = SkipDecoder(*sizes, usual_gap=config.usual_gap, **seen)
         self.likelihood = GaussianLikelihood(config.n_channels)
 
     def trajectory(self, z0: Tensor, context: Tensor, batch: Batch) -> Tensor:
@@ -141,7 +145,8 @@ class LatentODE(nn.Module):
     def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
-        mean, log_scale = self.decoder(z, encoding.context, encoding.level, neighbours(batch, self.encoder.usual_gap))
+        near = neighbours(batch, self.encoder.usual_gap)
+        mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_seasons)
         return mean, log_scale
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:

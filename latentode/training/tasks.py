@@ -1,13 +1,13 @@
 """Questions drawn from series: an origin, points hidden before it, points asked after it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentode.data import pad, slices
+from latentode.data import Seasons, pad, slices
 from latentode.nn import Batch
 
 __all__ = ["MAX_HISTORY", "MAX_REACH", "RaggedSeries", "TaskMaker", "draws_per_epoch", "question_batch"]
@@ -43,11 +43,14 @@ class RaggedSeries:
         (rows,), in the panel's own unit.
     values : array of float32
         (rows, channel), scaled, NaN where missing.
+    seasons : Seasons
+        Periods of the times.
     """
 
     offsets: Ints
     times: NDArray[np.float64]
     values: NDArray[np.float32]
+    seasons: Seasons = field(default_factory=Seasons)
 
     @property
     def lengths(self) -> Ints:
@@ -64,7 +67,7 @@ class RaggedSeries:
 
     def _rows(self, starts: Ints, lengths: Ints) -> "RaggedSeries":
         offsets, rows = slices(starts, lengths)
-        return RaggedSeries(offsets, self.times[rows], self.values[rows])
+        return RaggedSeries(offsets, self.times[rows], self.values[rows], self.seasons)
 
 
 def draws_per_epoch(lengths: Ints) -> Ints:
@@ -123,12 +126,12 @@ class TaskMaker:
         first = np.maximum(origins - MAX_HISTORY + 1, 0)
         stop = np.minimum(n_rows, origins + 1 + 4 * MAX_QUERIES)
         stop = np.maximum(stop, np.minimum(n_rows, first + 1))
-        times = pad(self.series.times, starts + first, stop - first, 0.0)
+        clock = pad(self.series.times, starts + first, stop - first, 0.0)
         values = pad(self.series.values, starts + first, stop - first, np.nan)
-        rows = np.arange(times.shape[1])
+        rows = np.arange(clock.shape[1])
         inside = rows < (stop - first)[:, None]
         anchor = np.clip(origins - first, 0, None)
-        times = (times - times[np.arange(len(which)), anchor][:, None]) / self.span
+        times = (clock - clock[np.arange(len(which)), anchor][:, None]) / self.span
         past = (rows <= (origins - first)[:, None]) & inside
         observed = ~np.isnan(values)
         hidden = self._hidden(observed & past[..., None], hidden_rate, whole_rows, rng)
@@ -136,7 +139,9 @@ class TaskMaker:
         ahead = inside & ~past & (times <= ONE_SPAN)
         asked = (observed & ahead[..., None]) | hidden
         query_rows = _some_rows(asked.any(-1), MAX_QUERIES, rng)
-        return _batch(times, values, past, observed & past[..., None] & ~hidden, asked, query_rows)
+        batch = _batch(times, values, past, observed & past[..., None] & ~hidden, asked, query_rows)
+        asked_at = np.take_along_axis(clock, np.maximum(query_rows, 0), axis=1)
+        return _with_seasons(batch, self.series.seasons, clock[:, : batch.times.shape[1]], asked_at)
 
     @staticmethod
     def _hidden(
@@ -214,12 +219,13 @@ def question_batch(
         The unit of the model's time.
     """
     lengths = stops - starts
-    times = (pad(history.times, starts, lengths, 0.0) - origins[:, None]) / span
+    clock = pad(history.times, starts, lengths, 0.0)
+    times = (clock - origins[:, None]) / span
     values = pad(history.values, starts, lengths, np.nan)
     past = np.arange(times.shape[1]) < lengths[:, None]
     visible = ~np.isnan(values)
     ahead = np.nan_to_num((query_times - origins[:, None]) / span)
-    return Batch(
+    batch = Batch(
         times=_floats(np.where(past, times, 0.0)),
         values=_floats(np.where(visible, values, 0.0)),
         mask=_floats(visible),
@@ -227,6 +233,19 @@ def question_batch(
         query_times=_floats(np.clip(ahead, -MAX_REACH, MAX_REACH)),
         reach=int(np.clip(np.ceil(np.abs(ahead).max(initial=0.0) - 1e-6), 1, MAX_REACH)),
         looks_back=bool((ahead < 0).any()),
+    )
+    return _with_seasons(batch, history.seasons, clock, np.nan_to_num(query_times))
+
+
+def _with_seasons(
+    batch: Batch, seasons: Seasons, row_times: NDArray[np.float64], query_times: NDArray[np.float64]
+) -> Batch:
+    if not seasons.periods:
+        return batch
+    return replace(
+        batch,
+        seasons=torch.from_numpy(seasons.features(row_times)),
+        query_seasons=torch.from_numpy(seasons.features(query_times)),
     )
 
 
