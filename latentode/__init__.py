@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentode.estimators.forecaster import LatentODEForecaster, load
+    from latentode.estimators.published import PUBLISHED
 
 __version__ = "0.1.0.dev0"
-__all__ = ["LatentODEForecaster", "__version__", "load"]
+__all__ = ["PUBLISHED", "LatentODEForecaster", "__version__", "load"]
 
 _HOMES = {
+    "PUBLISHED": "latentode.estimators.published",
     "LatentODEForecaster": "latentode.estimators.forecaster",
     "load": "latentode.estimators.forecaster",
 }

@@ -61,7 +61,7 @@ class ChannelScaler:
     spread: Floats
 
     @classmethod
-    def from_values(cls, values: Floats) -> "ChannelScaler":
+    def from_values(cls, values: Floats, logarithms: bool = True) -> "ChannelScaler":
         """Mean and standard deviation after drawing in what lies far outside the quartiles.
 
         Parameters
@@ -69,6 +69,8 @@ class ChannelScaler:
         values : array of float
             (rows, channel), NaN where missing. A channel without values gets center 0 and scale 1; a constant
             one a tenth of its size, so that it may move at prediction without leaving the model's range.
+        logarithms : bool
+            Whether channels closer to lognormal are read in logarithms.
         """
         n_channels = values.shape[1]
         center, scale, spread = np.zeros(n_channels), np.ones(n_channels), np.ones(n_channels)
@@ -79,7 +81,7 @@ class ChannelScaler:
                 continue
             center[k], scale[k] = _center_and_scale(x)
             spread[k] = scale[k]
-            if _is_lognormal(x):
+            if logarithms and _is_lognormal(x):
                 log_floor[k] = 0.1 * x.min()
                 center[k], scale[k] = _center_and_scale(np.log(x))
         return cls(center, scale, log_floor, spread)

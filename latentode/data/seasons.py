@@ -141,7 +141,7 @@ def _explained(times: Floats, values: Floats, period: float) -> float:
     waves = np.stack([*_waves(times, period), np.ones(n)], axis=1)
     fit = waves @ np.linalg.lstsq(waves, values, rcond=None)[0]
     explained = 1 - float(np.square(values - fit).mean()) / variance
-    return explained - (waves.shape[1] - 1) / n
+    return float(explained - (waves.shape[1] - 1) / n)
 
 
 def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple[float, ...]:

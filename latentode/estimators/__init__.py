@@ -1,5 +1,6 @@
 """The scikit-learn face of latent ODEs."""
 
 from latentode.estimators.forecaster import LatentODEForecaster, load
+from latentode.estimators.published import PUBLISHED
 
-__all__ = ["LatentODEForecaster", "load"]
+__all__ = ["PUBLISHED", "LatentODEForecaster", "load"]

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
-from latentode.estimators.mixture import mixture_quantiles
+from latentode.estimators.calibration import Calibration
 from latentode.estimators.questions import Questions
-from latentode.nn import LatentODE
+from latentode.nn import Batch, LatentODE
 
 __all__ = ["Answers"]
 
@@ -30,8 +30,8 @@ class Answers:
         The fitted module.
     scaler : ChannelScaler
         Scaling of the channels.
-    calibration : array of float
-        (channel,), by how much deviations from the mean are widened; NaN for a channel never seen.
+    calibration : Calibration
+        Of the model's uncertainty.
     span : float
         The unit of the model's time.
     seasons : Seasons
@@ -50,7 +50,7 @@ class Answers:
 
     model: LatentODE
     scaler: ChannelScaler
-    calibration: Floats
+    calibration: Calibration
     span: float
     seasons: Seasons
     n_draws: int
@@ -61,15 +61,16 @@ class Answers:
 
     def means(self) -> Floats:
         """Expected values, (row, channel)."""
-        mean, scale = self._blank(), self._blank()
+        mean, scale, factor = self._blank(), self._blank(), self._blank()
         questions, rows = self._questions()
         for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel)):
             with torch.no_grad():
                 prediction = self.model.predict(batch)
             mean[rows[numbers]] = prediction.mean.flatten(0, 1)[slots].numpy()
             scale[rows[numbers]] = prediction.scale.flatten(0, 1)[slots].numpy()
-        means = self.scaler.inverse_mean(mean, scale * self._widening())
-        means[:, np.isnan(self.calibration)] = np.nan
+            factor[rows[numbers]] = self._factors(batch, slots)
+        means = self.scaler.inverse_mean(mean, scale * factor)
+        means[:, self._never_seen] = np.nan
         return means
 
     def quantiles(self, quantiles: Floats) -> Floats:
@@ -79,14 +80,14 @@ class Answers:
         draws = self.n_draws if self.model.config.variational else 1
         rng = torch.Generator().manual_seed(QUANTILE_SEED)
         noise = torch.randn(draws, 1, self.model.config.latent_dim, generator=rng, dtype=torch.float32)
+        levels = quantiles if self.model.likelihood.counts else self.calibration.levels(quantiles)
         for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel), draws):
             with torch.no_grad():
                 drawn = self.model.sample(batch, noise.expand(-1, len(batch.lengths), -1))
-                center = self.model.predict(batch).mean.flatten(0, 1)[slots]
+                center = self.model.predict(batch).mean.flatten(0, 1)[slots].numpy()
                 mean, scale = drawn.mean.flatten(1, 2)[:, slots], drawn.scale.flatten(1, 2)[:, slots]
-                found = mixture_quantiles(mean, scale, quantiles)
-            widened = center + torch.as_tensor(self._widening(), dtype=center.dtype) * (found - center)
-            out[:, rows[numbers]] = widened.numpy()
+                found = self.model.likelihood.quantiles(mean, scale, levels).numpy()
+            out[:, rows[numbers]] = center + self._factors(batch, slots) * (found - center)
         return self._unscaled(out)
 
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
@@ -96,14 +97,16 @@ class Answers:
         n_series = questions.panel.n_series
         latent = self.model.config.latent_dim
         draws = torch.from_numpy(rng.standard_normal((n_samples, n_series, latent), dtype=np.float32))
-        errors = rng.standard_normal(out.shape, dtype=np.float32)
+        errors = rng.standard_normal(out.shape)
+        if not self.model.likelihood.counts:
+            errors = self.calibration.deviations(errors)
         for batch, series, numbers, slots in questions.batches(self._scaled(questions.panel), n_samples):
             with torch.no_grad():
                 drawn = self.model.sample(batch, draws[:, series])
                 center = self.model.predict(batch).mean.flatten(0, 1)[slots].numpy()
             mean, scale = (x.flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
-            value = mean + scale * errors[:, rows[numbers]]
-            out[:, rows[numbers]] = center + self._widening() * (value - center)
+            value = self.model.likelihood.drawn(mean, scale, errors[:, rows[numbers]])
+            out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
         return self._unscaled(out)
 
     def _questions(self) -> tuple[Questions, NDArray[np.int64]]:
@@ -128,11 +131,15 @@ class Answers:
 
     def _unscaled(self, values: Floats) -> Floats:
         unscaled = self.scaler.inverse(values)
-        unscaled[..., np.isnan(self.calibration)] = np.nan
+        unscaled[..., self._never_seen] = np.nan
         return unscaled
 
-    def _widening(self) -> Floats:
-        return np.nan_to_num(self.calibration, nan=1.0)
+    def _factors(self, batch: Batch, slots: NDArray[np.int64]) -> Floats:
+        return self.calibration.factors(batch.query_times.flatten()[slots].double().numpy())
+
+    @property
+    def _never_seen(self) -> NDArray[np.bool_]:
+        return np.asarray(np.isnan(self.calibration.factor[0]))
 
     def _blank(self, *lead: int) -> Floats:
-        return np.full((*lead, len(self.times), len(self.calibration)), np.nan)
+        return np.full((*lead, len(self.times), self.calibration.factor.shape[1]), np.nan)

@@ -1,17 +1,19 @@
 """From a panel to a fitted, calibrated model: sizes, held-out part, training."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import Panel, Seasons
+from latentode.data import ChannelScaler, Panel, Seasons
+from latentode.estimators.calibration import Calibration, calibrate
 from latentode.estimators.randomness import as_generator
-from latentode.nn import Batch, LatentODE, LatentODEConfig
+from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, Batch, LatentODE, LatentODEConfig
 from latentode.training import (
     RaggedSeries,
     TaskMaker,
@@ -22,7 +24,7 @@ from latentode.training import (
     validation_batches,
 )
 
-__all__ = ["FitSettings", "FittedModel", "fit_model"]
+__all__ = ["FitSettings", "FittedModel", "fit_model", "is_of_counts"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,9 +38,14 @@ MOST_HELD_OUT = 500
 SMALL = 128 * 128
 """Hidden units times series in a batch up to which training runs on one thread."""
 
-CALIBRATED_COVERAGE = 0.9
-SHRINKAGE = 50.0
-"""Observations a channel's own calibration counts against the pooled one."""
+_CHOICES: dict[str, Iterable[str]] = {
+    "encoder": READERS,
+    "dynamics": DYNAMICS,
+    "decoder": DECODERS,
+    "likelihood": LIKELIHOODS,
+    "anchor": ("end", "start"),
+    "activation": ("silu", "tanh", "softplus", "elu"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,14 +53,27 @@ class FitSettings:
     """The estimator's parameters, as :class:`~latentode.LatentODEForecaster` documents them."""
 
     horizon: float | None
+    encoder: str
+    dynamics: str
+    decoder: str
+    likelihood: str
     latent_dim: int | None
     hidden_dim: int | None
+    context_dim: int | None
+    augment_dim: int
+    anchor: str
+    summary: bool
+    activation: str
+    time_aware: bool
+    observation_std: float
     n_steps: int
     method: str
     adjoint: str
     variational: bool
+    n_draws: int
     kl_weight: float
     dropout: float
+    averaging: float
     max_steps: int | None
     batch_size: int | None
     learning_rate: float
@@ -74,27 +94,27 @@ class FittedModel:
         With the best weights seen.
     span : float
         The unit of its time: the horizon.
-    calibration : array of float
-        (channel,), factor on deviations from the mean.
+    calibration : Calibration
+        Of its uncertainty.
     history : list of dict
         Losses by step.
     """
 
     model: LatentODE
     span: float
-    calibration: Floats
+    calibration: Calibration
     history: list[dict[str, float]]
 
 
-def fit_model(panel: Panel, scaled: Floats, seasons: Seasons, settings: FitSettings) -> FittedModel:
+def fit_model(panel: Panel, scaler: ChannelScaler, seasons: Seasons, settings: FitSettings) -> FittedModel:
     """Train a latent ODE on a panel.
 
     Parameters
     ----------
     panel : Panel
         The observations, a value at least in every row.
-    scaled : array of float
-        (rows, channel), their scaled values.
+    scaler : ChannelScaler
+        Of its values.
     seasons : Seasons
         Periods in which they repeat.
     settings : FitSettings
@@ -107,16 +127,17 @@ def fit_model(panel: Panel, scaled: Floats, seasons: Seasons, settings: FitSetti
     """
     _check(settings)
     with torch.inference_mode(False), torch.enable_grad():
-        return _fit(panel, scaled, seasons, settings)
+        return _fit(panel, scaler, seasons, settings)
 
 
-def _fit(panel: Panel, scaled: Floats, seasons: Seasons, settings: FitSettings) -> FittedModel:
+def _fit(panel: Panel, scaler: ChannelScaler, seasons: Seasons, settings: FitSettings) -> FittedModel:
+    scaled = scaler.transform(panel.values)
     rng = as_generator(settings.random_state)
     span = settings.horizon or _usual_duration(panel)
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons)
     maker, held_out = _hold_out(series, span, settings.validation_fraction, rng)
-    config, options = _sizes(panel, scaled, span, settings)
-    config = replace(config, season_dim=seasons.n_features)
+    config = _config(panel, scaler, scaled, seasons, span, settings)
+    options = _options(panel, scaled, settings)
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
         model = LatentODE(config).float()
@@ -124,20 +145,28 @@ def _fit(panel: Panel, scaled: Floats, seasons: Seasons, settings: FitSettings) 
     return FittedModel(model, span, calibrate(model, held_out), history)
 
 
+def is_of_counts(likelihood: str) -> bool:
+    """Whether a likelihood is one of counts, or of 0 and 1; False for a name that is none."""
+    return likelihood in LIKELIHOODS and LIKELIHOODS[likelihood].counts
+
+
 def _check(settings: FitSettings) -> None:
     """Refuse parameters out of range, naming them."""
-    for name in ("latent_dim", "hidden_dim", "max_steps", "batch_size", "n_steps", "patience"):
+    for name, known in _CHOICES.items():
+        if getattr(settings, name) not in known:
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be one of {', '.join(map(repr, known))}")
+    for name in ("latent_dim", "hidden_dim", "max_steps", "batch_size", "n_steps", "patience", "n_draws"):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}={value!r} must be at least 1")
-    for name in ("learning_rate", "validation_fraction"):
+    for name in ("learning_rate", "validation_fraction", "observation_std"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be greater than 0")
-    for name in ("dropout", "validation_fraction"):
+    for name in ("dropout", "validation_fraction", "averaging"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be at least 0 and less than 1")
-    for name in ("kl_weight", "weight_decay"):
-        if not getattr(settings, name) >= 0:
+    for name in ("kl_weight", "weight_decay", "context_dim", "augment_dim"):
+        if getattr(settings, name) is not None and not getattr(settings, name) >= 0:
             raise ValueError(f"{name}={getattr(settings, name)!r} must not be negative")
 
 
@@ -170,35 +199,56 @@ def _usual_changes(panel: Panel, scaled: Floats, usual_gap: float) -> tuple[floa
     return tuple(changes)
 
 
-def _sizes(panel: Panel, scaled: Floats, span: float, settings: FitSettings) -> tuple[LatentODEConfig, TrainingOptions]:
+def _config(
+    panel: Panel, scaler: ChannelScaler, scaled: Floats, seasons: Seasons, span: float, settings: FitSettings
+) -> LatentODEConfig:
     """Sizes that adapt to the data: few observations make a small, regular model."""
     n_values = int((~np.isnan(scaled)).sum())
     hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
     usual_gap = _usual_gap(panel)
     latent = int(settings.latent_dim or max(8, hidden // 4))
-    config = LatentODEConfig(
+    return LatentODEConfig(
         n_channels=scaled.shape[1],
         usual_gap=usual_gap / span,
         usual_change=_usual_changes(panel, scaled, usual_gap),
         latent_dim=latent,
-        context_dim=max(hidden // 4, 1),
+        context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),
         hidden_dim=hidden,
+        season_dim=seasons.n_features,
+        encoder=settings.encoder,
+        dynamics=settings.dynamics,
+        decoder=settings.decoder,
+        likelihood=settings.likelihood,
+        anchor=settings.anchor,
+        summary=settings.summary,
+        augment_dim=int(settings.augment_dim),
+        time_aware=settings.time_aware,
+        activation=settings.activation,
+        observation_std=float(settings.observation_std),
+        center=tuple(map(float, scaler.center)),
+        unit=tuple(map(float, scaler.scale)),
         n_steps=int(settings.n_steps),
         method=settings.method,
         adjoint=settings.adjoint,
         variational=settings.variational,
         dropout=float(settings.dropout),
     )
-    options = TrainingOptions(
+
+
+def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
+    """As many steps as the data may need: where there is much of it, each tells more."""
+    n_values = int((~np.isnan(scaled)).sum())
+    return TrainingOptions(
         n_steps=int(settings.max_steps or 0) or (4_000 if n_values < 300_000 else 2_000),
         batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         kl_weight=settings.kl_weight,
+        n_draws=int(settings.n_draws),
+        averaging=float(settings.averaging),
         patience=int(settings.patience),
         progress=_is_watched() if settings.verbose is None else settings.verbose,
     )
-    return config, options
 
 
 def _hold_out(
@@ -219,40 +269,3 @@ def _hold_out(
     maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span)
     asked = usable[cut[usable] < lengths[usable]]
     return maker, validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])
-
-
-def calibrate(model: LatentODE, held_out: list[Batch]) -> Floats:
-    """Factor per channel by which deviations are widened so that intervals hold what they promise.
-
-    The factor is the quantile of the standardised residuals on held-out questions over the Gaussian's own, drawn
-    towards the one of all channels where a channel has few (split conformal prediction, Vovk et al. 2005,
-    with a normalised score).
-    """
-    residuals, asked = [], []
-    with torch.no_grad():
-        for batch in held_out:
-            prediction = model.predict(batch)
-            assert batch.targets is not None  # tasks always carry targets
-            assert batch.target_mask is not None
-            standardised = ((batch.targets - prediction.mean) / prediction.scale).abs()
-            residuals.append(standardised.flatten(0, 1).numpy())
-            asked.append(batch.target_mask.flatten(0, 1).numpy() > 0)
-    z, mask = np.concatenate(residuals), np.concatenate(asked)
-    n_channels = z.shape[1]
-    if not mask.any():
-        return np.ones(n_channels)
-    gaussian = float(torch.special.ndtri(torch.tensor(0.5 + CALIBRATED_COVERAGE / 2)))
-    pooled = _conformal(z[mask]) / gaussian
-    factors = np.ones(n_channels)
-    for k in range(n_channels):
-        n = int(mask[:, k].sum())
-        own = _conformal(z[mask[:, k], k]) / gaussian if n else pooled
-        weight = n / (n + SHRINKAGE)
-        factors[k] = np.exp(weight * np.log(own) + (1 - weight) * np.log(pooled))
-    return np.clip(factors, 0.3, 5.0)
-
-
-def _conformal(scores: NDArray[Any]) -> float:
-    """The (n + 1)-corrected quantile of split conformal prediction."""
-    rank = min(CALIBRATED_COVERAGE * (1 + 1 / len(scores)), 1.0)
-    return max(float(np.quantile(scores, rank)), 1e-3)

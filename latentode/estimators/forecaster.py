@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from latentode.data import (
 )
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
-from latentode.estimators.fitting import FitSettings, fit_model
+from latentode.estimators.fitting import FitSettings, fit_model, is_of_counts
 from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of
 from latentode.estimators.randomness import as_generator
 
@@ -54,8 +55,33 @@ class LatentODEForecaster(BaseEstimator):
     seasonality : "auto", None, duration or list of durations
         Periods in which the data repeat ("1D", "365.25D", or numbers for numeric times), None for none. "auto"
         looks for them: day, week and year where times are dates, else one period that all series share.
-    latent_dim, hidden_dim : int, optional
-        Sizes of the latent state and of the hidden layers. None means by the number of observations.
+    encoder : {"gru", "bigru", "odernn", "attention"}
+        What reads the observations: a GRU over the rows, one from each end, the published ODE-RNN, or attention over
+        single observations with a question per channel.
+    dynamics : {"mlp", "gated", "second_order", "linear"}
+        What moves the latent state: a neural ODE; one whose trajectories stay bounded; positions and velocities; or
+        damped rotations in closed form, without a solver.
+    decoder : {"skip", "heads", "mlp", "linear"}
+        What turns the state into channels: a network that corrects what the history already says; the same with a
+        head per channel; a network alone; one linear layer.
+    likelihood : {"gaussian", "student_t", "fixed", "bernoulli", "poisson", "negative_binomial"}
+        How far an observation may lie from what is predicted: a Gaussian with learned scales; with heavier tails; with
+        a fixed ``observation_std``; or, for channels of 0 and 1 or of counts, their own distributions.
+    latent_dim, hidden_dim, context_dim : int, optional
+        Sizes of the latent state, of the hidden layers, and of what the encoder says of a series that stays the same
+        along its trajectory. None means by the number of observations.
+    augment_dim : int
+        Dimensions of the latent state that start at 0.
+    anchor : {"end", "start"}
+        Where in the history the trajectory starts.
+    summary : bool
+        Whether the encoder sees last values, means, ages and counts beside what it read row by row.
+    activation : {"silu", "tanh", "softplus", "elu"}
+        In the first hidden layer of the ``"mlp"`` dynamics; the second is tanh, which bounds the slope.
+    time_aware : bool
+        Whether the ``"mlp"`` dynamics read the time since the start of the trajectory.
+    observation_std : float
+        Of the ``"fixed"`` likelihood, in units of a channel's spread.
     n_steps : int
         Steps of the ODE solver per horizon.
     method : str
@@ -64,10 +90,14 @@ class LatentODEForecaster(BaseEstimator):
         How gradients pass the solver.
     variational : bool
         Whether the latent state is a distribution, or a point.
+    n_draws : int
+        Draws of the latent state over which the loss of a batch is averaged.
     kl_weight : float
         Final weight of the Kullback-Leibler divergence in the objective.
     dropout : float
         Dropout of encoder and decoder in training.
+    averaging : float
+        Decay of the moving average of the weights that predicts; 0 for the last weights themselves.
     max_steps : int, optional
         Steps of the optimiser at most. None means by the number of observations.
     batch_size : int, optional
@@ -126,14 +156,27 @@ class LatentODEForecaster(BaseEstimator):
         *,
         horizon: Any = None,
         seasonality: Any = "auto",
+        encoder: str = "gru",
+        dynamics: str = "mlp",
+        decoder: str = "skip",
+        likelihood: str = "gaussian",
         latent_dim: int | None = None,
         hidden_dim: int | None = None,
+        context_dim: int | None = None,
+        augment_dim: int = 0,
+        anchor: str = "end",
+        summary: bool = True,
+        activation: str = "silu",
+        time_aware: bool = False,
+        observation_std: float = 0.01,
         n_steps: int = 6,
         method: str = "rk4",
         adjoint: str = "discrete",
         variational: bool = True,
+        n_draws: int = 1,
         kl_weight: float = 1.0,
         dropout: float = 0.1,
+        averaging: float = 0.98,
         max_steps: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
@@ -149,14 +192,27 @@ class LatentODEForecaster(BaseEstimator):
         self.target_cols = target_cols
         self.horizon = horizon
         self.seasonality = seasonality
+        self.encoder = encoder
+        self.dynamics = dynamics
+        self.decoder = decoder
+        self.likelihood = likelihood
         self.latent_dim = latent_dim
         self.hidden_dim = hidden_dim
+        self.context_dim = context_dim
+        self.augment_dim = augment_dim
+        self.anchor = anchor
+        self.summary = summary
+        self.activation = activation
+        self.time_aware = time_aware
+        self.observation_std = observation_std
         self.n_steps = n_steps
         self.method = method
         self.adjoint = adjoint
         self.variational = variational
+        self.n_draws = n_draws
         self.kl_weight = kl_weight
         self.dropout = dropout
+        self.averaging = averaging
         self.max_steps = max_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -215,16 +271,17 @@ class LatentODEForecaster(BaseEstimator):
 
         self.schema_ = schema
         self.time_axis_ = axis
-        self.scaler_ = ChannelScaler.from_values(panel.values)
+        self.scaler_ = ChannelScaler.from_values(panel.values, logarithms=not is_of_counts(self.likelihood))
         seasons = find_seasons(panel, axis, self.seasonality)
         horizon = None if self.horizon is None else axis.length_of(self.horizon, "horizon")
         if horizon is not None and not _any_gap_within(panel, horizon):
             _warn([f"horizon={self.horizon!r} is shorter than any gap between observations: no forecast is learned"])
-        fitted = fit_model(panel, self.scaler_.transform(panel.values), seasons, self._settings(horizon))
+        fitted = fit_model(panel, self.scaler_, seasons, self._settings(horizon))
         self.seasons_ = seasons
         self.model_ = fitted.model
         self.horizon_ = fitted.span
-        self.calibration_ = np.where(empty, np.nan, fitted.calibration)
+        factor = np.where(empty, np.nan, fitted.calibration.factor)
+        self.calibration_ = replace(fitted.calibration, factor=factor)
         self.history_ = pd.DataFrame(fitted.history)
         self.panel_ = panel
         self.feature_names_in_ = np.array([str(c) for c in X.columns], dtype=object)
@@ -232,25 +289,8 @@ class LatentODEForecaster(BaseEstimator):
         return self
 
     def _settings(self, horizon: float | None) -> FitSettings:
-        return FitSettings(
-            horizon=horizon,
-            latent_dim=self.latent_dim,
-            hidden_dim=self.hidden_dim,
-            n_steps=self.n_steps,
-            method=self.method,
-            adjoint=self.adjoint,
-            variational=self.variational,
-            kl_weight=self.kl_weight,
-            dropout=self.dropout,
-            max_steps=self.max_steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-            validation_fraction=self.validation_fraction,
-            verbose=self.verbose,
-            random_state=self.random_state,
-        )
+        given = {f.name: getattr(self, f.name) for f in fields(FitSettings)}
+        return FitSettings(**{**given, "horizon": horizon})
 
     @property
     def channels_(self) -> tuple[Hashable, ...]:

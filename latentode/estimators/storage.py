@@ -16,6 +16,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from latentode.data import ChannelScaler, Panel, Schema, Seasons, TimeAxis
+from latentode.estimators.calibration import LEADS, LEVELS, Calibration
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import isolated_rng
 
@@ -59,7 +60,8 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
     arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in forecaster.model_.state_dict().items()}
     arrays |= {
         **{f"scaler.{k}": getattr(forecaster.scaler_, k) for k in SCALER},
-        "calibration": forecaster.calibration_,
+        "calibration.factor": forecaster.calibration_.factor,
+        "calibration.shape": forecaster.calibration_.shape,
         "panel.offsets": panel.offsets,
         "panel.times": panel.times,
         "panel.values": panel.values,
@@ -135,7 +137,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
     forecaster.schema_ = Schema(**schema)
     forecaster.time_axis_ = axis
     forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in SCALER})
-    forecaster.calibration_ = arrays["calibration"]
+    forecaster.calibration_ = Calibration(arrays["calibration.factor"], arrays["calibration.shape"])
     forecaster.horizon_ = horizon
     forecaster.seasons_ = seasons
     forecaster.panel_ = panel
@@ -149,7 +151,8 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> dict[str, tuple[type
     by_channel = {f"scaler.{k}": (np.float64, (n_channels,)) for k in SCALER}
     return {
         **by_channel,
-        "calibration": (np.float64, (n_channels,)),
+        "calibration.factor": (np.float64, (len(LEADS), n_channels)),
+        "calibration.shape": (np.float64, (len(LEVELS), n_channels)),
         "panel.offsets": (np.int64, (n_series + 1,)),
         "panel.times": (np.float64, (n_rows,)),
         "panel.values": (np.float64, (n_rows, n_channels)),
@@ -168,7 +171,7 @@ def _require_arrays(arrays: dict[str, Any], expected: Mapping[str, tuple[type, t
 def _plain(value: Any, name: str) -> Any:
     """A value as JSON holds it; a random state that is no number cannot go along and need not."""
     if name in ("target_cols", "seasonality") and isinstance(value, tuple | list | pd.Index):
-        return [_plain(v, name) for v in value]
+        return [_plain(v, "column") for v in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -1,24 +1,64 @@
 """Latent-ODE models: encoders, dynamics, decoders, likelihoods, and what composes them."""
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.decoders import SkipDecoder
-from latentode.nn.dynamics import MLPDynamics
-from latentode.nn.encoders import Encoding, GRUEncoder
+from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, LinearDecoder, MLPDecoder, SkipDecoder
+from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
+from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import Neighbours, neighbours
-from latentode.nn.latent_ode import LatentODE, LatentODEConfig, Loss
-from latentode.nn.likelihoods import GaussianLikelihood
+from latentode.nn.latent_ode import DYNAMICS, LatentODE, LatentODEConfig, Loss
+from latentode.nn.likelihoods import (
+    LIKELIHOODS,
+    BernoulliLikelihood,
+    FixedLikelihood,
+    GaussianLikelihood,
+    NegativeBinomialLikelihood,
+    PoissonLikelihood,
+    StudentTLikelihood,
+)
+from latentode.nn.mixture import mixture_quantiles
+from latentode.nn.readers import (
+    READERS,
+    AttentionReader,
+    BidirectionalGRUReader,
+    GRUReader,
+    ODERNNReader,
+    Reader,
+)
 
 __all__ = [
+    "DECODERS",
+    "DYNAMICS",
+    "LIKELIHOODS",
+    "READERS",
+    "AttentionReader",
     "Batch",
+    "BernoulliLikelihood",
+    "BidirectionalGRUReader",
+    "Decoder",
+    "Encoder",
     "Encoding",
-    "GRUEncoder",
+    "FixedLikelihood",
+    "GRUReader",
+    "GatedDynamics",
     "GaussianLikelihood",
+    "HeadsDecoder",
     "LatentODE",
     "LatentODEConfig",
+    "LinearDecoder",
+    "LinearDynamics",
     "Loss",
+    "MLPDecoder",
     "MLPDynamics",
+    "MixedDynamics",
+    "NegativeBinomialLikelihood",
     "Neighbours",
+    "ODERNNReader",
+    "PoissonLikelihood",
     "Prediction",
+    "Reader",
+    "SecondOrderDynamics",
     "SkipDecoder",
+    "StudentTLikelihood",
+    "mixture_quantiles",
     "neighbours",
 ]

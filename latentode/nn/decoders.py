@@ -1,20 +1,19 @@
 """Latent states to channels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.features import Neighbours, log_gap
+from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
 
-__all__ = ["SkipDecoder"]
+__all__ = ["DECODERS", "Decoder", "HeadsDecoder", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
+
+LOG_SCALES = (-5.0, 5.0)
 
 
-class SkipDecoder(nn.Module):
-    """A multilayer perceptron on z(t) that corrects what the history already says.
-
-    The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
-    between the neighbours of a query inside the history; level the history's mean; gate and correction are read
-    off z(t). The mean does not see the query time but through what the history says there, base and drift: z(t)
-    carries it, which is what makes the ODE earn its place. The scale does see how far the neighbours are.
+class Decoder(nn.Module):
+    """The contract: ``decoder(z, context, level, near, seasons)`` gives a mean and a relative log scale per query.
 
     Parameters
     ----------
@@ -28,9 +27,6 @@ class SkipDecoder(nn.Module):
         Of the hidden layer, in training.
     """
 
-    usual_gap: Tensor
-    to_mean: nn.Linear
-
     def __init__(
         self,
         n_channels: int,
@@ -43,19 +39,14 @@ class SkipDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
-        seen = latent_dim + context_dim + 2 * n_channels + season_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
-        self.to_mean = nn.Linear(hidden_dim, 4 * n_channels)
-        self.to_scale = nn.Sequential(
-            nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), nn.Linear(hidden_dim, n_channels)
-        )
-        with torch.no_grad():  # begin as the skip alone, with the channel's own scale
-            self.to_mean.weight.mul_(0.1)
-            self.to_mean.bias.zero_()
-            self.to_mean.bias[:n_channels].fill_(2.0)
-            self.to_mean.bias[2 * n_channels :].fill_(-2.0)
-            for parameter in self.to_scale[-1].parameters():
-                parameter.zero_()
+        self._build(n_channels, latent_dim, context_dim, hidden_dim, season_dim, dropout)
+
+    usual_gap: Tensor
+
+    def _build(
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+    ) -> None:
+        raise NotImplementedError
 
     def forward(
         self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
@@ -81,20 +72,153 @@ class SkipDecoder(nn.Module):
             (series, query, channel); the scale is relative to the channel's own. Nothing flows back from it
             into the mean.
         """
-        level = level[:, None].expand_as(near.base)
-        base = torch.where(near.known > 0, near.base, level)
-        wide = context[:, None].expand(*z.shape[:2], -1)
-        when = () if seasons is None else (seasons,)
-        hidden = self.trunk(torch.cat([z, wide, base.clamp(-8, 8), near.known, *when], dim=-1))
-        gate, correction, *along = self.to_mean(hidden).chunk(4, dim=-1)
-        mean = level + torch.sigmoid(gate) * (base - level) + correction
-        for drift, gate in zip(near.drift.unbind(-1), along, strict=True):
-            mean = mean + torch.sigmoid(gate) * drift
-        distance = [
-            log_gap(near.since, self.usual_gap),
-            log_gap(near.until, self.usual_gap),
-            near.has_left,
-            near.has_right,
-        ]
-        log_scale = self.to_scale(torch.cat([hidden.detach(), *distance], dim=-1))
-        return mean, log_scale.clamp(-5.0, 5.0)
+        raise NotImplementedError
+
+
+class LinearDecoder(Decoder):
+    """One linear layer on z(t) and nothing else; the scale is the channel's own.
+
+    References
+    ----------
+    Rubanova et al. (2019), Latent ODEs for irregularly-sampled time series.
+    """
+
+    def _build(self, n_channels: int, latent_dim: int, *_: float) -> None:
+        self.to_mean = nn.Linear(latent_dim, n_channels)
+
+    def forward(
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Decode latent states; context, neighbours and seasons are not read."""
+        mean = self.to_mean(z)
+        return mean, torch.zeros_like(mean)
+
+
+class MLPDecoder(Decoder):
+    """A multilayer perceptron on z(t), context and season, without a skip: what a history says must pass through z."""
+
+    def _build(
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+    ) -> None:
+        seen = latent_dim + context_dim + season_dim
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
+        self.to_mean = nn.Linear(hidden_dim, n_channels)
+        self.to_scale = nn.Linear(hidden_dim, n_channels)
+        _start_at_zero(self.to_scale)
+
+    def forward(
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Decode latent states; neighbours are not read."""
+        hidden = self.trunk(_beside(z, context, seasons))
+        return self.to_mean(hidden), self.to_scale(hidden.detach()).clamp(*LOG_SCALES)
+
+
+class SkipDecoder(Decoder):
+    """A multilayer perceptron on z(t) that corrects what the history already says.
+
+    The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
+    between the neighbours of a query inside the history; level the history's mean; gate and correction are read
+    off z(t). The mean does not see the query time but through what the history says there, base and drift, and
+    where in a season it lies: z(t) carries it, which is what makes the ODE earn its place. The scale does see how
+    far the neighbours are.
+    """
+
+    def _build(
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+    ) -> None:
+        seen = latent_dim + context_dim + 2 * n_channels + season_dim
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
+        self.to_mean = nn.Linear(hidden_dim, 4 * n_channels)
+        last = nn.Linear(hidden_dim, n_channels)
+        self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
+        _start_at_zero(last)
+        with torch.no_grad():  # begin as the skip alone, with the channel's own scale
+            self.to_mean.weight.mul_(0.1)
+            self.to_mean.bias.zero_()
+            self.to_mean.bias[:n_channels].fill_(2.0)
+            self.to_mean.bias[2 * n_channels :].fill_(-2.0)
+
+    def forward(
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Decode latent states."""
+        level, base = _level_and_base(level, near)
+        hidden = self.trunk(_beside(z, context, seasons, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
+        gates = self.to_mean(hidden).unflatten(-1, (4, -1)).unbind(-2)
+        log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
+        return _skip(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
+
+
+class HeadsDecoder(Decoder):
+    """The skip of :class:`SkipDecoder` with a head per channel that sees that channel's own history.
+
+    All heads share their weights and tell channels apart by what they learned of each: a rare channel learns from the
+    common ones.
+    """
+
+    def _build(
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+    ) -> None:
+        width = hidden_dim
+        self.shared = nn.Linear(latent_dim + context_dim + 2 * n_channels + season_dim, width)
+        self.channel = nn.Parameter(0.1 * torch.randn(n_channels, width))
+        self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
+        self.own = nn.Linear(6, width)
+        self.trunk = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
+        self.to_mean = nn.Parameter(torch.zeros(4, n_channels, width))
+        self.mean_bias = nn.Parameter(torch.tensor([2.0, 0.0, -2.0, -2.0])[:, None].repeat(1, n_channels))
+        last = nn.Linear(width, 1)
+        self.to_scale = nn.Sequential(nn.Linear(width + 4, width), nn.SiLU(), last)
+        self.scale = nn.Parameter(torch.zeros(n_channels, width))
+        _start_at_zero(last)
+
+    def forward(
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Decode latent states."""
+        level, base = _level_and_base(level, near)
+        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level], dim=-1)
+        seen = _beside(z, context, seasons, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known)
+        shared = self.shared(seen)[:, :, None]
+        hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
+        gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]
+        told = hidden.detach()
+        distance = torch.stack(_distance(near, self.usual_gap), dim=-1)
+        log_scale = self.to_scale(torch.cat([told, distance], dim=-1))[..., 0] + (told * self.scale).sum(-1)
+        return _skip(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
+
+
+DECODERS: dict[str, Any] = {"skip": SkipDecoder, "heads": HeadsDecoder, "mlp": MLPDecoder, "linear": LinearDecoder}
+"""Decoders by the name that ``LatentODEForecaster(decoder=...)`` takes."""
+
+
+def _beside(z: Tensor, context: Tensor, *more: Tensor | None) -> Tensor:
+    """All that is known at a query as one input, (series, query, feature)."""
+    wide = context[:, None].expand(*z.shape[:2], -1)
+    return torch.cat([z, wide, *(m for m in more if m is not None)], dim=-1)
+
+
+def _level_and_base(level: Tensor, near: Neighbours) -> tuple[Tensor, Tensor]:
+    wide = level[:, None].expand_as(near.base)
+    return wide, torch.where(near.known > 0, near.base, wide)
+
+
+def _skip(level: Tensor, base: Tensor, near: Neighbours, read: Any) -> Tensor:
+    """The mean, from what was read off z(t): the gates of level and drifts, and the correction."""
+    gate, correction, *along = read
+    mean: Tensor = level + torch.sigmoid(gate) * (base - level) + correction
+    for drift, part in zip(near.drift.unbind(-1), along, strict=True):
+        mean = mean + torch.sigmoid(part) * drift
+    return mean
+
+
+def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:
+    """How far the neighbours are, each (series, query, channel)."""
+    return [log_gap(near.since, usual_gap), log_gap(near.until, usual_gap), near.has_left, near.has_right]
+
+
+def _start_at_zero(layer: nn.Linear) -> None:
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()

@@ -1,6 +1,7 @@
-"""The dynamics of a latent state: the built-in multilayer perceptron, which knows its own derivatives."""
+"""The dynamics of a latent state: a multilayer perceptron, which knows its own derivatives, and its kin."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from latentode.nn.mlp_tape import ACTIVATIONS, MLPTape
 
-__all__ = ["MLPDynamics"]
+__all__ = ["GatedDynamics", "LinearDynamics", "MLPDynamics", "MixedDynamics", "SecondOrderDynamics"]
 
 
 class MLPDynamics(nn.Module):
@@ -20,8 +21,9 @@ class MLPDynamics(nn.Module):
         Size of the latent state z.
     hidden_dims : sequence of int
         Widths of the hidden layers.
-    activation : {"tanh", "softplus", "silu", "elu"}
-        Between the layers. Smooth ones only: a Runge-Kutta method has its order on smooth fields.
+    activation : {"tanh", "softplus", "silu", "elu"} or sequence of them
+        Between the layers; one for all, or one after each hidden layer. Smooth ones only: a Runge-Kutta method has its
+        order on smooth fields. Where the last is ``"tanh"`` the slope is bounded, and no trajectory runs away.
     context_dim : int
         Size of a context per series, constant along a solve; pass it as ``solve(..., args=(context,))``.
     control_dim : int
@@ -48,25 +50,29 @@ class MLPDynamics(nn.Module):
         self,
         latent_dim: int,
         hidden_dims: Sequence[int] = (100, 100),
-        activation: str = "tanh",
+        activation: str | Sequence[str] = "tanh",
         context_dim: int = 0,
         control_dim: int = 0,
         time_dependent: bool = False,
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
+        names = (activation,) * len(hidden_dims) if isinstance(activation, str) else tuple(activation)
+        unknown = [name for name in names if name not in ACTIVATIONS]
+        if unknown or (isinstance(activation, str) and activation not in ACTIVATIONS):
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
+        if len(names) != len(hidden_dims):
+            raise ValueError(f"activation={activation!r} names {len(names)}, for {len(hidden_dims)} hidden layers")
         self.latent_dim = latent_dim
         self.context_dim = context_dim
         self.control_dim = control_dim
         self.time_dependent = time_dependent
-        self.activation = activation
+        self.activations = names
         widths = [latent_dim + context_dim + control_dim + int(time_dependent), *hidden_dims, latent_dim]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(widths))
 
     def extra_repr(self) -> str:
         """Name the activation."""
-        return f"activation={self.activation!r}"
+        return f"activations={self.activations!r}"
 
     def forward(self, t: Tensor | float, z: Tensor, *given: Tensor) -> Tensor:
         """Return dz/dt.
@@ -91,9 +97,8 @@ class MLPDynamics(nn.Module):
         if self.time_dependent:
             parts.append(torch.as_tensor(t, dtype=z.dtype, device=z.device).expand(*z.shape[:-1], 1))
         x = torch.cat(parts, -1) if len(parts) > 1 else z
-        activate = ACTIVATIONS[self.activation].module()
-        for layer in self.layers[:-1]:
-            x = activate(layer(x))
+        for layer, name in zip(self.layers[:-1], self.activations, strict=True):
+            x = ACTIVATIONS[name].module()(layer(x))
         slope: Tensor = self.layers[-1](x)
         return slope
 
@@ -105,7 +110,8 @@ class MLPDynamics(nn.Module):
         layers = [(layer.weight.detach(), layer.bias.detach()) for layer in self.layers if isinstance(layer, nn.Linear)]
         context = args[0].detach() if args else None
         widths = (self.latent_dim, self.context_dim, self.control_dim, int(self.time_dependent))
-        return MLPTape(layers, widths, ACTIVATIONS[self.activation], context, like, copies=copies, record=record)
+        activations = [ACTIVATIONS[name] for name in self.activations]
+        return MLPTape(layers, widths, activations, context, like, copies=copies, record=record)
 
     def _check(self, z: Tensor, given: Sequence[Tensor]) -> None:
         if z.shape[-1] != self.latent_dim:
@@ -117,3 +123,193 @@ class MLPDynamics(nn.Module):
                 f"the field has control_dim={self.control_dim} and context_dim={self.context_dim}, but was given "
                 f"{got or 'neither'}; inside solve, pass control=path and args=(context,)"
             )
+
+
+class GatedDynamics(nn.Module):
+    """The field dz/dt = rate * gate(z, context) * (goal(z, context) - z), whose trajectories stay bounded.
+
+    The goal lies within ``bound``; wherever the state is, it is drawn towards it, so that a long roll-out cannot run
+    away: the continuous-time form of a GRU.
+
+    Parameters
+    ----------
+    latent_dim, hidden_dim, context_dim : int
+        Sizes.
+    bound : float
+        Largest component of a goal.
+
+    References
+    ----------
+    De Brouwer et al. (2019), GRU-ODE-Bayes, equation 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> field = GatedDynamics(latent_dim=2, hidden_dim=8)
+    >>> field(0.0, torch.full((1, 2), 100.0)).sign()
+    tensor([[-1., -1.]], grad_fn=<SignBackward0>)
+    """
+
+    def __init__(self, latent_dim: int, hidden_dim: int, context_dim: int = 0, bound: float = 4.0) -> None:
+        super().__init__()
+        self.bound = bound
+        self.trunk = nn.Sequential(
+            nn.Linear(latent_dim + context_dim, hidden_dim), nn.Tanh(), nn.Linear(hidden_dim, hidden_dim), nn.Tanh()
+        )
+        self.goal = nn.Linear(hidden_dim, latent_dim)
+        self.gate = nn.Linear(hidden_dim, latent_dim)
+        self.log_rate = nn.Parameter(torch.linspace(0.0, 2.0, latent_dim))
+
+    def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
+        """Return dz/dt, (series, latent); the time is not read."""
+        hidden = self.trunk(torch.cat([z, *context], -1))
+        rate = self.log_rate.clamp(-4.0, 4.0).exp() * torch.sigmoid(self.gate(hidden))
+        return rate * (self.bound * torch.tanh(self.goal(hidden) / self.bound) - z)
+
+
+class SecondOrderDynamics(nn.Module):
+    """The field of a position and its velocity: dx/dt = v, dv/dt = MLP([x, v, context]).
+
+    Parameters
+    ----------
+    latent_dim : int
+        Size of [x, v]: even.
+    hidden_dim, context_dim : int
+        Sizes.
+
+    Raises
+    ------
+    ValueError
+        If ``latent_dim`` is odd.
+
+    References
+    ----------
+    Yildiz et al. (2019), ODE2VAE; Norcliffe et al. (2020), On second order behaviour in neural ODEs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> SecondOrderDynamics(latent_dim=2, hidden_dim=8)(0.0, torch.tensor([[1.0, 3.0]]))[:, 0]
+    tensor([3.], grad_fn=<SelectBackward0>)
+    """
+
+    def __init__(self, latent_dim: int, hidden_dim: int, context_dim: int = 0) -> None:
+        super().__init__()
+        if latent_dim % 2:
+            raise ValueError(f"latent_dim={latent_dim} must be even: positions and as many velocities")
+        self.n_positions = latent_dim // 2
+        widths = [latent_dim + context_dim, hidden_dim, hidden_dim]
+        layers = [m for i, o in itertools.pairwise(widths) for m in (nn.Linear(i, o), nn.SiLU())]
+        self.force = nn.Sequential(*layers, nn.Linear(hidden_dim, self.n_positions))
+
+    def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
+        """Return dz/dt, (series, latent); the time is not read."""
+        return torch.cat([z[..., self.n_positions :], self.force(torch.cat([z, *context], -1))], -1)
+
+
+class LinearDynamics(nn.Module):
+    """Damped rotations around a centre, dz/dt = A(context) (z - m(context)), solved in closed form: no solver at all.
+
+    The state is pairs; each turns at its own frequency and decays at its own rate, both read off the context: every
+    series may have its own period.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Size of the state: even.
+    context_dim : int
+        Size of the context.
+
+    Raises
+    ------
+    ValueError
+        If ``latent_dim`` is odd.
+
+    References
+    ----------
+    Scholz et al. (2023), Latent linear ODEs with neural Kalman filtering (LinODEnet).
+
+    Examples
+    --------
+    >>> import torch
+    >>> field = LinearDynamics(latent_dim=4)
+    >>> field.flow(torch.ones(3, 4), torch.rand(3, 5)).shape
+    torch.Size([3, 5, 4])
+    """
+
+    LONGEST_DECAY, SLOWEST, FASTEST = 3.0, 0.5, 40.0
+
+    def __init__(self, latent_dim: int, context_dim: int = 0) -> None:
+        super().__init__()
+        if latent_dim % 2:
+            raise ValueError(f"latent_dim={latent_dim} must be even: pairs that turn")
+        self.n_pairs = latent_dim // 2
+        spread = torch.logspace(math.log10(self.SLOWEST), math.log10(self.FASTEST), self.n_pairs).log()
+        self.log_frequency = nn.Parameter(spread)
+        self.decay = nn.Parameter(torch.full((self.n_pairs,), -3.0))
+        self.centre = nn.Parameter(torch.zeros(latent_dim))
+        self.from_context = nn.Linear(context_dim, 2 * self.n_pairs + latent_dim) if context_dim else None
+
+    def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
+        """Return dz/dt, (series, latent); the time is not read."""
+        frequency, decay, centre = self._coefficients(z, context)
+        x, y = (z - centre).chunk(2, -1)
+        return torch.cat([-decay * x - frequency * y, frequency * x - decay * y], -1)
+
+    def flow(self, z0: Tensor, times: Tensor, *context: Tensor) -> Tensor:
+        """The states at all times, exactly.
+
+        Parameters
+        ----------
+        z0 : Tensor
+            (series, latent), at time 0.
+        times : Tensor
+            (series, time), of any sign.
+        *context : Tensor
+            (series, context), where the field has one.
+
+        Returns
+        -------
+        Tensor
+            (series, time, latent)
+        """
+        frequency, decay, centre = (c[..., None, :] for c in self._coefficients(z0, context))
+        x, y = (z0[:, None] - centre).chunk(2, -1)
+        angle, shrunk = frequency * times[..., None], torch.exp((-decay * times[..., None]).clamp_max(20.0))
+        cos, sin = shrunk * torch.cos(angle), shrunk * torch.sin(angle)
+        return centre + torch.cat([cos * x - sin * y, sin * x + cos * y], -1)
+
+    def _coefficients(self, z: Tensor, context: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        moved = self.from_context(context[0]) if self.from_context is not None else z.new_zeros(1)
+        sizes = [self.n_pairs, self.n_pairs, 2 * self.n_pairs]
+        frequency, decay, centre = moved.split(sizes, -1) if self.from_context is not None else (moved,) * 3
+        return (
+            torch.exp((self.log_frequency + frequency).clamp(-4.0, 5.0)),
+            self.LONGEST_DECAY * torch.sigmoid(self.decay + decay),
+            self.centre + centre,
+        )
+
+
+class MixedDynamics(nn.Module):
+    """A neural ODE for one part of the state, damped rotations in closed form for the other.
+
+    What oscillates, and what a solver would need many steps for, turns; what relaxes or reacts is integrated. Both are
+    given the context, and the decoder sees both.
+
+    Parameters
+    ----------
+    free : MLPDynamics
+        Of the first part of the state.
+    turning : LinearDynamics
+        Of the rest.
+    """
+
+    def __init__(self, free: MLPDynamics, turning: LinearDynamics) -> None:
+        super().__init__()
+        self.free, self.turning = free, turning
+        self.sizes = (free.latent_dim, 2 * turning.n_pairs)
+
+    def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
+        """Return dz/dt, (series, latent)."""
+        free, turning = torch.split(z, list(self.sizes), dim=-1)
+        return torch.cat([self.free(t, free, *context), self.turning(t, turning, *context)], -1)

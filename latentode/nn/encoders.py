@@ -1,4 +1,4 @@
-"""Histories to a distribution over the latent state at the origin."""
+"""Histories to a distribution over the latent state where the trajectory starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
-from latentode.nn.features import Usual, row_features, summary_features
-from latentode.nn.recurrence import last_states
+from latentode.nn.features import Usual, summary_features
+from latentode.nn.readers import READERS
 
-__all__ = ["Encoding", "GRUEncoder"]
+__all__ = ["Encoder", "Encoding"]
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,20 @@ class Encoding:
     context: Tensor
     level: Tensor
 
+    def tile(self, n: int) -> "Encoding":
+        """The whole encoding n times over, one copy after the other."""
+        return Encoding(*(x.repeat(n, 1) for x in (self.mean, self.log_std, self.context, self.level)))
 
-class GRUEncoder(nn.Module):
-    """A GRU over the observed rows only, packed, with a summary of the history beside its last state.
+
+class Encoder(nn.Module):
+    """A reader of the history's rows, with a summary of the history beside its state.
 
     Parameters
     ----------
     n_channels : int
         Channels of a history.
     latent_dim, context_dim, hidden_dim : int
-        Sizes of the latent state, of the context, and of the GRU.
+        Sizes of the latent state, of the context, and of the reader.
     usual_gap : float
         The usual gap between rows, in spans; gaps are read on a logarithmic scale around it.
     usual_change : sequence of float
@@ -49,12 +53,17 @@ class GRUEncoder(nn.Module):
     season_dim : int
         Features of the seasons, 0 where there are none.
     dropout : float
-        Of what leaves the GRU and the summary, in training.
+        Of what leaves the reader and the summary, in training.
+    reader : {"gru", "bigru", "odernn", "attention"}
+        What reads the rows, see :mod:`latentode.nn.readers`.
+    backward : bool
+        Whether rows are read from the last to the first.
+    summary : bool
+        Whether the summary is read.
 
     References
     ----------
-    Rubanova, Chen & Duvenaud (2019), Latent ODEs for irregularly-sampled time series; visiting only observed
-    rows and giving the time since each channel was last seen follows Che et al. (2018), GRU-D.
+    Rubanova, Chen & Duvenaud (2019), Latent ODEs for irregularly-sampled time series.
     """
 
     usual_gap: Tensor
@@ -70,13 +79,17 @@ class GRUEncoder(nn.Module):
         usual_change: Sequence[float],
         season_dim: int = 0,
         dropout: float = 0.0,
+        reader: str = "gru",
+        backward: bool = False,
+        summary: bool = True,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self.register_buffer("usual_change", torch.tensor(usual_change))
-        self.gru = nn.GRU(5 * n_channels + 2 + season_dim, hidden_dim, batch_first=True)
-        features = hidden_dim + 5 * n_channels + 1 + season_dim
+        self.summary = summary
+        self.reader = READERS[reader](n_channels, hidden_dim, season_dim, backward)
+        features = hidden_dim + (5 * n_channels + 1 + season_dim) * summary
         self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh())
@@ -86,10 +99,8 @@ class GRUEncoder(nn.Module):
     def forward(self, batch: Batch) -> Encoding:
         """Encode the histories of a batch."""
         usual = Usual(self.usual_gap, self.usual_change)
-        rows = row_features(batch, usual)
-        # A history without rows is read as one row in which nothing was observed.
-        state = last_states(self.gru, rows, batch.lengths.clamp_min(1))
+        state = self.reader(batch, usual)
         summary, level = summary_features(batch, usual)
-        hidden = self.trunk(torch.cat([state, summary], dim=-1))
+        hidden = self.trunk(torch.cat([state, summary], dim=-1) if self.summary else state)
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
         return Encoding(mean, log_std.clamp(-8.0, 2.0), self.to_context(hidden), level)

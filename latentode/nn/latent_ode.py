@@ -1,5 +1,6 @@
 """The latent ODE: encoder, dynamics, decoder and likelihood as one module."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,14 +8,17 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.decoders import SkipDecoder
-from latentode.nn.dynamics import MLPDynamics
-from latentode.nn.encoders import Encoding, GRUEncoder
+from latentode.nn.decoders import DECODERS
+from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
+from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
-from latentode.nn.likelihoods import GaussianLikelihood
+from latentode.nn.likelihoods import LIKELIHOODS
 from latentode.ode import solve
 
-__all__ = ["LatentODE", "LatentODEConfig", "Loss"]
+__all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
+
+DYNAMICS = ("mlp", "mixed", "gated", "second_order", "linear")
+"""Dynamics by the name that ``LatentODEForecaster(dynamics=...)`` takes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,23 @@ class LatentODEConfig:
         Steps of the solver per span.
     method, adjoint : str
         Method and gradient of :func:`latentode.ode.solve`.
+    encoder, dynamics, decoder, likelihood : str
+        Which of :data:`~latentode.nn.readers.READERS`, {"mlp", "gated", "second_order", "linear"},
+        :data:`~latentode.nn.decoders.DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`.
+    anchor : {"end", "start"}
+        Where in the history the trajectory starts.
+    summary : bool
+        Whether the encoder reads a summary of the history beside its rows.
+    augment_dim : int
+        Dimensions of the latent state that start at 0 and are no part of q(z0 | history).
+    time_aware : bool
+        Whether the dynamics read the time since the trajectory's start.
+    activation : str
+        Of the first hidden layer of the ``"mlp"`` dynamics; the second is tanh.
+    observation_std : float
+        Of the ``"fixed"`` likelihood, in scaled units.
+    center, unit : sequence of float, optional
+        (channel,), ``value = center + unit * scaled``; what likelihoods of counts need to know.
     variational : bool
         Whether z(t0) is drawn from q(z0 | history), or is its mean.
     dropout : float
@@ -53,6 +74,18 @@ class LatentODEConfig:
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
+    encoder: str = "gru"
+    dynamics: str = "mlp"
+    decoder: str = "skip"
+    likelihood: str = "gaussian"
+    anchor: str = "end"
+    summary: bool = True
+    augment_dim: int = 0
+    time_aware: bool = False
+    activation: str = "silu"
+    observation_std: float = 0.01
+    center: tuple[float, ...] = ()
+    unit: tuple[float, ...] = ()
     variational: bool = True
     dropout: float = 0.0
 
@@ -78,10 +111,10 @@ class Loss:
 
 
 class LatentODE(nn.Module):
-    """A latent ODE whose trajectory starts at the end of the history.
+    """A latent ODE whose trajectory starts at the end of the history, or, as published, at its start.
 
     q(z0 | history) is Gaussian; dz/dt = f(z, context) carries z0 to the queries, forward into the future and
-    backward into the history; the decoder turns z(t) into a Gaussian over the channels.
+    backward into the history; the decoder turns z(t) into a distribution over the channels.
 
     Parameters
     ----------
@@ -110,15 +143,26 @@ class LatentODE(nn.Module):
     def __init__(self, config: LatentODEConfig) -> None:
         super().__init__()
         self.config = config
+        state_dim = config.latent_dim + config.augment_dim
         sizes = (config.n_channels, config.latent_dim, config.context_dim, config.hidden_dim)
         changes = config.usual_change or (1.0,) * config.n_channels
         seen: dict[str, Any] = {"season_dim": config.season_dim, "dropout": config.dropout}
-        self.encoder = GRUEncoder(*sizes, usual_gap=config.usual_gap, usual_change=changes, **seen)
-        self.dynamics = MLPDynamics(
-            config.latent_dim, (config.hidden_dim, config.hidden_dim), "silu", context_dim=config.context_dim
+        self.encoder = Encoder(
+            *sizes,
+            usual_gap=config.usual_gap,
+            usual_change=changes,
+            reader=config.encoder,
+            backward=config.anchor == "start",
+            summary=config.summary,
+            **seen,
         )
-        self.decoder = SkipDecoder(*sizes, usual_gap=config.usual_gap, **seen)
-        self.likelihood = GaussianLikelihood(config.n_channels)
+        self.dynamics = _dynamics(config, state_dim)
+        self.decoder = DECODERS[config.decoder](
+            config.n_channels, state_dim, config.context_dim, config.hidden_dim, usual_gap=config.usual_gap, **seen
+        )
+        self.likelihood = LIKELIHOODS[config.likelihood](
+            config.n_channels, config.center, config.unit, config.observation_std
+        )
 
     def trajectory(self, z0: Tensor, context: Tensor, batch: Batch) -> Tensor:
         """The latent state at every query, (series, query, latent).
@@ -126,17 +170,33 @@ class LatentODE(nn.Module):
         The grid has ``n_steps`` steps a span whatever the queries are, so that an answer does not depend on
         what else is asked.
         """
-        reach = float(batch.reach)
+        times, reach, looks_back = batch.query_times, batch.reach, batch.looks_back
+        if self.config.anchor == "start":
+            times = times - batch.times[:, :1]
+            reach, looks_back = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
+        z0 = nn.functional.pad(z0, (0, self.config.augment_dim))
+        args = (context,) if self.config.context_dim else ()
+        if isinstance(self.dynamics, LinearDynamics):
+            return self.dynamics.flow(z0, times, *args)
+        if isinstance(self.dynamics, MixedDynamics):
+            free, turning = torch.split(z0, list(self.dynamics.sizes), dim=-1)
+            solved = self._solved(self.dynamics.free, free, times, float(reach), looks_back, args)
+            return torch.cat([solved, self.dynamics.turning.flow(turning, times, *args)], dim=-1)
+        return self._solved(self.dynamics, z0, times, float(reach), looks_back, args)
+
+    def _solved(
+        self, field: nn.Module, z0: Tensor, times: Tensor, reach: float, looks_back: bool, args: tuple[Tensor, ...]
+    ) -> Tensor:
         solution = solve(
-            self.dynamics,
+            field,
             z0,
-            batch.query_times,
+            times,
             t0=0.0,
             t1=reach,
-            t_back=-reach if batch.looks_back else 0.0,
-            args=(context,),
+            t_back=-reach if looks_back else 0.0,
+            args=args,
             method=self.config.method,
-            n_steps=self.config.n_steps * batch.reach,
+            n_steps=self.config.n_steps * round(reach),
             adjoint=self.config.adjoint,
             watch=False,
         )
@@ -149,7 +209,7 @@ class LatentODE(nn.Module):
         mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_seasons)
         return mean, log_scale
 
-    def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:
+    def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None, n_draws: int = 1) -> Loss:
         """Negative ELBO, averaged over the observations asked.
 
         Parameters
@@ -160,25 +220,33 @@ class LatentODE(nn.Module):
             Weight of the Kullback-Leibler divergence, raised from 0 to its final value in training.
         generator : Generator, optional
             Where the draws of z0 come from.
+        n_draws : int
+            Draws of z0, over which the loss is averaged.
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
         encoding = self.encoder(batch)
-        z0, kl = encoding.mean, encoding.mean.new_zeros(())
+        kl = encoding.mean.new_zeros(())
         asked = batch.target_mask.sum().clamp_min(1)
+        if self.config.variational:
+            kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / asked
+            if n_draws > 1:
+                encoding, batch = encoding.tile(n_draws), batch.tile(n_draws)
+        z0 = encoding.mean
         if self.config.variational:
             noise = torch.randn(z0.shape, generator=generator, dtype=z0.dtype, device=z0.device)
             z0 = encoding.mean + encoding.log_std.exp() * noise
-            kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / asked
         mean, log_scale = self.decode(z0, encoding, batch)
-        misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum() / asked
-        return Loss(misfit + kl_weight * kl, kl)
+        assert batch.targets is not None  # tiled, it has them still
+        assert batch.target_mask is not None
+        misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum()
+        return Loss(misfit / batch.target_mask.sum().clamp_min(1) + kl_weight * kl, kl)
 
     def predict(self, batch: Batch) -> Prediction:
         """The answer at the mean of q(z0 | history)."""
         encoding = self.encoder(batch)
         mean, log_scale = self.decode(encoding.mean, encoding, batch)
-        return Prediction(mean, self.likelihood.scale(log_scale))
+        return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
         """The answer along trajectories from several draws of z0, (sample, series, query, channel).
@@ -196,14 +264,34 @@ class LatentODE(nn.Module):
         if not self.config.variational:
             noise = torch.zeros_like(noise)
         z0 = (encoding.mean + encoding.log_std.exp() * noise).flatten(0, 1)
-        many = Encoding(*(_tile(x, n) for x in (encoding.mean, encoding.log_std, encoding.context, encoding.level)))
-        mean, log_scale = self.decode(z0, many, batch.tile(n))
-        scale = self.likelihood.scale(log_scale)
-        return Prediction(mean.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *scale.shape[1:]))
+        mean, log_scale = self.decode(z0, encoding.tile(n), batch.tile(n))
+        location, scale = self.likelihood.location(mean), self.likelihood.scale(mean, log_scale)
+        return Prediction(location.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *mean.shape[1:]))
 
 
-def _tile(x: Tensor, n: int) -> Tensor:
-    return x.repeat(n, *[1] * (x.ndim - 1))
+def _dynamics(config: LatentODEConfig, state_dim: int) -> nn.Module:
+    def network(dim: int) -> MLPDynamics:
+        return MLPDynamics(
+            dim,
+            (config.hidden_dim, config.hidden_dim),
+            (config.activation, "tanh"),  # a bounded slope: far beyond the horizon nothing runs away
+            context_dim=config.context_dim,
+            time_dependent=config.time_aware,
+        )
+
+    match config.dynamics:
+        case "mlp":
+            return network(state_dim)
+        case "mixed":
+            n_turning = max(state_dim // 4, 1) * 2
+            return MixedDynamics(network(state_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
+        case "gated":
+            return GatedDynamics(state_dim, config.hidden_dim, config.context_dim)
+        case "second_order":
+            return SecondOrderDynamics(state_dim, config.hidden_dim, config.context_dim)
+        case "linear":
+            return LinearDynamics(state_dim, config.context_dim)
+    raise ValueError(f"dynamics={config.dynamics!r} must be one of {', '.join(DYNAMICS)}")
 
 
 def _kl_from_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:

@@ -1,11 +1,30 @@
 """How far an observation may lie from what the model says."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import ndtr
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-__all__ = ["GaussianLikelihood"]
+from latentode.nn.mixture import mixture_quantiles
+
+__all__ = [
+    "LIKELIHOODS",
+    "BernoulliLikelihood",
+    "FixedLikelihood",
+    "GaussianLikelihood",
+    "NegativeBinomialLikelihood",
+    "PoissonLikelihood",
+    "StudentTLikelihood",
+]
+
+LOG_SCALES = (-6.0, 6.0)
 
 
 class GaussianLikelihood(nn.Module):
@@ -15,29 +34,226 @@ class GaussianLikelihood(nn.Module):
     second: what is far ahead counts less than what is near, but never so little that the model may give it
     up, as it may under the second alone. The second learns from the residuals and is what predictions carry.
 
+    Every likelihood keeps this contract: ``likelihood(mean, log_scale, targets)`` is the loss of each value, and
+    ``location``, ``scale`` and ``quantiles`` say what is predicted; all in scaled units.
+
     Parameters
     ----------
     n_channels : int
         Number of channels.
+    center, unit : sequence of float, optional
+        (channel,), where scaled values come from: ``value = center + unit * scaled``; 0 and 1 unless given.
+    std : float
+        Of :class:`FixedLikelihood`, in scaled units.
 
     References
     ----------
     Seitzer et al. (2022), On the pitfalls of heteroscedastic uncertainty estimation (beta = 1/2).
     """
 
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.full((n_channels,), math.log(0.5)))
+    counts = False
+    """Whether values are counts or 0 and 1: such channels are not read in logarithms, nor calibrated."""
 
-    def scale(self, log_scale: Tensor) -> Tensor:
-        """Scale of a prediction, from the decoder's relative one, (series, query, channel)."""
+    center: Tensor
+    unit: Tensor
+
+    def __init__(
+        self, n_channels: int, center: Sequence[float] = (), unit: Sequence[float] = (), std: float = 0.01
+    ) -> None:
+        super().__init__()
+        self.std = std
+        self.log_scale = nn.Parameter(torch.full((n_channels,), math.log(0.5)))
+        self.register_buffer("center", torch.tensor(tuple(center) or (0.0,) * n_channels), persistent=False)
+        self.register_buffer("unit", torch.tensor(tuple(unit) or (1.0,) * n_channels), persistent=False)
+
+    def location(self, mean: Tensor) -> Tensor:
+        """The expected value, from what the decoder says of it, (series, query, channel)."""
+        return mean
+
+    def scale(self, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """Standard deviation of a prediction, from the decoder's relative one, (series, query, channel)."""
         return torch.exp(self.log_scale.detach() + log_scale).clamp_min(1e-4)
+
+    def quantiles(self, location: Tensor, scale: Tensor, quantiles: NDArray[np.float64]) -> Tensor:
+        """Quantiles of equal mixtures over the first axis.
+
+        Parameters
+        ----------
+        location, scale : Tensor
+            (component, row, channel).
+        quantiles : array of float
+            (quantile,), or (quantile, 1, channel).
+
+        Returns
+        -------
+        Tensor
+            (quantile, row, channel)
+        """
+        return mixture_quantiles(location, scale, quantiles)
+
+    def drawn(self, location: NDArray[Any], scale: NDArray[Any], standard: NDArray[Any]) -> NDArray[Any]:
+        """Values drawn from what is predicted, from standard normal numbers, all of one shape (..., channel)."""
+        drawn: NDArray[Any] = location + scale * standard
+        return drawn
 
     def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
         """Negative log density of the targets, without its constant, (series, query, channel)."""
-        own = self.log_scale.clamp(-6.0, 6.0)
+        own = self.log_scale.clamp(*LOG_SCALES)
         weight = torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
         for_mean = 0.5 * weight * ((targets - mean) * torch.exp(-own)).square() + own
-        scale = self.scale(log_scale)
-        for_scale = 0.5 * ((targets - mean.detach()) / scale).square() + torch.log(scale)
-        return for_mean + for_scale
+        return for_mean + self._for_scale(mean, log_scale, targets)
+
+    def _for_scale(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
+        scale = self.scale(mean, log_scale)
+        return 0.5 * ((targets - mean.detach()) / scale).square() + torch.log(scale)
+
+
+class FixedLikelihood(GaussianLikelihood):
+    """A Gaussian whose mean is taught with one known standard deviation for all; predictions carry a learned one.
+
+    References
+    ----------
+    Rubanova et al. (2019) use 0.01, which makes the objective a squared error with a faint prior.
+    """
+
+    def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
+        """Negative log density of the targets, without its constant, (series, query, channel)."""
+        own = self.log_scale.clamp(*LOG_SCALES)
+        error = targets - mean
+        for_own = 0.5 * (error.detach() * torch.exp(-own)).square() + own
+        return 0.5 * (error / self.std).square() + for_own + self._for_scale(mean, log_scale, targets)
+
+
+class StudentTLikelihood(GaussianLikelihood):
+    """A Student-t with learned degrees of freedom per channel: one wild value does not own the fit."""
+
+    def __init__(
+        self, n_channels: int, center: Sequence[float] = (), unit: Sequence[float] = (), std: float = 0.01
+    ) -> None:
+        super().__init__(n_channels, center, unit, std)
+        self.freedom = nn.Parameter(torch.full((n_channels,), 2.0))
+
+    def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
+        """Negative log density of the targets, (series, query, channel)."""
+        own = self.log_scale.clamp(*LOG_SCALES).exp()
+        freedom = 2.0 + softplus(self.freedom)
+        weight = torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
+        for_mean = _student_t((targets - mean) / own, freedom) + own.log()
+        # The spread predicted is a standard deviation; the density wants the scale that goes with it.
+        scale = self.scale(mean, log_scale) * torch.sqrt((freedom - 2.0) / freedom).detach()
+        for_scale = _student_t((targets - mean.detach()) / scale, freedom.detach()) + scale.log()
+        return weight * (for_mean - own.log()) + own.log() + for_scale
+
+
+def _student_t(x: Tensor, freedom: Tensor) -> Tensor:
+    """Negative log density of the standard Student-t."""
+    half = 0.5 * (freedom + 1)
+    constant = torch.lgamma(0.5 * freedom) - torch.lgamma(half) + 0.5 * torch.log(math.pi * freedom)
+    return constant + half * torch.log1p(x.square() / freedom)
+
+
+class _Counts(GaussianLikelihood):
+    """What counts have in common: the decoder speaks in scaled units, the density in the values' own."""
+
+    counts = True
+
+    def scale(self, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """Standard deviation of a prediction, (series, query, channel)."""
+        return (self._variance(self._rate(mean)).sqrt() / self.unit).clamp_min(1e-4)
+
+    def location(self, mean: Tensor) -> Tensor:
+        """The expected value, from what the decoder says of it, (series, query, channel)."""
+        return (self._rate(mean) - self.center) / self.unit
+
+    def _natural(self, scaled: Tensor) -> Tensor:
+        return self.center + self.unit * scaled
+
+    def _rate(self, mean: Tensor) -> Tensor:
+        """Positive, and nearly the decoder's own value where that lies well above 0."""
+        unit = torch.minimum(self.unit, self.center.abs().clamp_min(1e-3)).clamp_min(1e-3)
+        return unit * softplus(self._natural(mean) / unit) + 1e-6
+
+    def _variance(self, rate: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def quantiles(self, location: Tensor, scale: Tensor, quantiles: NDArray[np.float64]) -> Tensor:
+        """Quantiles of the family with the mean and the variance of the mixture, in scaled units."""
+        rate = self._natural(location.mean(0)).numpy()
+        spread = (scale.square().mean(0) + location.var(0, unbiased=False)).sqrt() * self.unit
+        found = self._ppf(np.asarray(quantiles).reshape(len(quantiles), 1, -1), rate, spread.numpy() ** 2)
+        return (torch.as_tensor(found, dtype=location.dtype) - self.center) / self.unit
+
+    def drawn(self, location: NDArray[Any], scale: NDArray[Any], standard: NDArray[Any]) -> NDArray[Any]:
+        """Counts drawn from what is predicted, in scaled units."""
+        center, unit = self.center.numpy(), self.unit.numpy()
+        found = self._ppf(ndtr(standard.astype(float)), center + unit * location, (unit * scale) ** 2)
+        drawn: NDArray[Any] = (found - center) / unit
+        return drawn
+
+    @staticmethod
+    def _ppf(quantiles: NDArray[Any], rate: NDArray[Any], variance: NDArray[Any]) -> NDArray[Any]:
+        rate = np.maximum(rate, 1e-9)
+        variance = np.maximum(variance, rate * (1 + 1e-6))  # a Poisson is the least a negative binomial can be
+        found: NDArray[Any] = stats.nbinom.ppf(quantiles, rate**2 / (variance - rate), rate / variance)
+        return found
+
+
+class PoissonLikelihood(_Counts):
+    """Counts whose variance is their mean."""
+
+    def _variance(self, rate: Tensor) -> Tensor:
+        return rate
+
+    def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
+        """Negative log probability of the targets, without its constant, (series, query, channel)."""
+        rate = self._rate(mean)
+        return rate - self._natural(targets) * torch.log(rate)
+
+
+class NegativeBinomialLikelihood(_Counts):
+    """Counts that vary more than a Poisson: variance ``rate + rate**2 / size``, a learned size per channel."""
+
+    def _size(self) -> Tensor:
+        return torch.exp(-2 * self.log_scale.clamp(-4.0, 4.0))
+
+    def _variance(self, rate: Tensor) -> Tensor:
+        return rate + rate.square() / self._size()
+
+    def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
+        """Negative log probability of the targets, (series, query, channel)."""
+        rate, size, counts = self._rate(mean), self._size(), self._natural(targets).clamp_min(0.0)
+        kept = torch.lgamma(counts + size) - torch.lgamma(size) - torch.lgamma(counts + 1)
+        return -(kept + size * torch.log(size / (size + rate)) + counts * torch.log(rate / (size + rate)))
+
+
+class BernoulliLikelihood(_Counts):
+    """Channels of 0 and 1: what is predicted is a probability."""
+
+    def _logit(self, mean: Tensor) -> Tensor:
+        return 4.0 * (self._natural(mean) - 0.5)  # slope 1 at one half, as if the decoder spoke of probabilities
+
+    def _rate(self, mean: Tensor) -> Tensor:
+        return torch.sigmoid(self._logit(mean))
+
+    def _variance(self, rate: Tensor) -> Tensor:
+        return rate * (1 - rate)
+
+    def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
+        """Negative log probability of the targets, (series, query, channel)."""
+        return binary_cross_entropy_with_logits(self._logit(mean), self._natural(targets).clamp(0, 1), reduction="none")
+
+    @staticmethod
+    def _ppf(quantiles: NDArray[Any], rate: NDArray[Any], variance: NDArray[Any]) -> NDArray[Any]:
+        found: NDArray[Any] = (quantiles > 1 - rate).astype(float)
+        return found
+
+
+LIKELIHOODS: dict[str, type[GaussianLikelihood]] = {
+    "gaussian": GaussianLikelihood,
+    "student_t": StudentTLikelihood,
+    "fixed": FixedLikelihood,
+    "bernoulli": BernoulliLikelihood,
+    "poisson": PoissonLikelihood,
+    "negative_binomial": NegativeBinomialLikelihood,
+}
+"""Likelihoods by the name that ``LatentODEForecaster(likelihood=...)`` takes."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +69,8 @@ class MLPTape:
         The layers, none of which wants a gradient by itself.
     widths : tuple of int
         How many columns of the first weight belong to the state, the context, the control and the time.
-    activation : Activation
-        Between the layers.
+    activations : sequence of Activation
+        After each layer but the last.
     context : Tensor, optional
         (series, context)
     like : Tensor
@@ -84,7 +85,7 @@ class MLPTape:
         self,
         layers: Sequence[tuple[Tensor, Tensor]],
         widths: tuple[int, int, int, int],
-        activation: Activation,
+        activations: Sequence[Activation],
         context: Tensor | None,
         like: Tensor,
         *,
@@ -92,17 +93,16 @@ class MLPTape:
         record: bool,
     ) -> None:
         weights, biases_given = [weight for weight, _ in layers], [bias for _, bias in layers]
-        self.activation = activation
-        inner, outer, shift = activation.inner, activation.outer, activation.shift
+        self.activations = list(activations)
         by_state, self.by_context, by_control, by_time = torch.split(weights[0], list(widths), 1)
         state = by_state.contiguous()
         self.inward, outward, biases = [state], [state], [biases_given[0]]
-        for weight, bias in zip(weights[1:], biases_given[1:], strict=True):
-            self.inward.append(_times(weight, inner * outer))
-            outward.append(_times(weight, outer))
-            biases.append(torch.add(bias, weight.sum(1), alpha=shift) if shift else bias)
-        self.scale = inner if len(layers) > 1 else 1.0
-        scales = [self.scale] * (len(layers) - 1) + [1.0]  # of what each layer hands on
+        for weight, bias, below in zip(weights[1:], biases_given[1:], self.activations, strict=True):
+            self.inward.append(_times(weight, below.inner * below.outer))
+            outward.append(_times(weight, below.outer))
+            biases.append(torch.add(bias, weight.sum(1), alpha=below.shift) if below.shift else bias)
+        scales = [above.inner for above in self.activations] + [1.0]  # of what each layer hands on
+        self.scale = scales[0]
         self.outward = [_times(w, scale).t() for w, scale in zip(outward, scales, strict=True)]
         self.biases = [_times(b, scale) for b, scale in zip(biases, scales, strict=True)]
         self.context = context
@@ -118,9 +118,9 @@ class MLPTape:
         self.inputs: list[Tensor] = []  # by hidden layer: (slot, series, hidden) before the activation ...
         self.outputs: list[Tensor] = []  # ... and after it
         self.cotangents: list[Tensor] = []
-        self._forward: list[list[tuple[Tensor, Tensor, Tensor, Tensor]]] = []
+        self._forward: list[list[tuple[Any, ...]]] = []
         self._saved: list[list[tuple[Tensor, ...]]] = []
-        self._backward: list[list[tuple[Tensor, Tensor, Tensor, Tensor]]] = []
+        self._backward: list[list[tuple[Any, ...]]] = []
         self._scratch = [like.new_empty(like.shape[0], w.shape[0]) for w in self.inward[:-1]]
 
     def reserve(self, n_slots: int) -> None:
@@ -128,13 +128,18 @@ class MLPTape:
         n_slots = n_slots if self.record else 1
         if self.outputs and len(self.outputs[0]) >= n_slots:
             return
-        self.outputs = self._grown(self.outputs, n_slots)
-        self.inputs = self._grown(self.inputs, n_slots) if self.activation.saves_input else self.outputs
+        layers = range(len(self.activations))
+        self.outputs = [self._grown(self.outputs, layer, n_slots) for layer in layers]
+        self.inputs = [
+            self._grown(self.inputs, layer, n_slots) if self.activations[layer].saves_input else self.outputs[layer]
+            for layer in layers
+        ]
         post = [x.unbind(0) for x in self.outputs]
-        pre = [x.unbind(0) for x in self.inputs] if self.activation.saves_input else post
+        pre = [x.unbind(0) for x in self.inputs]
         weights = self.outward[:-1]
         biases = [self.base, *self.biases[1:]][: len(weights)]
-        self._forward = [list(zip(biases, weights, *at, strict=True)) for at in _by_slot(n_slots, pre, post)]
+        activate = [a.forward for a in self.activations]
+        self._forward = [list(zip(biases, weights, *at, activate, strict=True)) for at in _by_slot(n_slots, pre, post)]
         self._saved = _by_slot(n_slots, pre)
         self._backward = []
 
@@ -147,8 +152,8 @@ class MLPTape:
             base = torch.addmm(self.base, u, self._driven(u), alpha=self.scale)
         if t is not None and self.by_time is not None:
             base = torch.addmm(self.base if base is None else base, t, self.by_time, alpha=self.scale)
-        x, activate = z, self.activation.forward
-        for bias, weight, pre, post in self._forward[slot if self.record else 0]:
+        x = z
+        for bias, weight, pre, post, activate in self._forward[slot if self.record else 0]:
             torch.addmm(bias if base is None else base, x, weight, out=pre)
             activate(pre, post)
             x, base = post, None
@@ -160,12 +165,13 @@ class MLPTape:
         if not self._backward:
             self.cotangents = [torch.empty_like(x) for x in self.outputs]
             rows = _by_slot(len(self._saved), [x.unbind(0) for x in self.cotangents])
+            back = [a.backward for a in reversed(self.activations)]
             self._backward = [
-                list(zip(self.inward[:0:-1], self._scratch[::-1], saved[0][::-1], row[0][::-1], strict=True))
+                list(zip(self.inward[:0:-1], self._scratch[::-1], saved[0][::-1], row[0][::-1], back, strict=True))
                 for saved, row in zip(self._saved, rows, strict=True)
             ]
-        g, differentiate = cotangent, self.activation.backward
-        for weight, scratch, saved, into in self._backward[slot]:
+        g = cotangent
+        for weight, scratch, saved, into, differentiate in self._backward[slot]:
             torch.mm(g, weight, out=scratch)
             differentiate(scratch, saved, into)
             g = into
@@ -178,7 +184,6 @@ class MLPTape:
         n = len(states)
         below = [states, *(x[:n] for x in self.outputs)]
         above = [*(x[:n] for x in self.cotangents), cotangents]
-        outer, shift = self.activation.outer, self.activation.shift
         parameters: list[Tensor | None] = []
         for layer, (x, g) in enumerate(zip(below, above, strict=True)):
             flat = g.flatten(0, 1)
@@ -186,7 +191,8 @@ class MLPTape:
             if layer == 0:
                 by_weight = flat.t() @ x.flatten(0, 1)
             else:
-                by_weight = torch.addmm(by_bias.unsqueeze(1), flat.t(), x.flatten(0, 1), beta=shift, alpha=outer)
+                a = self.activations[layer - 1]
+                by_weight = torch.addmm(by_bias.unsqueeze(1), flat.t(), x.flatten(0, 1), beta=a.shift, alpha=a.outer)
             parameters += [by_weight, by_bias]
         first, for_times, for_controls = above[0], None, None
         columns, args = [parameters[0]], []
@@ -210,11 +216,10 @@ class MLPTape:
             raise ValueError(f"the control has {u.shape[-1]} channels, but the field has control_dim={wanted}")
         return self.by_control
 
-    def _grown(self, old: list[Tensor], n_slots: int) -> list[Tensor]:
-        rows = self.like.shape[0]
-        new = [self.like.new_empty(n_slots, rows, w.shape[0]) for w in self.inward[:-1]]
-        for into, x in zip(new, old, strict=False):
-            into[: len(x)].copy_(x)
+    def _grown(self, old: list[Tensor], layer: int, n_slots: int) -> Tensor:
+        new = self.like.new_empty(n_slots, self.like.shape[0], self.inward[layer].shape[0])
+        if old:
+            new[: len(old[layer])].copy_(old[layer])
         return new
 
 

@@ -95,6 +95,7 @@ class Trace:
         return each
 
     def _time(self, row: int, clock: float) -> float:
+        clock = min(clock, float(self.route.n_pieces))  # inf: finite to the end, and too large to be squared
         piece = min(int(clock), self.route.n_pieces - 1)
         return float(self.route.start[piece, row, 0] + (clock - piece) * self.route.span[piece, row, 0])
 

@@ -48,7 +48,7 @@ class LatentODEModule(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The negative ELBO of a batch."""
         kl_weight = self.options.kl_weight * min(1.0, self.global_step / self._first(KL_WARM_UP, 0.3))
-        loss = self.model.loss(batch, kl_weight, self.generator)
+        loss = self.model.loss(batch, kl_weight, self.generator, self.options.n_draws)
         self.losses.append(loss.total.detach())
         return loss.total
 

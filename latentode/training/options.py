@@ -27,6 +27,8 @@ class TrainingOptions:
         Factor by which the learning rate then falls.
     decays : int
         How often it may.
+    n_draws : int
+        Draws of z0 over which the loss of a batch is averaged.
     averaging : float
         Decay of the moving average of the weights.
     clip : float
@@ -44,6 +46,7 @@ class TrainingOptions:
     patience: int = 8
     decay: float = 0.3
     decays: int = 3
+    n_draws: int = 1
     averaging: float = 0.98
     clip: float = 1.0
     progress: bool = False

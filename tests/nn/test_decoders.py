@@ -1,8 +1,9 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
-from latentode.nn import SkipDecoder
+from latentode.nn import DECODERS, SkipDecoder
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
@@ -94,3 +95,39 @@ def test_scales_are_bounded():
         decoder.to_scale[-1].bias.fill_(100.0)
     _, log_scale = decoder(*inputs(), near(0.5))
     assert log_scale.max() <= 5
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_no_decoder_sees_the_time_of_the_query_in_its_mean(name):
+    decoder = lively(decoder=name).decoder
+    near_mean, _ = decoder(*inputs(), near(0.5, since=0.01))
+    far_mean, _ = decoder(*inputs(), near(0.5, since=3.0))
+    torch.testing.assert_close(near_mean, far_mean)
+
+
+@pytest.mark.parametrize("name", ["skip", "heads"])
+def test_a_new_decoder_with_a_skip_begins_as_the_skip_alone(name):
+    torch.manual_seed(0)
+    decoder = DECODERS[name](2, 4, 3, 32, usual_gap=0.2)
+    z, context, level = inputs()
+    mean, log_scale = decoder(z, context, level, near(0.5))
+    assert (mean - 0.5).abs().max() < 0.6
+    assert log_scale.abs().max() < 1e-6
+
+
+def test_a_head_reads_its_own_channel_before_others():
+    decoder = lively(decoder="heads").decoder
+    around = near(0.5)
+    moved = replace(around, base=around.base + torch.tensor([1.0, 0.0]))
+    change = (decoder(*inputs(), moved)[0] - decoder(*inputs(), around)[0]).abs()
+    assert change[..., 0].min() > 1e-3
+    assert change[..., 0].mean() > change[..., 1].mean()
+
+
+@pytest.mark.parametrize("name", ["skip", "heads", "mlp"])
+def test_nothing_flows_from_the_scale_into_the_mean(name):
+    decoder = lively(decoder=name).decoder
+    z, context, level = inputs()
+    z = z.clone().requires_grad_()
+    _, log_scale = decoder(z, context, level, near(0.5))
+    assert torch.autograd.grad(log_scale.sum(), z, allow_unused=True)[0] is None

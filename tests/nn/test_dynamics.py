@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from latentode.nn.dynamics import MLPDynamics
+from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.mlp_tape import ACTIVATIONS
 from latentode.ode import AnalyticField, solve
 from latentode.ode.field import is_analytic
@@ -139,3 +139,86 @@ def test_what_does_not_fit_is_refused_in_words(build, call, message):
         field(0.0, *call)
     with pytest.raises(ValueError, match=message):
         solve(field, call[0], torch.ones(2, 1), args=call[1:])
+
+
+# ------------------------------------------------------------------------------------------------ the kin
+
+
+def field_of(kind, context_dim=0):
+    if kind is MixedDynamics:
+        return MixedDynamics(MLPDynamics(2, (8, 8), context_dim=context_dim), LinearDynamics(2, context_dim))
+    torch.manual_seed(0)
+    sizes = {"latent_dim": 4, "context_dim": context_dim}
+    return kind(**sizes) if kind is LinearDynamics else kind(**sizes, hidden_dim=8)
+
+
+@pytest.mark.parametrize("kind", [GatedDynamics, SecondOrderDynamics, LinearDynamics, MixedDynamics])
+@pytest.mark.parametrize("context_dim", [0, 3])
+def test_the_kin_solve_and_learn(kind, context_dim):
+    field = field_of(kind, context_dim)
+    z0, args = torch.randn(5, 4, requires_grad=True), (torch.randn(5, context_dim),) * (context_dim > 0)
+    z = solve(field, z0, torch.rand(5, 7), t0=0.0, t1=1.0, method="rk4", n_steps=200, args=args).z
+    z.square().sum().backward()
+    assert z0.grad.abs().sum() > 0
+    assert all(p.grad is not None for p in field.parameters())
+
+
+def test_the_closed_form_is_what_a_solver_finds():
+    field = field_of(LinearDynamics, 3).double()
+    z0, context = torch.randn(5, 4, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    times = 2 * torch.rand(5, 7, dtype=torch.float64) - 1
+    solved = solve(
+        field, z0, times, t0=0.0, t1=1.0, t_back=-1.0, method="dopri5", rtol=1e-9, atol=1e-9, args=(context,)
+    ).z
+    torch.testing.assert_close(field.flow(z0, times, context), solved, atol=1e-6, rtol=1e-6)
+
+
+def test_gated_trajectories_stay_bounded_however_far_they_go():
+    field = field_of(GatedDynamics)
+    with torch.no_grad():
+        for parameter in field.parameters():
+            parameter.mul_(10)
+    z = solve(field, torch.zeros(3, 4), torch.full((3, 1), 50.0), t0=0.0, t1=50.0, method="rk4", n_steps=50_00).z
+    assert z.abs().max() <= field.bound + 1e-3
+
+
+def test_an_mlp_that_ends_in_tanh_has_a_bounded_slope():
+    field = MLPDynamics(4, (8, 8), ("silu", "tanh"))
+    last = field.layers[-1]
+    bound = last.weight.abs().sum(1) + last.bias.abs()
+    assert (field(0.0, 1e6 * torch.randn(20, 4)).abs() <= bound + 1e-4).all()
+
+
+@pytest.mark.parametrize("kind", [SecondOrderDynamics, LinearDynamics])
+def test_an_odd_latent_dim_is_refused(kind):
+    with pytest.raises(ValueError, match="latent_dim=3 must be even"):
+        kind(3, 8)
+
+
+@pytest.mark.parametrize("activation", [("silu", "tanh"), ("tanh", "elu"), ("softplus", "silu")])
+def test_layers_of_different_activations_have_autograds_gradients(activation):
+    torch.manual_seed(0)
+    field = MLPDynamics(3, (8, 6), activation, context_dim=2).double()
+    z0 = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    context = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
+    found = []
+    for adjoint in ("discrete", "autograd"):
+        z = solve(
+            field,
+            z0,
+            torch.rand(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64),
+            t0=0.0,
+            t1=1.0,
+            method="rk4",
+            n_steps=4,
+            args=(context,),
+            adjoint=adjoint,
+        ).z
+        found.append(torch.autograd.grad(z.square().sum(), [z0, context, *field.parameters()]))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-9)
+
+
+def test_activations_must_be_as_many_as_hidden_layers():
+    with pytest.raises(ValueError, match="names 1, for 2 hidden layers"):
+        MLPDynamics(2, (8, 8), ("silu",))

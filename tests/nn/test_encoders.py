@@ -1,6 +1,6 @@
 import torch
 
-from latentode.nn import GRUEncoder
+from latentode.nn import Encoder
 from tests.nn.batches import NAN, batch_of, lively, random_batch
 
 HISTORY = [(-1.0, 1.0, NAN), (-0.5, 3.0, 1.0), (0.0, 2.0, NAN)]
@@ -67,6 +67,6 @@ def test_absurd_values_leave_the_encoding_finite():
 
 def test_a_new_encoder_is_sure_of_what_it_reads():
     torch_state = torch.get_rng_state()
-    encoder = GRUEncoder(2, 4, 3, 16, usual_gap=0.2, usual_change=(1.0, 1.0))
+    encoder = Encoder(2, 4, 3, 16, usual_gap=0.2, usual_change=(1.0, 1.0))
     torch.set_rng_state(torch_state)
     assert (encoder(random_batch()).log_std.mean() + 3).abs() < 0.5

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from latentode.nn import LatentODE, LatentODEConfig
+from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, LatentODE, LatentODEConfig
 from latentode.nn.latent_ode import _kl_from_standard_normal
 from tests.nn.batches import batch_of, lively, random_batch
 
@@ -18,6 +18,78 @@ def take(batch, rows):
 
 def close(left, right, atol=1e-5):
     torch.testing.assert_close(left, right, atol=atol, rtol=1e-4)
+
+
+# -------------------------------------------------------------------------------------------- every choice
+
+CHOICES = [
+    *({"encoder": name} for name in READERS),
+    *({"dynamics": name} for name in DYNAMICS),
+    *({"decoder": name} for name in DECODERS),
+    *({"likelihood": name} for name in LIKELIHOODS),
+    {"anchor": "start", "encoder": "odernn", "decoder": "linear", "summary": False, "context_dim": 0},
+    {"augment_dim": 2, "time_aware": True},
+    {"dynamics": "linear", "augment_dim": 2, "anchor": "start", "decoder": "heads"},
+    {"season_dim": 4, "decoder": "heads"},
+    {"season_dim": 4, "decoder": "mlp", "encoder": "attention"},
+]
+
+every_choice = pytest.mark.parametrize("options", CHOICES, ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()))
+
+
+def batch_for(options):
+    batch = random_batch()
+    if not options.get("season_dim"):
+        return batch
+    rng = torch.Generator().manual_seed(1)
+    sizes = (options["season_dim"],)
+    return replace(
+        batch,
+        seasons=torch.randn(*batch.times.shape, *sizes, generator=rng),
+        query_seasons=torch.randn(*batch.query_times.shape, *sizes, generator=rng),
+    )
+
+
+@every_choice
+def test_every_choice_learns_and_answers(options):
+    model, batch = lively(**options), batch_for(options)
+    before = float(model.loss(batch, 0.0, torch.Generator().manual_seed(0), n_draws=3).total)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(40):
+        optimiser.zero_grad()
+        model.loss(batch, 0.0, torch.Generator().manual_seed(step)).total.backward()
+        optimiser.step()
+    assert float(model.loss(batch, 0.0, torch.Generator().manual_seed(0), n_draws=3).total) < before
+    with torch.no_grad():
+        answer = model.predict(batch)
+        drawn = model.sample(batch, torch.randn(2, 4, 4))
+    assert answer.mean.shape == answer.scale.shape == (4, 5, 2)
+    assert drawn.mean.shape == drawn.scale.shape == (2, 4, 5, 2)
+    assert answer.mean.isfinite().all()
+    assert (answer.scale > 0).all()
+
+
+@every_choice
+def test_every_choice_answers_a_series_alone_as_in_company(options):
+    model, batch = lively(**options), batch_for(options)
+    with torch.no_grad():
+        together, alone = model.predict(batch).mean[2:3], model.predict(take(batch, slice(2, 3))).mean
+    close(together, alone)
+
+
+def test_a_trajectory_anchored_at_the_start_passes_there():
+    model = lively(anchor="start")
+    batch = batch_of([(-0.7, 1.0, 2.0), (0.0, 1.0, 1.0)], queries=[[-0.7, 0.3]])
+    z0 = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
+    z = model.trajectory(z0, torch.zeros(1, 3), batch)
+    close(z[:, 0], z0)
+    later = batch_of([(0.0, 1.0, 2.0)], queries=[[0.0, 1.0]])
+    close(z[:, 1], model.trajectory(z0, torch.zeros(1, 3), later)[:, 1], atol=1e-3)
+
+
+def test_dynamics_nobody_knows_are_refused():
+    with pytest.raises(ValueError, match="dynamics='magic' must be one of mlp, mixed, gated"):
+        LatentODE(LatentODEConfig(n_channels=1, usual_gap=0.1, dynamics="magic"))
 
 
 # -------------------------------------------------------------------------------------------- trajectory

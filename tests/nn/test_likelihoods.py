@@ -1,10 +1,19 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal
 
-from latentode.nn import GaussianLikelihood
+from latentode.nn import (
+    LIKELIHOODS,
+    BernoulliLikelihood,
+    FixedLikelihood,
+    GaussianLikelihood,
+    NegativeBinomialLikelihood,
+    PoissonLikelihood,
+    StudentTLikelihood,
+)
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -22,12 +31,13 @@ def likelihood_of(*log_scale):
 
 
 def test_the_scale_is_the_channels_own_times_the_relative_one():
-    scale = likelihood_of(math.log(2.0), math.log(0.5)).scale(torch.tensor([[[0.0, math.log(3.0)]]]))
+    relative = torch.tensor([[[0.0, math.log(3.0)]]])
+    scale = likelihood_of(math.log(2.0), math.log(0.5)).scale(torch.zeros_like(relative), relative)
     torch.testing.assert_close(scale, torch.tensor([[[2.0, 1.5]]]))
 
 
 def test_a_scale_is_never_nothing():
-    assert likelihood_of(-20.0).scale(torch.tensor([-20.0])).item() == pytest.approx(1e-4)
+    assert likelihood_of(-20.0).scale(torch.zeros(1), torch.tensor([-20.0])).item() == pytest.approx(1e-4)
 
 
 def test_with_the_channels_own_scale_it_is_the_normal_log_density_twice():
@@ -76,3 +86,77 @@ def test_the_best_mean_is_the_targets_own():
     best = likelihood(targets, log_scale, targets)
     assert (likelihood(targets + 0.1, log_scale, targets) > best).all()
     assert (likelihood(targets - 0.1, log_scale, targets) > best).all()
+
+
+# ------------------------------------------------------------------------------------------------ the others
+
+
+def test_a_student_t_is_taught_by_its_own_log_density():
+    mean, _, targets = drawn()
+    likelihood = StudentTLikelihood(2)
+    own, freedom = likelihood.log_scale.exp(), 2.0 + torch.nn.functional.softplus(likelihood.freedom)
+    once = -torch.distributions.StudentT(freedom, mean, own).log_prob(targets)
+    scale = own * torch.sqrt((freedom - 2) / freedom)
+    twice = once - torch.distributions.StudentT(freedom, mean, scale).log_prob(targets)
+    torch.testing.assert_close(likelihood(mean, torch.zeros_like(mean), targets), twice)
+
+
+def test_a_wild_value_pulls_a_student_t_less_than_a_near_one():
+    mean = torch.zeros(1, 1, 2, requires_grad=True)
+    targets = torch.tensor([[[1.0, 100.0]]])
+    (pull,) = torch.autograd.grad(StudentTLikelihood(2)(mean, torch.zeros(1, 1, 2), targets).sum(), mean)
+    assert -pull[0, 0, 1] < -pull[0, 0, 0]
+
+
+def test_a_fixed_likelihood_is_a_squared_error_for_the_mean():
+    mean, log_scale, targets = drawn()
+    mean.requires_grad_()
+    (pull,) = torch.autograd.grad(FixedLikelihood(2, std=0.1)(mean, log_scale, targets).sum(), mean)
+    torch.testing.assert_close(pull, (mean.detach() - targets) / 0.01)
+
+
+@pytest.mark.parametrize("kind", [PoissonLikelihood, NegativeBinomialLikelihood])
+def test_counts_are_taught_by_their_own_log_probability(kind):
+    likelihood = kind(1, center=(3.0,), unit=(2.0,))
+    counts = torch.tensor([0.0, 1.0, 7.0]).reshape(3, 1, 1)
+    mean = torch.randn(3, 1, 1, generator=torch.Generator().manual_seed(0))
+    rate = 3.0 + 2.0 * likelihood.location(mean)
+    size = likelihood.log_scale.exp() ** -2
+    expected = (
+        torch.distributions.Poisson(rate).log_prob(counts) + torch.lgamma(counts + 1)
+        if kind is PoissonLikelihood
+        else torch.distributions.NegativeBinomial(size, logits=torch.log(rate / size)).log_prob(counts)
+    )
+    found = likelihood(mean, torch.zeros_like(mean), (counts - 3.0) / 2.0)
+    torch.testing.assert_close(found, -expected, atol=1e-4, rtol=1e-4)
+    variance = (2.0 * likelihood.scale(mean, mean)) ** 2
+    torch.testing.assert_close(variance, rate if kind is PoissonLikelihood else rate + rate**2 / size)
+
+
+def test_a_bernoulli_predicts_a_probability():
+    likelihood = BernoulliLikelihood(1, center=(0.3,), unit=(0.45,))
+    mean = torch.linspace(-50, 50, 11).reshape(-1, 1, 1)
+    probability = 0.3 + 0.45 * likelihood.location(mean)
+    assert ((probability >= 0) & (probability <= 1)).all()
+    mean = torch.tensor([-2.0, 0.0, 2.0]).reshape(3, 1, 1)
+    probability = 0.3 + 0.45 * likelihood.location(mean)
+    for value in (0.0, 1.0):
+        found = likelihood(mean, mean, torch.full((3, 1, 1), (value - 0.3) / 0.45))
+        torch.testing.assert_close(
+            found, -torch.distributions.Bernoulli(probability).log_prob(torch.tensor(value)), atol=1e-3, rtol=1e-3
+        )
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial", "bernoulli"])
+def test_quantiles_and_draws_of_counts_are_counts(name):
+    center, unit = (0.4, 0.5) if name == "bernoulli" else (5.0, 3.0)
+    likelihood = LIKELIHOODS[name](1, (center,), (unit,))
+    location, scale = torch.rand(4, 6, 1) * 0.3, torch.full((4, 6, 1), 1.0)
+    found = center + unit * likelihood.quantiles(location, scale, np.array([0.1, 0.5, 0.9, 0.99]))
+    torch.testing.assert_close(found, found.round(), atol=1e-4, rtol=0)
+    assert (found.diff(dim=0) >= -1e-6).all()
+    drawn = center + unit * likelihood.drawn(
+        location.numpy(), scale.numpy(), np.random.default_rng(0).normal(size=(4, 6, 1))
+    )
+    np.testing.assert_allclose(drawn, drawn.round(), atol=1e-4)
+    assert (drawn > -1e-3).all()

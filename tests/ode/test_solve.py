@@ -298,3 +298,16 @@ def test_float32_and_float64_come_back_as_they_came():
     for dtype in (torch.float32, torch.float64):
         field, z0 = field_and_start(dtype=dtype)
         assert solve(field, z0, torch.rand(5, 2)).z.dtype == dtype
+
+
+def test_a_solution_too_large_to_be_squared_is_named_by_series_and_time():
+    with pytest.raises(SolveError, match="not finite: series 1 at t = 1"):
+        solve(
+            lambda t, z: torch.tensor([[1.0], [60.0]]) * z,
+            torch.ones(2, 3),
+            torch.ones(2, 1),
+            t0=0.0,
+            t1=1.0,
+            method="rk4",
+            n_steps=40,
+        )

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from latentode.estimators.mixture import mixture_quantiles
+from latentode.nn.mixture import mixture_quantiles
 
 QUANTILES = np.array([0.001, 0.05, 0.3, 0.5, 0.7, 0.95, 0.999])
 

@@ -19,7 +19,7 @@ def mixture_quantiles(mean: Tensor, scale: Tensor, quantiles: NDArray[np.float64
     mean, scale : Tensor
         (component, ...).
     quantiles : array of float
-        (quantile,), between 0 and 1.
+        (quantile,), between 0 and 1; or (quantile, ...), each of what broadcasts against a component.
 
     Returns
     -------
@@ -32,13 +32,15 @@ def mixture_quantiles(mean: Tensor, scale: Tensor, quantiles: NDArray[np.float64
     tensor([[0.0000],
             [1.9600]])
     """
-    standard = torch.special.ndtri(torch.as_tensor(quantiles, dtype=torch.float64)).to(mean.dtype)
-    each = mean[None] + scale[None] * standard.reshape(-1, *[1] * mean.ndim)
+    levels = torch.as_tensor(quantiles, dtype=torch.float64)
+    levels = levels.reshape(*levels.shape, *[1] * (mean.ndim - levels.ndim))
+    standard = torch.special.ndtri(levels).to(mean.dtype)
+    each = mean[None] + scale[None] * standard[:, None]
     if len(mean) == 1:
         alone: Tensor = each[:, 0]
         return alone
     low, high = each.amin(1), each.amax(1)
-    wanted = torch.as_tensor(quantiles, dtype=mean.dtype).reshape(-1, *[1] * (mean.ndim - 1))
+    wanted = levels.to(mean.dtype)
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         below = torch.special.ndtr((middle[:, None] - mean[None]) / scale[None]).mean(1)

@@ -1,0 +1,84 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode.data import DataError, Panel, Seasons, TimeAxis, find_seasons
+
+NUMBERS = TimeAxis("number")
+DATES = TimeAxis("datetime")
+DAY, YEAR = 86_400.0, 365.2425 * 86_400.0
+
+
+def panel_of(course, total, n_series=20, n_rows=100, noise=0.3, seed=0):
+    """Series at random times, each at its own level."""
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.uniform(0, total, (n_series, n_rows)), axis=1)
+    values = course(times) + rng.normal(size=(n_series, 1)) * 3 + noise * rng.normal(size=times.shape)
+    offsets = np.arange(n_series + 1) * n_rows
+    return Panel(pd.RangeIndex(n_series), offsets, times.ravel(), values.reshape(-1, 1))
+
+
+def wave(period):
+    return lambda t: np.sin(2 * np.pi * t / period + 1.0)
+
+
+@pytest.mark.parametrize("period", [3.0, 11.0, 30.0])
+def test_the_period_that_all_series_share_is_found(period):
+    (found,) = find_seasons(panel_of(wave(period), 100.0), NUMBERS).periods
+    assert found == pytest.approx(period, rel=0.02)
+
+
+def test_a_pulse_that_comes_back_is_found():
+    (found,) = find_seasons(panel_of(lambda t: (np.remainder(t, 20.0) < 5) * 2.0, 200.0), NUMBERS).periods
+    assert found == pytest.approx(20.0, rel=0.02)
+
+
+def test_noise_trends_and_private_periods_are_no_season():
+    rng = np.random.default_rng(1)
+    private = rng.uniform(2, 20, (20, 1))
+    for course in (lambda t: 0 * t, lambda t: t, lambda t: np.sqrt(t), lambda t: np.exp(-t), lambda t: (t > 50) * 3.0):
+        assert find_seasons(panel_of(course, 100.0), NUMBERS).periods == ()
+    assert find_seasons(panel_of(lambda t: np.sin(2 * np.pi * t / private), 100.0), NUMBERS).periods == ()
+
+
+def test_two_rounds_could_be_chance_on_a_plain_axis():
+    assert find_seasons(panel_of(wave(50.0), 100.0), NUMBERS).periods == ()
+
+
+def test_the_calendar_is_known():
+    both = panel_of(lambda t: wave(DAY)(t) + 2 * wave(YEAR)(t), 3 * YEAR, n_rows=400)
+    assert find_seasons(both, DATES).periods == (DAY, YEAR)
+    assert find_seasons(panel_of(wave(YEAR), 1.5 * YEAR), DATES).periods == ()  # gone round too seldom
+    assert find_seasons(panel_of(lambda t: 0 * t, 3 * YEAR), DATES).periods == ()
+
+
+@pytest.mark.filterwarnings("error")
+def test_little_data_has_no_season():
+    for n_series, n_rows in ((0, 0), (1, 1), (1, 2), (30, 1), (2, 10)):
+        panel = panel_of(wave(1.0), 10.0, n_series, n_rows)
+        for axis in (NUMBERS, DATES, TimeAxis("timedelta"), TimeAxis("period", freq="D")):
+            assert find_seasons(panel, axis).periods == ()
+    constant = panel_of(lambda t: 0 * t, 10.0, noise=0.0)
+    assert find_seasons(constant, NUMBERS).periods == ()
+    empty = Panel(constant.ids, constant.offsets, constant.times, np.full_like(constant.values, np.nan))
+    assert find_seasons(empty, NUMBERS).periods == ()
+
+
+def test_periods_can_be_named_or_forbidden():
+    panel = panel_of(wave(3.0), 100.0)
+    assert find_seasons(panel, NUMBERS, None).periods == ()
+    assert find_seasons(panel, NUMBERS, 7).periods == (7.0,)
+    assert find_seasons(panel, DATES, ["1D", pd.Timedelta("7D")]).periods == (DAY, 7 * DAY)
+    with pytest.raises(DataError, match="seasonality='1D': expected a number"):
+        find_seasons(panel, NUMBERS, "1D")
+    with pytest.raises(DataError, match="seasonality=-1 must be positive"):
+        find_seasons(panel, NUMBERS, [-1])
+
+
+def test_features_repeat_and_have_a_size_even_without_times():
+    seasons = Seasons((7.0, 30.0))
+    times = np.linspace(0, 100, 41)
+    assert seasons.features(times).shape == (41, seasons.n_features)
+    np.testing.assert_allclose(seasons.features(times), seasons.features(times + 210.0), atol=1e-5)
+    assert Seasons().features(times).shape == (41, 0)
+    assert seasons.features(np.empty((2, 0))).shape == (2, 0, seasons.n_features)

@@ -1,0 +1,123 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import ndtri
+
+from latentode.estimators.calibration import LEADS, LEVELS, Calibration, calibrate
+from latentode.nn import Batch, Prediction
+
+
+class Known(torch.nn.Module):
+    """A model that says mean 0 and a given scale."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.given = scale
+        self.config = SimpleNamespace(latent_dim=2, variational=False)
+        self.likelihood = SimpleNamespace(counts=False)
+
+    def predict(self, batch):
+        mean = torch.zeros_like(batch.targets)
+        return Prediction(mean, mean + self.given)
+
+
+def asked(targets, mask=None, leads=0.5):
+    targets = torch.as_tensor(targets, dtype=torch.float32)[None]
+    return Batch(
+        times=torch.zeros(1, 1),
+        values=torch.zeros(1, 1, targets.shape[2]),
+        mask=torch.zeros(1, 1, targets.shape[2]),
+        lengths=torch.tensor([1]),
+        query_times=torch.zeros(1, targets.shape[1]) + torch.as_tensor(leads, dtype=torch.float32),
+        targets=targets,
+        target_mask=torch.ones_like(targets) if mask is None else torch.as_tensor(mask, dtype=torch.float32)[None],
+    )
+
+
+def residuals(n, *spreads, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, len(spreads))) * spreads
+
+
+def covered(calibration, scale, values, lead=0.5, level=0.9):
+    """Part of fresh values inside the interval a Gaussian of the model's scale becomes."""
+    tails = np.array([0.5 - level / 2, 0.5 + level / 2])
+    low, high = calibration.deviations(ndtri(tails)[:, None]) * scale * calibration.factors(np.array([lead]))
+    return ((values >= low) & (values <= high)).mean(0)
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 2.0])
+def test_intervals_are_widened_by_as_much_as_they_were_too_narrow(truth):
+    factors = calibrate(Known(1.0), [asked(residuals(5000, truth))]).factors(np.array([0.5]))
+    assert factors.item() == pytest.approx(truth, rel=0.08)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+def test_calibrated_intervals_hold_what_they_promise(level):
+    calibration = calibrate(Known(0.7), [asked(residuals(3000, 1.0))])
+    assert covered(calibration, 0.7, residuals(20_000, 1.0, seed=1), level=level) == pytest.approx(level, abs=0.02)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.98])
+def test_a_heavy_tailed_channel_gets_a_fan_of_its_shape(level):
+    rng = np.random.default_rng(0)
+    calibration = calibrate(Known(1.0), [asked(rng.standard_t(2, size=(4000, 1)))])
+    assert covered(calibration, 1.0, rng.standard_t(2, size=(20_000, 1)), level=level) == pytest.approx(level, abs=0.02)
+
+
+def test_a_skewed_channel_leans_to_one_side_and_keeps_the_models_mean():
+    rng = np.random.default_rng(0)
+    calibration = calibrate(Known(1.0), [asked(rng.exponential(size=(4000, 1)) - 1)])
+    low, middle, high = calibration.deviations(ndtri([0.05, 0.5, 0.95])[:, None]).ravel()
+    assert high - middle > 2 * (middle - low)
+    assert middle < 0
+    drawn = calibration.deviations(rng.standard_normal((100_000, 1))) * calibration.factors(np.array([0.5]))
+    assert drawn.mean() == pytest.approx(0.0, abs=0.03)
+
+
+def test_widths_differ_by_lead_where_the_model_does_not_know_it():
+    leads = np.repeat([0.05, 0.7], 3000)
+    spread = np.where(leads < 0.1, 0.5, 2.0)[:, None]
+    values = residuals(6000, 1.0) * spread
+    calibration = calibrate(Known(1.0), [asked(values, leads=leads)])
+    near, far = calibration.factors(np.array([0.05, 0.7])).ravel()
+    assert near == pytest.approx(0.5, rel=0.15)
+    assert far == pytest.approx(2.0, rel=0.15)
+    between = calibration.factors(np.array([0.3])).item()
+    assert near < between < far
+
+
+def test_channels_are_calibrated_apart_where_they_have_enough():
+    factors = calibrate(Known(1.0), [asked(residuals(5000, 0.5, 2.0))]).factors(np.array([0.5]))
+    np.testing.assert_allclose(factors[0], [0.5, 2.0], rtol=0.15)
+
+
+def test_a_channel_with_few_observations_leans_on_the_others():
+    targets = residuals(1000, 1.0, 4.0)
+    mask = np.ones_like(targets)
+    mask[5:, 1] = 0
+    (factors,) = calibrate(Known(1.0), [asked(targets, mask)]).factors(np.array([0.5]))
+    assert factors[0] == pytest.approx(1.0, rel=0.1)
+    assert factors[1] < 1.8
+
+
+def test_nothing_asked_changes_nothing():
+    targets = residuals(20, 1.0, 1.0)
+    found, none = calibrate(Known(1.0), [asked(targets, np.zeros_like(targets))]), Calibration.none(2)
+    np.testing.assert_array_equal(found.factor, none.factor)
+    np.testing.assert_allclose(found.levels(np.array([0.1, 0.5, 0.999])).ravel(), np.repeat([0.1, 0.5, 0.999], 2))
+
+
+def test_factors_stay_within_reason():
+    assert calibrate(Known(1.0), [asked(residuals(50, 1e6))]).factor.max() <= 10
+    assert calibrate(Known(1.0), [asked(residuals(50, 1e-6))]).factor.min() >= 0.1
+
+
+@pytest.mark.parametrize("n", [1, 3, 30, 1000])
+def test_deviations_rise_with_the_level(n):
+    calibration = calibrate(Known(1.0), [asked(residuals(n, 1.0, 3.0))])
+    grid = np.linspace(-6, 6, 200)[:, None]
+    assert (np.diff(calibration.deviations(grid), axis=0) > 0).all()
+    assert calibration.factor.shape == (len(LEADS), 2)
+    assert calibration.shape.shape == (len(LEVELS), 2)
