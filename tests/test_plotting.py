@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from latentode import LatentODEForecaster
 from latentode.data import DataError
 from latentode.datasets import make_spirals
-from latentode.plotting import plot_forecast
+from latentode.evaluation import LastValue, backtest, summarise_backtest
+from latentode.plotting import plot_backtest, plot_forecast
 
 
 def quick(df: pd.DataFrame, **params) -> LatentODEForecaster:
@@ -215,3 +216,15 @@ def test_without_matplotlib_it_says_what_to_install(forecaster, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install latentode\[plot\]"):
         plot_forecast(forecaster)
+
+
+def test_a_backtest_is_drawn_a_line_per_model():
+    df = pd.DataFrame({"id": np.repeat(np.arange(20), 12), "time": np.tile(np.arange(12), 20)})
+    df["x"] = np.random.default_rng(0).normal(size=240)
+    table = summarise_backtest(backtest(LastValue(), df), bins=3)
+    axes = plot_backtest(table, "crps")
+    assert [line.get_label() for line in axes.lines] == list(table["model"].unique())
+    assert len(axes.lines[0].get_xdata()) == 3
+    assert plot_backtest(table, "coverage", ax=axes) is axes
+    with pytest.raises(ValueError, match="no column 'speed'"):
+        plot_backtest(table, "speed")

@@ -1,11 +1,22 @@
-"""Irregular series to try things on: real ones, bundled with the package, and generators.
+"""Irregular series to try things on: real ones, bundled or in files a user has, and generators.
 
 Every function returns a long frame as a forecaster takes it: a row per series and time, a column per channel.
 """
 
+from latentode.datasets.airports import load_airports
 from latentode.datasets.pbc import load_pbc
 from latentode.datasets.periodic import make_periodic
+from latentode.datasets.physionet2012 import load_physionet2012
 from latentode.datasets.spirals import make_spirals
 from latentode.datasets.storms import load_storms
+from latentode.datasets.ushcn import load_ushcn
 
-__all__ = ["load_pbc", "load_storms", "make_periodic", "make_spirals"]
+__all__ = [
+    "load_airports",
+    "load_pbc",
+    "load_physionet2012",
+    "load_storms",
+    "load_ushcn",
+    "make_periodic",
+    "make_spirals",
+]

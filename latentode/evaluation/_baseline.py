@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -180,7 +181,7 @@ class Baseline(ABC):
 
         pools = _by_channel(history[self.target_cols_] - self.population_mean_)
         if hidden.any() and not hidden.all():
-            blind = type(self)(self.id_col, self.time_col, self.target_cols_)
+            blind = copy(self)
             blind._learn(history[~hidden])
             missed = _by_channel(history.loc[hidden, self.target_cols_] - blind.predict(history[hidden]))
             pools |= {channel: pool for channel, pool in missed.items() if len(pool)}

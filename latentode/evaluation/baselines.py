@@ -8,10 +8,13 @@ A point forecast has no spread, so each baseline learns one from its own mistake
 part is hidden and predicted from the rest, and the residuals, pooled per channel, are laid around later answers.
 """
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from latentode.evaluation._baseline import Baseline
 from latentode.evaluation._history import Floats, Integers, Observations
@@ -22,7 +25,9 @@ __all__ = [
     "LinearInterpolation",
     "LinearTrend",
     "PopulationMean",
+    "SeasonalNaive",
     "SeriesMean",
+    "SplineInterpolation",
 ]
 
 
@@ -104,6 +109,85 @@ class LinearInterpolation(Baseline):
 
     def _hide(self, position: Integers, size: Integers) -> NDArray[np.bool_]:
         return np.asarray(position % 3 == 1)
+
+
+class SplineInterpolation(Baseline):
+    """The shape-preserving cubic through the neighbouring observations, and the nearest value outside of them.
+
+    Its residuals are learned between observations, as those of :class:`LinearInterpolation`.
+
+    References
+    ----------
+    Fritsch, F. N. and Butland, J. (1984). A method for constructing local monotone piecewise cubic interpolants. SIAM
+    Journal on Scientific and Statistical Computing 5.
+    """
+
+    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+        answer = np.full(len(series), np.nan)
+        order = np.argsort(series, kind="stable")
+        begins = np.searchsorted(series[order], np.arange(len(observations.starts)))
+        for s in np.unique(series[series >= 0]):
+            mine, asked = slice(*observations.starts[s : s + 2]), order[begins[s] : begins[s + 1]]
+            when, values = observations.times[mine], observations.values[mine]
+            if len(when) > 1:
+                answer[asked] = PchipInterpolator(when, values)(np.clip(times[asked], when[0], when[-1]))
+            elif len(when) == 1:
+                answer[asked] = values[0]
+        return answer
+
+    def _hide(self, position: Integers, size: Integers) -> NDArray[np.bool_]:
+        return np.asarray(position % 3 == 1)
+
+
+class SeasonalNaive(Baseline):
+    """The value observed nearest to one period before the query, or two, or as many as it takes to reach the history.
+
+    Where the nearest one lies more than a quarter of a period off, the last value.
+
+    Parameters
+    ----------
+    period : Timedelta or number
+        The period, in the unit of numeric times.
+    id_col, time_col, target_cols, hidden_fraction
+        As in :class:`Baseline`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from latentode.evaluation import SeasonalNaive
+    >>> history = pd.DataFrame({"id": 1, "time": [0, 6, 12, 18], "load": [1.0, 5.0, 9.0, 4.0]})
+    >>> SeasonalNaive(24).fit(history).predict(pd.DataFrame({"id": 1, "time": [31, 60]}))
+       load
+    0   5.0
+    1   9.0
+    """
+
+    def __init__(
+        self,
+        period: Any,
+        id_col: Hashable = "id",
+        time_col: Hashable = "time",
+        target_cols: Sequence[Hashable] | None = None,
+        hidden_fraction: float = 1 / 3,
+    ) -> None:
+        super().__init__(id_col, time_col, target_cols, hidden_fraction)
+        self.period = period
+
+    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+        period = self.period if isinstance(self.period, int | float) else pd.Timedelta(self.period).total_seconds()
+        if not period > 0:
+            raise ValueError(f"period={self.period!r} must be positive")
+        last = observations.last_at(series, times)
+        end = _pick(observations.times, last)
+        rounds = np.where(last >= 0, np.maximum(np.ceil((times - end) / period), 1), 1)
+        wanted = times - rounds * period
+        left = observations.last_at(series, wanted)
+        right = np.where(left >= 0, left + 1, _pick(observations.starts, series)).astype(np.intp)
+        right = np.where((last >= 0) & (right <= last), right, -1)
+        gaps = [np.abs(_pick(observations.times, place) - wanted) for place in (left, right)]
+        nearest = np.where(np.nan_to_num(gaps[1], nan=np.inf) < np.nan_to_num(gaps[0], nan=np.inf), right, left)
+        near = np.fmin(*gaps) <= period / 4
+        return _pick(observations.values, np.where(near, nearest, last))
 
 
 def _pick(values: NDArray[Any], places: Integers) -> Floats:

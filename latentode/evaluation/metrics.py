@@ -4,13 +4,24 @@ NaN in the truth means not asked: the entry counts nowhere. NaN in a forecast wh
 because dropping it would reward a forecaster for silence. With nothing asked a score is NaN.
 """
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["coverage", "crps_quantiles", "crps_samples", "interval_width", "mae", "rmse"]
+__all__ = [
+    "coverage",
+    "crps_quantiles",
+    "crps_samples",
+    "interval_width",
+    "log_score_quantiles",
+    "mae",
+    "mase",
+    "naive_error",
+    "rmse",
+]
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +69,84 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """
     truth, forecast = _asked(y_true, y_pred=y_pred)
     return float(np.sqrt(_mean((truth - forecast) ** 2)))
+
+
+def mase(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike) -> float:
+    """Mean absolute scaled error: absolute errors in units of the mean step of the history.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        As in :func:`mae`.
+    scale : array_like
+        The unit of each value, one for all or of the shape of `y_true`: what :func:`naive_error` gives for its
+        channel.
+
+    Returns
+    -------
+    float
+        Below 1 where the forecast errs by less than one usual step. NaN if nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        As :func:`mae`, and if a scale is not positive.
+
+    References
+    ----------
+    Hyndman, R. J. and Koehler, A. B. (2006). Another look at measures of forecast accuracy. International Journal of
+    Forecasting 22.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import mase
+    >>> mase([1.0, 4.0], [2.0, 4.0], scale=2.0)
+    0.25
+    """
+    wide = np.broadcast_to(np.asarray(scale, dtype=np.float64), np.shape(y_true))
+    truth, forecast, unit = _asked(np.asarray(y_true), y_pred=np.asarray(y_pred), scale=wide)
+    if not (unit > 0).all():
+        raise ValueError("scale must be positive: the channel's history holds no step")
+    return _mean(np.abs(truth - forecast) / unit)
+
+
+def naive_error(
+    history: pd.DataFrame,
+    id_col: Hashable = "id",
+    time_col: Hashable = "time",
+    target_cols: Sequence[Hashable] | None = None,
+) -> pd.Series:
+    """Mean absolute step between successive observations of a series, by channel: the unit of :func:`mase`.
+
+    Parameters
+    ----------
+    history : DataFrame
+        A row per series and time, NaN where a channel was not measured.
+    id_col, time_col : hashable
+        Its columns.
+    target_cols : sequence of hashable, optional
+        The channels. None means every other numeric column.
+
+    Returns
+    -------
+    Series
+        By channel; where there is no step, or none that moves, the channel's standard deviation, else 1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> naive_error(pd.DataFrame({"id": 1, "time": [0, 1, 5], "x": [1.0, None, 4.0]}))["x"]
+    np.float64(3.0)
+    """
+    others = history.drop(columns=[id_col, time_col]).select_dtypes("number").columns
+    ordered = history.reset_index(drop=True).iloc[np.argsort(history[time_col].to_numpy(), kind="stable")]
+    found: dict[Hashable, float] = {}
+    for channel in others if target_cols is None else target_cols:
+        seen = ordered.loc[ordered[channel].notna(), [id_col, channel]]
+        step = seen[channel].groupby(seen[id_col], observed=True).diff().abs().mean()
+        spread = seen[channel].std()
+        found[channel] = step if step > 0 else spread if spread > 0 else 1.0
+    return pd.Series(found, dtype=np.float64)
 
 
 def crps_samples(y_true: ArrayLike, samples: ArrayLike) -> float:
@@ -149,15 +238,65 @@ def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -
     2.0
     """
     truth, forecast = _asked(y_true, quantiles=quantiles, trailing=1)
-    tau = np.asarray(levels, dtype=np.float64)
-    if tau.shape != forecast.shape[-1:]:
-        raise ValueError(f"levels have shape {tau.shape}, but quantiles hold {forecast.shape[-1]} on the last axis")
-    if not (np.all(np.diff(tau) > 0) and tau[0] > 0 and tau[-1] < 1):
-        raise ValueError(f"levels must increase and lie between 0 and 1, got {tau.tolist()}")
+    tau = _levels(levels, forecast)
     edges = np.concatenate([[0.0], (tau[1:] + tau[:-1]) / 2, [1.0]])
     gap = forecast - truth[:, None]
     loss = np.where(gap > 0, (1 - tau) * gap, -tau * gap)
     return _mean(2 * loss @ np.diff(edges))
+
+
+def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> float:
+    """Mean negative logarithm of the density that quantiles describe.
+
+    Between two quantiles the density is constant; beyond the outermost ones it falls off exponentially, with the
+    weight the levels leave there. Quantiles that fall together (a forecast of counts) have no density: a smallest
+    gap of a millionth of the fan's width stands in.
+
+    Parameters
+    ----------
+    y_true, quantiles, levels : array_like
+        As in :func:`crps_quantiles`; two levels at least.
+
+    Returns
+    -------
+    float
+        In nats; lower is better. NaN if nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        As :func:`crps_quantiles`, and if there is only one level.
+
+    References
+    ----------
+    Good, I. J. (1952). Rational decisions. Journal of the Royal Statistical Society B 14.
+
+    Examples
+    --------
+    >>> from latentode.evaluation import log_score_quantiles
+    >>> round(log_score_quantiles([0.5], [[0.0, 1.0]], levels=[0.25, 0.75]), 4)  # density 1/2
+    0.6931
+    """
+    truth, forecast = _asked(y_true, quantiles=quantiles, trailing=1)
+    tau = _levels(levels, forecast)
+    if len(tau) < 2:
+        raise ValueError("a density needs two levels at least")
+    ordered = np.sort(forecast, axis=-1)
+    least = 1e-6 * (ordered[:, -1] - ordered[:, 0]).clip(1e-12) + 1e-12
+    gaps = np.maximum(np.diff(ordered, axis=-1), least[:, None])
+    place = (truth[:, None] > ordered).sum(-1)
+    inside = np.clip(place - 1, 0, len(tau) - 2)
+    rows = np.arange(len(truth))
+    within = np.log(gaps[rows, inside]) - np.log(np.diff(tau)[inside])
+    # A tail of weight w that begins with the density of the gap beside it: mean length w / density.
+    tails = []
+    for edge, gap, part, weight in (
+        (0, gaps[:, 0], tau[1] - tau[0], tau[0]),
+        (-1, gaps[:, -1], tau[-1] - tau[-2], 1 - tau[-1]),
+    ):
+        density = part / gap
+        tails.append(-np.log(density) + np.abs(truth - ordered[:, edge]) * density / weight)
+    return _mean(np.where(place == 0, tails[0], np.where(place == len(tau), tails[1], within)))
 
 
 def coverage(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
@@ -203,6 +342,15 @@ def interval_width(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> flo
     """
     _, low, high = _interval(y_true, lower, upper)
     return _mean(high - low)
+
+
+def _levels(levels: ArrayLike, forecast: Floats) -> Floats:
+    tau = np.asarray(levels, dtype=np.float64)
+    if tau.shape != forecast.shape[-1:]:
+        raise ValueError(f"levels have shape {tau.shape}, but quantiles hold {forecast.shape[-1]} on the last axis")
+    if not (np.all(np.diff(tau) > 0) and tau[0] > 0 and tau[-1] < 1):
+        raise ValueError(f"levels must increase and lie between 0 and 1, got {tau.tolist()}")
+    return tau
 
 
 def _interval(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats, Floats]:

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from latentode.datasets import load_pbc, load_storms
+from latentode.datasets import load_airports, load_pbc, load_storms
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 LOADERS = {
+    "airports": load_airports,
     "pbc": lambda: load_pbc(extras=True, outcome=True),
     "storms": lambda: load_storms(extras=True),
 }

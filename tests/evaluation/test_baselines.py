@@ -10,7 +10,9 @@ from latentode.evaluation import (
     LinearInterpolation,
     LinearTrend,
     PopulationMean,
+    SeasonalNaive,
     SeriesMean,
+    SplineInterpolation,
 )
 
 NAN = float("nan")
@@ -121,3 +123,59 @@ def slow(method, times, values, time):
     if method is LastValue or past.sum() == 1:
         return values[past][-1]
     return np.polyval(np.polyfit(times[past][-2:], values[past][-2:], 1), time)
+
+
+# --------------------------------------------------------------------------------------- splines and seasons
+
+
+def test_a_spline_passes_through_what_was_seen_and_never_overshoots():
+    history = pd.DataFrame({"id": 1, "time": [0.0, 1.0, 2.0, 3.0], "x": [0.0, 0.0, 1.0, 1.0]})
+    query = pd.DataFrame({"id": 1, "time": np.linspace(-1, 4, 101)})
+    answer = SplineInterpolation().fit(history).predict(query)["x"]
+    assert answer.between(0, 1).all()
+    np.testing.assert_allclose(SplineInterpolation().fit(history).predict(history)["x"], history["x"])
+    assert answer.iloc[0] == 0
+    assert answer.iloc[-1] == 1
+
+
+def test_a_spline_of_a_smooth_course_is_nearer_than_lines():
+    time = np.sort(np.random.default_rng(0).uniform(0, 10, 40))
+    history = pd.DataFrame({"id": 1, "time": time, "x": np.sin(time)})
+    query = pd.DataFrame({"id": 1, "time": np.linspace(1, 9, 200)})
+    errors = [
+        (kind().fit(history).predict(query)["x"] - np.sin(query["time"])).abs().mean()
+        for kind in (SplineInterpolation, LinearInterpolation)
+    ]
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_splines_answer_series_with_one_value_or_none():
+    history = pd.DataFrame({"id": [1, 1, 2], "time": [0.0, 1.0, 0.0], "x": [1.0, 3.0, 7.0]})
+    query = pd.DataFrame({"id": [2, 3, 1], "time": [5.0, 5.0, 0.5]})
+    np.testing.assert_allclose(SplineInterpolation().fit(history).predict(query)["x"], [7.0, 11 / 3, 2.0])
+
+
+def test_the_season_before_is_the_answer_where_it_was_seen():
+    dates = pd.date_range("2024-01-01", periods=10 * 24, freq="h")
+    load = np.sin(2 * np.pi * dates.hour / 24)
+    history = pd.DataFrame({"id": "a", "time": dates, "x": load}).sample(frac=0.7, random_state=0)
+    query = pd.DataFrame({"id": "a", "time": dates + pd.Timedelta("10D")})
+    seasonal = SeasonalNaive("24h").fit(history)
+    error = (seasonal.predict(query)["x"] - load).abs().mean()
+    assert error < 0.15
+    assert error < 0.3 * (LastValue().fit(history).predict(query)["x"] - load).abs().mean()
+    fan = seasonal.predict_quantiles(query, (0.05, 0.95))
+    assert ((fan["x-q0.05"] <= load) & (load <= fan["x-q0.95"])).mean() > 0.8
+
+
+def test_without_a_value_a_period_before_the_last_one_answers():
+    history = pd.DataFrame({"id": [1, 1, 2], "time": [0.0, 10.0, 50.0], "x": [1.0, 5.0, 9.0]})
+    query = pd.DataFrame({"id": [1, 1, 2, 3], "time": [24.0, 29.0, 50.5, 1.0]})
+    answer = SeasonalNaive(24).fit(history).predict(query)["x"]
+    np.testing.assert_allclose(answer, [1.0, 1.0, 9.0, 5.0])
+
+
+@pytest.mark.parametrize("period", [0, -3.0, "-1D"])
+def test_a_period_must_be_positive(period):
+    with pytest.raises(ValueError, match="must be positive"):
+        SeasonalNaive(period).fit(pd.DataFrame({"id": 1, "time": [0.0, 1.0], "x": [1.0, 2.0]}))

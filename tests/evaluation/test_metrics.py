@@ -1,8 +1,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
-from latentode.evaluation import coverage, crps_quantiles, crps_samples, interval_width, mae, rmse
+from latentode.evaluation import (
+    coverage,
+    crps_quantiles,
+    crps_samples,
+    interval_width,
+    log_score_quantiles,
+    mae,
+    mase,
+    naive_error,
+    rmse,
+)
 
 NAN = float("nan")
 
@@ -150,3 +161,47 @@ def test_width_is_that_of_the_intervals_asked_for():
 def test_bounds_that_cross_are_refused(metric):
     with pytest.raises(ValueError, match="lower is above upper for 1 of 2"):
         metric([0.0, 0.0], [1.0, 0.0], [0.0, 1.0])
+
+
+# ------------------------------------------------------------------------------------- scaled and log scores
+
+
+def test_mase_is_the_absolute_error_in_usual_steps():
+    history = pd.DataFrame({"id": [1, 1, 1, 2, 2], "time": [2, 0, 1, 0, 9], "x": [5.0, 1.0, np.nan, 10.0, 16.0]})
+    scale = naive_error(history)
+    assert scale["x"] == 5.0  # steps of 4 and 6
+    assert mase([0.0, np.nan, 10.0], [5.0, 1.0, 0.0], scale["x"]) == pytest.approx(1.5)
+
+
+def test_the_last_value_of_a_random_walk_has_a_mase_of_one():
+    walk = np.random.default_rng(0).normal(size=5000).cumsum()
+    scale = naive_error(pd.DataFrame({"id": 0, "time": np.arange(5000), "x": walk}))
+    assert mase(walk[1:], walk[:-1], scale["x"]) == pytest.approx(1.0)
+
+
+def test_a_channel_without_steps_is_scaled_by_its_spread_or_by_one():
+    history = pd.DataFrame({"id": [1, 2, 3], "time": 0, "x": [1.0, 2.0, 3.0], "c": 4.0, "none": np.nan})
+    assert naive_error(history).to_dict() == {"x": 1.0, "c": 1.0, "none": 1.0}
+    with pytest.raises(ValueError, match="scale must be positive"):
+        mase([1.0], [1.0], 0.0)
+
+
+def test_the_log_score_of_many_quantiles_is_the_log_density():
+    levels = np.arange(1, 400) / 400
+    values = np.random.default_rng(0).normal(2.0, 3.0, 4000)
+    fan = np.broadcast_to(norm.ppf(levels, 2.0, 3.0), (4000, 399))
+    assert log_score_quantiles(values, fan, levels) == pytest.approx(-norm.logpdf(values, 2.0, 3.0).mean(), abs=0.01)
+
+
+def test_the_log_scores_density_integrates_to_one():
+    fan, levels = np.array([0.0, 1.0, 1.5, 4.0]), np.array([0.1, 0.4, 0.5, 0.9])
+    grid = np.linspace(-60, 60, 240_001)
+    density = [np.exp(-log_score_quantiles([x], [fan], levels)) for x in grid[::200]]
+    assert np.trapezoid(density, grid[::200]) == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_log_score_of_one_level_or_of_counts():
+    with pytest.raises(ValueError, match="two levels"):
+        log_score_quantiles([1.0], [[1.0]], [0.5])
+    assert np.isfinite(log_score_quantiles([1.0, 9.0], [[1.0, 1.0, 2.0]] * 2, [0.1, 0.5, 0.9]))
+    assert np.isfinite(log_score_quantiles([1.0], [[1.0, 1.0]], [0.1, 0.5]))

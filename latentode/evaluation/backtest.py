@@ -1,0 +1,251 @@
+"""Rolling origins: cut the series at several times, forecast what follows, score it beside the naive."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from latentode.evaluation._baseline import Baseline
+from latentode.evaluation._history import require_columns
+from latentode.evaluation.baselines import LastValue, LinearTrend, PopulationMean, SeriesMean
+from latentode.evaluation.metrics import (
+    coverage,
+    crps_quantiles,
+    interval_width,
+    log_score_quantiles,
+    mae,
+    mase,
+    naive_error,
+    rmse,
+)
+
+__all__ = ["Forecaster", "backtest", "summarise_backtest"]
+
+_LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
+_PARTS = (0.5, 0.7)
+_NAIVE: Mapping[str, type[Baseline]] = {
+    "last value": LastValue,
+    "series mean": SeriesMean,
+    "population mean": PopulationMean,
+    "linear trend": LinearTrend,
+}
+
+
+class Forecaster(Protocol):
+    """What can be tested: ``LatentODEForecaster``, a :class:`Baseline`, or anything with these methods."""
+
+    def fit(self, X: pd.DataFrame, /) -> Any:
+        """Learn from a long frame."""
+
+    def predict(self, X: pd.DataFrame, /, history: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Answer row by row, a column per channel."""
+
+    def predict_quantiles(
+        self, X: pd.DataFrame, /, quantiles: Sequence[float] = ..., history: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Answer row by row, in columns ``{channel}-q{level}``."""
+
+
+def backtest(
+    forecaster: Forecaster,
+    df: pd.DataFrame,
+    *,
+    id_col: Hashable = "id",
+    time_col: Hashable = "time",
+    target_cols: Sequence[Hashable] | None = None,
+    origins: Sequence[Any] | None = None,
+    fractions: Sequence[float] | None = None,
+    horizon: Any = None,
+    train: pd.DataFrame | None = None,
+    quantiles: Sequence[float] = _LEVELS,
+    naive: Mapping[str, type[Baseline]] = _NAIVE,
+) -> pd.DataFrame:
+    """Forecast from several origins, and lay the truth beside.
+
+    At each origin a series' rows up to it are its history, those after it the questions. A series without a
+    history, or without a row after it, is left out there.
+
+    Parameters
+    ----------
+    forecaster : Forecaster
+        Copied before each fit; itself it stays as it is.
+    df : DataFrame
+        A row per series and time, NaN where a channel was not measured.
+    id_col, time_col : hashable
+        Its columns.
+    target_cols : sequence of hashable, optional
+        The channels. None means every other numeric column.
+    origins : sequence of times, optional
+        Cut-off times, the same for all series. None means by `fractions`; without these either, dates are cut where a
+        half and seven tenths of the whole span have passed, and numbers by the same parts of each series' own span.
+    fractions : sequence of float, optional
+        Cut-offs as parts of each series' own span, between 0 and 1. Where all series live by one clock, what is
+        learned from one may then be later than the origin of another: give `origins`.
+    horizon : Timedelta or number, optional
+        How long after the origin to ask. None means to the end.
+    train : DataFrame, optional
+        Other series, to fit to once; those of `df` are then answered from their histories. None means to fit anew
+        at each origin, to the histories.
+    quantiles : sequence of float
+        The levels told.
+    naive : mapping of str to type of Baseline
+        The naive forecasters beside, by name.
+
+    Returns
+    -------
+    DataFrame
+        A row per model, origin and value observed, with the columns ``model`` (``"forecaster"`` or a name of
+        `naive`), ``cut`` (the entry of `origins` or `fractions`), ``origin``, ``series``, ``channel``, ``time``,
+        ``lead`` (time since the origin), ``y``, ``scale`` (the mean step between successive observations of the
+        channel in the histories), ``mean`` and ``q{level}``, in the units of `df`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a fraction is not between 0 and 1, `train` shares series with `df`, or no
+        observation follows any origin.
+
+    References
+    ----------
+    Tashman, L. J. (2000). Out-of-sample tests of forecasting accuracy. International Journal of Forecasting 16.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from latentode.evaluation import LastValue, SeriesMean, backtest
+    >>> df = pd.DataFrame({"id": 1, "time": [0, 1, 3, 4], "x": [1.0, 2.0, 5.0, 4.0]})
+    >>> told = backtest(LastValue(), df, origins=[1], horizon=2, naive={"mean": SeriesMean})
+    >>> told[["model", "series", "channel", "time", "lead", "y", "mean"]]
+            model  series channel  time  lead    y  mean
+    0  forecaster       1       x     3     2  5.0   2.0
+    1        mean       1       x     3     2  5.0   1.5
+    """
+    require_columns(df, [id_col, time_col, *(target_cols or [])], "df")
+    if "forecaster" in naive:
+        raise ValueError("a naive forecaster is named 'forecaster', as the one tested is; rename it")
+    if train is not None and train[id_col].isin(df[id_col]).any():
+        raise ValueError("train holds series of df, so their future would be seen in fit; take them out of one")
+    others = df.drop(columns=[id_col, time_col]).select_dtypes("number").columns
+    channels = [*others] if target_cols is None else [*target_cols]
+    df = df[[id_col, time_col, *channels]].reset_index(drop=True)
+    models: dict[str, Forecaster] = {"forecaster": forecaster}
+    models |= {name: kind(id_col, time_col, channels) for name, kind in naive.items()}
+    if train is not None:
+        models = {name: deepcopy(model).fit(train) for name, model in models.items()}
+    parts = []
+    for cut, ends in _cuts(df[id_col], df[time_col], origins, fractions).items():
+        origin = df[id_col].map(ends)
+        past = df[time_col] <= origin
+        asked = ~past & df[id_col].isin(df[id_col][past])
+        if horizon is not None:
+            asked &= df[time_col] <= origin + horizon
+        if not asked.any():
+            continue
+        history = df[past]
+        future = df[asked]
+        keys = {"cut": cut, "origin": origin[asked], "series": future[id_col], "time": future[time_col]}
+        keys["lead"] = keys["time"] - keys["origin"]
+        scale = naive_error(history, id_col, time_col, channels)
+        for name, model in models.items():
+            fitted = deepcopy(model).fit(history) if train is None else model
+            parts += _told(fitted, future, history, id_col, time_col, {"model": name, **keys}, scale, quantiles)
+    if not any(len(part) for part in parts):
+        raise ValueError("no observation follows any origin within the horizon; choose earlier origins or a longer one")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _cuts(
+    ids: pd.Series, times: pd.Series, origins: Sequence[Any] | None, fractions: Sequence[float] | None
+) -> dict[Any, pd.Series]:
+    """The origin of every series at each cut."""
+    span = times.groupby(ids).agg(["min", "max"])
+    if origins is None and fractions is None:
+        if not pd.api.types.is_datetime64_any_dtype(times.dtype):
+            fractions = _PARTS
+        else:
+            origins = [times.min() + part * (times.max() - times.min()) for part in _PARTS]
+    if origins is not None:
+        return {cut: pd.Series(cut, span.index) for cut in origins}
+    if not all(0 < part < 1 for part in fractions or ()):
+        raise ValueError(f"fractions={list(fractions or ())} must lie between 0 and 1; give times as origins=")
+    return {part: span["min"] + part * (span["max"] - span["min"]) for part in fractions or ()}
+
+
+def _told(
+    model: Forecaster,
+    future: pd.DataFrame,
+    history: pd.DataFrame,
+    id_col: Hashable,
+    time_col: Hashable,
+    keys: dict[str, Any],
+    scale: pd.Series,
+    quantiles: Sequence[float],
+) -> list[pd.DataFrame]:
+    """What one model says of the future, channel by channel, with the truth."""
+    query = future[[id_col, time_col]]
+    points = model.predict(query, history=history)
+    fan = model.predict_quantiles(query, quantiles=quantiles, history=history)
+    parts = []
+    for channel in scale.index:
+        told = {**keys, "channel": channel, "y": future[channel], "scale": scale[channel], "mean": points[channel]}
+        told |= {f"q{level:g}": fan[f"{channel}-q{level:g}"] for level in quantiles}
+        parts.append(pd.DataFrame(told).dropna(subset=["y"]))
+    return parts
+
+
+def summarise_backtest(told: pd.DataFrame, bins: int | Sequence[Any] = 3, level: float = 90) -> pd.DataFrame:
+    """Score a backtest by model, channel and lead time.
+
+    Parameters
+    ----------
+    told : DataFrame
+        As :func:`backtest` gives it.
+    bins : int or sequence
+        Bins of the lead: how many, with about as many values in each, or their edges, open to the left.
+    level : float
+        The percentage of the central interval; its bounds must be among the quantiles.
+
+    Returns
+    -------
+    DataFrame
+        A row per channel, bin and model, with the columns ``channel``, ``lead``, ``model``, ``n``, ``mae``, ``rmse``,
+        ``crps``, ``coverage`` and ``width`` in the channel's own units, ``mase`` (see :func:`mase`) and ``log_score``.
+
+    Raises
+    ------
+    ValueError
+        If a lead is in no bin, a bound of the interval is missing, or an answer is NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from latentode.evaluation import LastValue, backtest, summarise_backtest
+    >>> df = pd.DataFrame({"id": 1, "time": [0, 1, 3, 4], "x": [1.0, 2.0, 5.0, 4.0]})
+    >>> told = backtest(LastValue(), df, origins=[1], naive={})
+    >>> summarise_backtest(told, bins=[0, 2, 4])[["channel", "lead", "n", "mae"]]
+      channel    lead  n  mae
+    0       x  (0, 2]  1  3.0
+    1       x  (2, 4]  1  2.0
+    """
+    columns = {float(str(c)[1:]): c for c in told.columns if str(c).startswith("q")}
+    levels = np.array(sorted(columns))
+    low, high = (f"q{tau:g}" for tau in ((100 - level) / 200, (100 + level) / 200))
+    require_columns(told, [low, high], "told")
+    lead = told["lead"]
+    binned = pd.qcut(lead, bins, duplicates="drop") if isinstance(bins, int) else pd.cut(lead, pd.Index(bins))
+    if binned.isna().any():
+        raise ValueError(
+            f"{int(binned.isna().sum())} leads lie in no bin; they reach from {lead.min()} to {lead.max()}"
+        )
+    rows = []
+    for (channel, where, model), part in told.groupby(["channel", binned, "model"], sort=False, observed=True):
+        fan = part[[columns[tau] for tau in levels]].to_numpy(np.float64)
+        row = {"channel": channel, "lead": where, "model": model, "n": len(part)}
+        row |= {"mae": mae(part["y"], part["mean"]), "rmse": rmse(part["y"], part["mean"])}
+        row |= {"crps": crps_quantiles(part["y"], fan, levels), "coverage": coverage(part["y"], part[low], part[high])}
+        row |= {"width": interval_width(part["y"], part[low], part[high])}
+        row |= {"mase": mase(part["y"], part["mean"], part["scale"])}
+        rows.append(row | {"log_score": log_score_quantiles(part["y"], fan, levels)})
+    return pd.DataFrame(rows)
