@@ -206,7 +206,7 @@ def _config(
     n_values = int((~np.isnan(scaled)).sum())
     hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
     usual_gap = _usual_gap(panel)
-    latent = int(settings.latent_dim or max(8, hidden // 4))
+    latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
     return LatentODEConfig(
         n_channels=scaled.shape[1],
         usual_gap=usual_gap / span,
@@ -235,11 +235,16 @@ def _config(
     )
 
 
+def _steps_for(n_values: int) -> int:
+    """Steps at most: where there is much data each step tells more, and takes longer."""
+    return 4_000 if n_values < 300_000 else 2_000 if n_values < 2_000_000 else 1_200
+
+
 def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
     n_values = int((~np.isnan(scaled)).sum())
     return TrainingOptions(
-        n_steps=int(settings.max_steps or 0) or (4_000 if n_values < 300_000 else 2_000),
+        n_steps=int(settings.max_steps or 0) or _steps_for(n_values),
         batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,

@@ -58,9 +58,10 @@ class LatentODEForecaster(BaseEstimator):
     encoder : {"gru", "bigru", "odernn", "attention"}
         What reads the observations: a GRU over the rows, one from each end, the published ODE-RNN, or attention over
         single observations with a question per channel.
-    dynamics : {"mlp", "gated", "second_order", "linear"}
-        What moves the latent state: a neural ODE; one whose trajectories stay bounded; positions and velocities; or
-        damped rotations in closed form, without a solver.
+    dynamics : {"mixed", "mlp", "linear", "gated", "second_order"}
+        What moves the latent state: a neural ODE for one half and damped rotations in closed form for the other; a
+        neural ODE for all of it; rotations for all of it, without a solver; a neural ODE whose trajectories stay
+        bounded; or one of positions and velocities.
     decoder : {"skip", "heads", "mlp", "linear"}
         What turns the state into channels: a network that corrects what the history already says; the same with a
         head per channel; a network alone; one linear layer.
@@ -157,7 +158,7 @@ class LatentODEForecaster(BaseEstimator):
         horizon: Any = None,
         seasonality: Any = "auto",
         encoder: str = "gru",
-        dynamics: str = "mlp",
+        dynamics: str = "mixed",
         decoder: str = "skip",
         likelihood: str = "gaussian",
         latent_dim: int | None = None,

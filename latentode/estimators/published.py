@@ -6,6 +6,7 @@ __all__ = ["PUBLISHED"]
 
 PUBLISHED: dict[str, Any] = {
     "encoder": "odernn",
+    "dynamics": "mlp",
     "summary": False,
     "anchor": "start",
     "context_dim": 0,

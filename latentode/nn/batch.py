@@ -1,6 +1,7 @@
 """What a latent ODE is given and what it answers, as padded tensors."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -49,6 +50,12 @@ class Batch:
     target_mask: Tensor | None = None
     seasons: Tensor | None = None
     query_seasons: Tensor | None = None
+
+    @cached_property
+    def last_seen(self) -> Tensor:
+        """Row of the last observation of each channel up to and including each row, -1 for none; of mask's shape."""
+        rows = torch.arange(self.mask.shape[1], device=self.mask.device)[None, :, None]
+        return torch.where(self.mask > 0, rows, -1).cummax(dim=1).values
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

@@ -11,7 +11,6 @@ __all__ = [
     "INPUT_BOUND",
     "Neighbours",
     "Usual",
-    "last_seen",
     "log_gap",
     "neighbours",
     "row_features",
@@ -33,12 +32,6 @@ SHORTEST_GAP = 0.1
 def log_gap(gap: Tensor, usual: Tensor) -> Tensor:
     """Gaps over orders of magnitude as numbers of order one: ``log(1 + gap / usual)``."""
     return torch.log1p(gap.clamp_min(0) / usual)
-
-
-def last_seen(mask: Tensor) -> Tensor:
-    """Row of the last observation of each channel up to and including each row, -1 for none."""
-    rows = torch.arange(mask.shape[1], device=mask.device)[None, :, None]
-    return torch.where(mask > 0, rows, -1).cummax(dim=1).values
 
 
 def _next_seen(mask: Tensor) -> Tensor:
@@ -67,7 +60,7 @@ class _LastTwo:
 
 
 def _last_two(batch: Batch) -> _LastTwo:
-    rows = last_seen(batch.mask)
+    rows = batch.last_seen
     last = rows[:, -1:]
     before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
     picked = (*_pick(batch.values, batch.times, last), *_pick(batch.values, batch.times, before))
@@ -117,7 +110,7 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
         (series, time, 5 * channel + 2 + season): value, mask, last value before, time since then and rate of
         change since then for each channel; gap to the row before and time to the origin; where in the seasons.
     """
-    before = _shifted(last_seen(batch.mask))
+    before = _shifted(batch.last_seen)
     seen = (before >= 0).to(batch.values.dtype)
     last, last_time = _pick(batch.values, batch.times, before)
     since = (batch.times[..., None] - last_time) * seen
@@ -210,7 +203,7 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
     padded = torch.where(steps < batch.lengths[:, None], batch.times, torch.inf)
     position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)[..., None]
     position = position.expand(-1, -1, batch.mask.shape[-1])
-    left = torch.where(position > 0, last_seen(batch.mask).gather(1, (position - 1).clamp_min(0)), -1)
+    left = torch.where(position > 0, batch.last_seen.gather(1, (position - 1).clamp_min(0)), -1)
     right = torch.where(position < n, _next_seen(batch.mask).gather(1, position.clamp_max(n - 1)), n)
     has_left = (left >= 0).to(batch.values.dtype)
     has_right = (right < n).to(batch.values.dtype)

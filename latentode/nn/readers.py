@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
-from latentode.nn.features import INPUT_BOUND, Usual, last_seen, log_gap, row_features
+from latentode.nn.features import INPUT_BOUND, Usual, log_gap, row_features
 from latentode.nn.recurrence import last_states
 
 __all__ = ["READERS", "AttentionReader", "BidirectionalGRUReader", "GRUReader", "ODERNNReader", "Reader"]
@@ -164,7 +164,7 @@ class AttentionReader(Reader):
     def _tokens(self, batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
         """The latest observations of each series, (series, token, width), and True where there is none."""
         n_series, n_rows, n_channels = batch.mask.shape
-        before = last_seen(batch.mask)
+        before = batch.last_seen
         before = torch.cat([before.new_full(before[:, :1].shape, -1), before[:, :-1]], dim=1)
         previous = batch.times[..., None].expand_as(batch.mask).gather(1, before.clamp_min(0))
         since = (batch.times[..., None] - previous) * (before >= 0)
