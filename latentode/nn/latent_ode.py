@@ -283,7 +283,9 @@ def _dynamics(config: LatentODEConfig, state_dim: int) -> nn.Module:
         case "mlp":
             return network(state_dim)
         case "mixed":
-            n_turning = max(state_dim // 4, 1) * 2
+            n_turning = 2 * (state_dim // 4)
+            if n_turning == 0:  # too small to be divided
+                return network(state_dim)
             return MixedDynamics(network(state_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
         case "gated":
             return GatedDynamics(state_dim, config.hidden_dim, config.context_dim)

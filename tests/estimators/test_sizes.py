@@ -64,6 +64,7 @@ def test_patients_with_five_visits():
     assert found.pop("ours") < min(found.values()), found
 
 
+@pytest.mark.slow
 def test_a_dozen_series():
     found = errors(
         turning(12, 60), turning(6, 60, seed=1).assign(id=lambda d: d["id"] + 100), 30, horizon=5, max_steps=500
@@ -71,6 +72,7 @@ def test_a_dozen_series():
     assert found.pop("ours") < min(found.values()), found
 
 
+@pytest.mark.slow
 def test_one_series_of_one_channel():
     df = turning(1, 400)[["id", "time", "c0"]]
     early = df["time"] < 16

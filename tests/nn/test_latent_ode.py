@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, LatentODE, LatentODEConfig
+from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, LatentODE, LatentODEConfig, MLPDynamics
 from latentode.nn.latent_ode import _kl_from_standard_normal
 from tests.nn.batches import batch_of, lively, random_batch
 
@@ -85,6 +85,13 @@ def test_a_trajectory_anchored_at_the_start_passes_there():
     close(z[:, 0], z0)
     later = batch_of([(0.0, 1.0, 2.0)], queries=[[0.0, 1.0]])
     close(z[:, 1], model.trajectory(z0, torch.zeros(1, 3), later)[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 3])
+def test_a_state_too_small_to_be_divided_is_a_neural_ode(latent_dim):
+    model, batch = lively(dynamics="mixed", latent_dim=latent_dim), random_batch()
+    assert isinstance(model.dynamics, MLPDynamics)
+    assert model.predict(batch).mean.isfinite().all()
 
 
 def test_dynamics_nobody_knows_are_refused():
