@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 MOST_SHOWN = 4
 """Rows and columns of the picture when nobody says which: more cannot be read on a page."""
 
+WITHOUT_UNIT = ("coverage", "mase", "log_score")
+"""Scores of a backtest that can be averaged over channels as they are."""
+
 GRID = 160
 """Points of a mean line."""
 
@@ -219,7 +222,7 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
         As :func:`latentode.evaluation.summarise_backtest` gives it.
     score : str
         The column to draw. Channels are averaged after division by their mean over all models, so that each counts
-        alike; coverage and MASE as they are.
+        alike; those of :data:`WITHOUT_UNIT` as they are.
     ax : Axes, optional
         Where to draw. None makes a new figure.
 
@@ -239,13 +242,13 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
 
     axes = pyplot.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
     drawn = table.assign(middle=[where.mid for where in table["lead"]])
-    if score not in ("coverage", "mase", "log_score"):
+    if score not in WITHOUT_UNIT:
         drawn[score] = drawn[score] / drawn.groupby("channel", sort=False)[score].transform("mean")
     lines = drawn.pivot_table(score, "middle", "model", sort=False)
     for model in lines.columns:
         ours = model == "forecaster"
         axes.plot(lines.index, lines[model], marker="o", label=model, linewidth=2.5 if ours else 1.2, zorder=2 + ours)
     axes.set_xlabel("lead")
-    axes.set_ylabel(score if score in ("coverage", "mase", "log_score") else f"{score}, relative to the mean of all")
+    axes.set_ylabel(score if score in WITHOUT_UNIT else f"{score}, relative to the mean of all")
     axes.legend(frameon=False)
     return axes

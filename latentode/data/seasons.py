@@ -138,10 +138,8 @@ def _explained(times: Floats, values: Floats, period: float) -> float:
     variance = float(values.var()) if n else 0.0
     if n < 50 or not variance > 0:
         return 0.0
-    waves = np.stack([*_waves(times, period), np.ones(n)], axis=1)
-    fit = waves @ np.linalg.lstsq(waves, values, rcond=None)[0]
-    explained = 1 - float(np.square(values - fit).mean()) / variance
-    return float(explained - (waves.shape[1] - 1) / n)
+    explained = 1 - float(_missed(times, values, period).mean()) / variance
+    return float(explained - 2 * HARMONICS / n)
 
 
 def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple[float, ...]:
@@ -168,9 +166,14 @@ def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple
 
 def _explained_by(times: Floats, values: Floats, learned: NDArray[np.bool_], period: float) -> float:
     """Part of the variance of the other values that the waves of some explain."""
-    waves = np.stack([*_waves(times, period), np.ones(len(times))], axis=1)
     if min(learned.sum(), (~learned).sum()) < 50:
         return 0.0
-    fit = waves @ np.linalg.lstsq(waves[learned], values[learned], rcond=None)[0]
-    error = np.square(values - fit)[~learned].mean()
+    error = _missed(times, values, period, learned)[~learned].mean()
     return float(1 - error / max(float(values[~learned].var()), 1e-300))
+
+
+def _missed(times: Floats, values: Floats, period: float, learned: NDArray[np.bool_] | slice = slice(None)) -> Floats:
+    """Squared errors of the waves of a period, fitted to some of the values."""
+    waves = np.stack([*_waves(times, period), np.ones(len(times))], axis=1)
+    missed: Floats = np.square(values - waves @ np.linalg.lstsq(waves[learned], values[learned], rcond=None)[0])
+    return missed

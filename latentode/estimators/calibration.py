@@ -110,18 +110,17 @@ def calibrate(model: LatentODE, held_out: list[Batch]) -> Calibration:
         return Calibration.none(n_channels)
     pooled = _width(residuals[known])
     bins = np.searchsorted(_LAST_OF_BIN, leads, side="left")
+    # How all channels fare at each lead, then how each one does there.
+    at = [bins == b for b in range(len(LEADS))]
+    of_lead = [_lean(residuals[known & here[:, None]], pooled) / pooled for here in at]
     factor = np.ones((len(LEADS), n_channels))
     for k in range(n_channels):
         mine = known[:, k]
         of_channel = _lean(residuals[mine, k], pooled)
-        for b in range(len(LEADS)):
-            # How all channels fare at this lead, then how this one does.
-            here = known & (bins == b)[:, None]
-            of_lead = _lean(residuals[here], pooled) / pooled * of_channel
-            factor[b, k] = _lean(residuals[mine & (bins == b), k], of_lead)
+        for b, here in enumerate(at):
+            factor[b, k] = _lean(residuals[mine & here, k], of_lead[b] * of_channel)
     factor = factor.clip(0.3, 5.0)
-    shaped = residuals / np.where(bins[:, None] == 0, factor[0], factor[np.maximum(bins, 1)])
-    return Calibration(factor, _shapes(shaped, known))
+    return Calibration(factor, _shapes(residuals / factor[bins], known))
 
 
 def _residuals(model: LatentODE, held_out: list[Batch]) -> tuple[Floats, Floats]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.calibration import Calibration, calibrate
 from latentode.estimators.randomness import as_generator
-from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, Batch, LatentODE, LatentODEConfig
+from latentode.nn import ACTIVATIONS, DECODERS, DYNAMICS, LIKELIHOODS, READERS, Batch, LatentODE, LatentODEConfig
 from latentode.training import (
     RaggedSeries,
     TaskMaker,
@@ -44,7 +44,7 @@ _CHOICES: dict[str, Iterable[str]] = {
     "decoder": DECODERS,
     "likelihood": LIKELIHOODS,
     "anchor": ("end", "start"),
-    "activation": ("silu", "tanh", "softplus", "elu"),
+    "activation": ACTIVATIONS,
 }
 
 

@@ -15,12 +15,13 @@ from latentode.evaluation._history import (
     Integers,
     Observations,
     build_history,
+    channels_of,
     read_ids,
     read_times,
     require_columns,
 )
 
-_LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
+LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 
 
 class Baseline(ABC):
@@ -115,7 +116,7 @@ class Baseline(ABC):
     def predict_quantiles(
         self,
         query: pd.DataFrame,
-        quantiles: Sequence[float] = _LEVELS,
+        quantiles: Sequence[float] = LEVELS,
         history: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Give quantiles: each answer of ``predict`` plus the quantiles of its channel's residuals.
@@ -154,11 +155,7 @@ class Baseline(ABC):
 
     def _learn(self, history: pd.DataFrame) -> None:
         require_columns(history, [self.id_col, self.time_col], "history")
-        if self.target_cols is None:
-            others = history.drop(columns=[self.id_col, self.time_col])
-            self.target_cols_: list[Hashable] = [*others.select_dtypes("number").columns]
-        else:
-            self.target_cols_ = [*self.target_cols]
+        self.target_cols_ = channels_of(history, self.id_col, self.time_col, self.target_cols)
         if not self.target_cols_:
             raise ValueError("history has no channels: no numeric column besides the series and the time")
         times = history[self.time_col]

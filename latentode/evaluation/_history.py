@@ -100,6 +100,15 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[Hashable], role: str)
         raise ValueError(f"{role} has no column {missing}; its columns are {list(frame.columns)}")
 
 
+def channels_of(
+    frame: pd.DataFrame, id_col: Hashable, time_col: Hashable, target_cols: Sequence[Hashable] | None
+) -> list[Hashable]:
+    """The channels named, or every other numeric column."""
+    if target_cols is not None:
+        return [*target_cols]
+    return [*frame.drop(columns=[id_col, time_col]).select_dtypes("number").columns]
+
+
 def read_ids(frame: pd.DataFrame, id_col: Hashable, role: str) -> pd.Series:
     """Give the series of each row; a row that names none is refused."""
     ids = frame[id_col]

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from latentode.evaluation._baseline import Baseline
-from latentode.evaluation._history import require_columns
+from latentode.evaluation._baseline import LEVELS, Baseline
+from latentode.evaluation._history import channels_of, require_columns
 from latentode.evaluation.baselines import LastValue, LinearTrend, PopulationMean, SeriesMean
 from latentode.evaluation.metrics import (
     coverage,
@@ -23,7 +23,6 @@ from latentode.evaluation.metrics import (
 
 __all__ = ["Forecaster", "backtest", "summarise_backtest"]
 
-_LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 _PARTS = (0.5, 0.7)
 _NAIVE: Mapping[str, type[Baseline]] = {
     "last value": LastValue,
@@ -59,7 +58,7 @@ def backtest(
     fractions: Sequence[float] | None = None,
     horizon: Any = None,
     train: pd.DataFrame | None = None,
-    quantiles: Sequence[float] = _LEVELS,
+    quantiles: Sequence[float] = LEVELS,
     naive: Mapping[str, type[Baseline]] = _NAIVE,
 ) -> pd.DataFrame:
     """Forecast from several origins, and lay the truth beside.
@@ -127,8 +126,7 @@ def backtest(
         raise ValueError("a naive forecaster is named 'forecaster', as the one tested is; rename it")
     if train is not None and train[id_col].isin(df[id_col]).any():
         raise ValueError("train holds series of df, so their future would be seen in fit; take them out of one")
-    others = df.drop(columns=[id_col, time_col]).select_dtypes("number").columns
-    channels = [*others] if target_cols is None else [*target_cols]
+    channels = channels_of(df, id_col, time_col, target_cols)
     df = df[[id_col, time_col, *channels]].reset_index(drop=True)
     models: dict[str, Forecaster] = {"forecaster": forecaster}
     models |= {name: kind(id_col, time_col, channels) for name, kind in naive.items()}

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from latentode.evaluation._history import channels_of
+
 __all__ = [
     "coverage",
     "crps_quantiles",
@@ -138,10 +140,9 @@ def naive_error(
     >>> naive_error(pd.DataFrame({"id": 1, "time": [0, 1, 5], "x": [1.0, None, 4.0]}))["x"]
     np.float64(3.0)
     """
-    others = history.drop(columns=[id_col, time_col]).select_dtypes("number").columns
     ordered = history.reset_index(drop=True).iloc[np.argsort(history[time_col].to_numpy(), kind="stable")]
     found: dict[Hashable, float] = {}
-    for channel in others if target_cols is None else target_cols:
+    for channel in channels_of(history, id_col, time_col, target_cols):
         seen = ordered.loc[ordered[channel].notna(), [id_col, channel]]
         step = seen[channel].groupby(seen[id_col], observed=True).diff().abs().mean()
         spread = seen[channel].std()

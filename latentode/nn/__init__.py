@@ -16,6 +16,7 @@ from latentode.nn.likelihoods import (
     StudentTLikelihood,
 )
 from latentode.nn.mixture import mixture_quantiles
+from latentode.nn.mlp_tape import ACTIVATIONS
 from latentode.nn.readers import (
     READERS,
     AttentionReader,
@@ -26,6 +27,7 @@ from latentode.nn.readers import (
 )
 
 __all__ = [
+    "ACTIVATIONS",
     "DECODERS",
     "DYNAMICS",
     "LIKELIHOODS",

@@ -189,7 +189,12 @@ class HeadsDecoder(Decoder):
         return _skip(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
 
 
-DECODERS: dict[str, Any] = {"skip": SkipDecoder, "heads": HeadsDecoder, "mlp": MLPDecoder, "linear": LinearDecoder}
+DECODERS: dict[str, type[Decoder]] = {
+    "skip": SkipDecoder,
+    "heads": HeadsDecoder,
+    "mlp": MLPDecoder,
+    "linear": LinearDecoder,
+}
 """Decoders by the name that ``LatentODEForecaster(decoder=...)`` takes."""
 
 

@@ -280,9 +280,10 @@ class LinearDynamics(nn.Module):
         return centre + torch.cat([cos * x - sin * y, sin * x + cos * y], -1)
 
     def _coefficients(self, z: Tensor, context: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        moved = self.from_context(context[0]) if self.from_context is not None else z.new_zeros(1)
-        sizes = [self.n_pairs, self.n_pairs, 2 * self.n_pairs]
-        frequency, decay, centre = moved.split(sizes, -1) if self.from_context is not None else (moved,) * 3
+        frequency = decay = centre = z.new_zeros(1)
+        if self.from_context is not None:
+            sizes = [self.n_pairs, self.n_pairs, 2 * self.n_pairs]
+            frequency, decay, centre = self.from_context(context[0]).split(sizes, -1)
         return (
             torch.exp((self.log_frequency + frequency).clamp(-4.0, 5.0)),
             self.LONGEST_DECAY * torch.sigmoid(self.decay + decay),

@@ -14,6 +14,7 @@ __all__ = [
     "log_gap",
     "neighbours",
     "row_features",
+    "shifted",
     "summary_features",
 ]
 
@@ -68,7 +69,7 @@ def _last_two(batch: Batch) -> _LastTwo:
     return _LastTwo(*(x[:, 0] for x in (*picked, *there)))
 
 
-def _shifted(rows: Tensor) -> Tensor:
+def shifted(rows: Tensor) -> Tensor:
     """The same per row, but strictly before it."""
     return torch.cat([rows.new_full(rows[:, :1].shape, -1), rows[:, :-1]], dim=1)
 
@@ -110,7 +111,7 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
         (series, time, 5 * channel + 2 + season): value, mask, last value before, time since then and rate of
         change since then for each channel; gap to the row before and time to the origin; where in the seasons.
     """
-    before = _shifted(batch.last_seen)
+    before = shifted(batch.last_seen)
     seen = (before >= 0).to(batch.values.dtype)
     last, last_time = _pick(batch.values, batch.times, before)
     since = (batch.times[..., None] - last_time) * seen

@@ -226,15 +226,12 @@ class LatentODE(nn.Module):
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
         encoding = self.encoder(batch)
-        kl = encoding.mean.new_zeros(())
-        asked = batch.target_mask.sum().clamp_min(1)
+        z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
-            kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / asked
+            kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
             if n_draws > 1:
                 encoding, batch = encoding.tile(n_draws), batch.tile(n_draws)
-        z0 = encoding.mean
-        if self.config.variational:
-            noise = torch.randn(z0.shape, generator=generator, dtype=z0.dtype, device=z0.device)
+            noise = torch.randn(encoding.mean.shape, generator=generator, dtype=z0.dtype, device=z0.device)
             z0 = encoding.mean + encoding.log_std.exp() * noise
         mean, log_scale = self.decode(z0, encoding, batch)
         assert batch.targets is not None  # tiled, it has them still

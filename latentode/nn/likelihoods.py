@@ -99,8 +99,7 @@ class GaussianLikelihood(nn.Module):
     def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
         """Negative log density of the targets, without its constant, (series, query, channel)."""
         own = self.log_scale.clamp(*LOG_SCALES)
-        weight = torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
-        for_mean = 0.5 * weight * ((targets - mean) * torch.exp(-own)).square() + own
+        for_mean = 0.5 * _weight(log_scale) * ((targets - mean) * torch.exp(-own)).square() + own
         return for_mean + self._for_scale(mean, log_scale, targets)
 
     def _for_scale(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
@@ -137,12 +136,16 @@ class StudentTLikelihood(GaussianLikelihood):
         """Negative log density of the targets, (series, query, channel)."""
         own = self.log_scale.clamp(*LOG_SCALES).exp()
         freedom = 2.0 + softplus(self.freedom)
-        weight = torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
-        for_mean = _student_t((targets - mean) / own, freedom) + own.log()
+        for_mean = _weight(log_scale) * _student_t((targets - mean) / own, freedom) + own.log()
         # The spread predicted is a standard deviation; the density wants the scale that goes with it.
         scale = self.scale(mean, log_scale) * torch.sqrt((freedom - 2.0) / freedom).detach()
         for_scale = _student_t((targets - mean.detach()) / scale, freedom.detach()) + scale.log()
-        return weight * (for_mean - own.log()) + own.log() + for_scale
+        return for_mean + for_scale
+
+
+def _weight(log_scale: Tensor) -> Tensor:
+    """How much a mean's error counts: less where much is in doubt, but never so little that it is given up."""
+    return torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
 
 
 def _student_t(x: Tensor, freedom: Tensor) -> Tensor:

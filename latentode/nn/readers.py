@@ -1,12 +1,10 @@
 """What reads the rows of a history into one state per series: GRU, ODE-RNN, attention over observations."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
-from latentode.nn.features import INPUT_BOUND, Usual, log_gap, row_features
+from latentode.nn.features import INPUT_BOUND, Usual, log_gap, row_features, shifted
 from latentode.nn.recurrence import last_states
 
 __all__ = ["READERS", "AttentionReader", "BidirectionalGRUReader", "GRUReader", "ODERNNReader", "Reader"]
@@ -141,7 +139,7 @@ class AttentionReader(Reader):
 
     def __init__(self, n_channels: int, hidden_dim: int, season_dim: int = 0, backward: bool = False) -> None:
         super().__init__(n_channels, hidden_dim, season_dim, backward)
-        width = self.width = max(hidden_dim // 8, 4) * self.n_heads // 2
+        width = max(hidden_dim // 8, 4) * self.n_heads // 2
         self.channel = nn.Embedding(n_channels, width)
         self.token = nn.Sequential(nn.Linear(width + 4 + season_dim, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
         self.slots = nn.Parameter(torch.randn(n_channels, width) * 0.3)
@@ -164,8 +162,7 @@ class AttentionReader(Reader):
     def _tokens(self, batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
         """The latest observations of each series, (series, token, width), and True where there is none."""
         n_series, n_rows, n_channels = batch.mask.shape
-        before = batch.last_seen
-        before = torch.cat([before.new_full(before[:, :1].shape, -1), before[:, :-1]], dim=1)
+        before = shifted(batch.last_seen)
         previous = batch.times[..., None].expand_as(batch.mask).gather(1, before.clamp_min(0))
         since = (batch.times[..., None] - previous) * (before >= 0)
         seen = batch.mask.flatten(1) > 0
@@ -216,7 +213,7 @@ class _Attention(nn.Module):
         return x.reshape(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
 
 
-READERS: dict[str, Any] = {
+READERS: dict[str, type[Reader]] = {
     "gru": GRUReader,
     "bigru": BidirectionalGRUReader,
     "odernn": ODERNNReader,
