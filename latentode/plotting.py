@@ -241,14 +241,17 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
     from matplotlib import pyplot  # only who draws pays for it
 
     axes = pyplot.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
-    drawn = table.assign(middle=[where.mid for where in table["lead"]])
+    middle, unit = pd.Series([where.mid for where in table["lead"]], table.index), ""
+    if pd.api.types.is_timedelta64_dtype(middle.dtype):
+        middle, unit = middle.dt.total_seconds() / 86_400, ", days"
+    drawn = table.assign(middle=middle)
     if score not in WITHOUT_UNIT:
         drawn[score] = drawn[score] / drawn.groupby("channel", sort=False)[score].transform("mean")
     lines = drawn.pivot_table(score, "middle", "model", sort=False)
     for model in lines.columns:
         ours = model == "forecaster"
         axes.plot(lines.index, lines[model], marker="o", label=model, linewidth=2.5 if ours else 1.2, zorder=2 + ours)
-    axes.set_xlabel("lead")
+    axes.set_xlabel(f"lead{unit}")
     axes.set_ylabel(score if score in WITHOUT_UNIT else f"{score}, relative to the mean of all")
     axes.legend(frameon=False)
     return axes

@@ -228,3 +228,11 @@ def test_a_backtest_is_drawn_a_line_per_model():
     assert plot_backtest(table, "coverage", ax=axes) is axes
     with pytest.raises(ValueError, match="no column 'speed'"):
         plot_backtest(table, "speed")
+
+
+def test_the_lead_of_dates_is_drawn_in_days():
+    df = pd.DataFrame({"id": np.repeat(np.arange(5), 12), "x": np.random.default_rng(0).normal(size=60)})
+    df["time"] = np.tile(pd.date_range("2024-01-01", periods=12, freq="D"), 5)
+    axes = plot_backtest(summarise_backtest(backtest(LastValue(), df), bins=2))
+    assert axes.get_xlabel() == "lead, days"
+    assert 0 < min(axes.lines[0].get_xdata()) < max(axes.lines[0].get_xdata()) < 12
