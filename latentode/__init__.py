@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentode.estimators.forecaster import LatentODEForecaster, load
+    from latentode.estimators.imputer import LatentODEImputer
     from latentode.estimators.published import PUBLISHED
+    from latentode.estimators.splits import CutoffSplit
 
 __version__ = "0.1.0.dev0"
-__all__ = ["PUBLISHED", "LatentODEForecaster", "__version__", "load"]
+__all__ = ["PUBLISHED", "CutoffSplit", "LatentODEForecaster", "LatentODEImputer", "__version__", "load"]
 
 _HOMES = {
     "PUBLISHED": "latentode.estimators.published",
+    "CutoffSplit": "latentode.estimators.splits",
     "LatentODEForecaster": "latentode.estimators.forecaster",
+    "LatentODEImputer": "latentode.estimators.imputer",
     "load": "latentode.estimators.forecaster",
 }
 

@@ -1,15 +1,20 @@
 """Frames to arrays and back: which column is what, times as numbers, panels, scaling."""
 
+from latentode.data.covariates import Coding, ColumnCoding, Covariates
 from latentode.data.errors import DataError, DataWarning
 from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
 from latentode.data.ragged import pad, slices
+from latentode.data.reshaping import from_events, from_wide
 from latentode.data.scaling import ChannelScaler
-from latentode.data.schema import Schema, infer_schema
+from latentode.data.schema import Schema, infer_keys, infer_schema
 from latentode.data.seasons import Seasons, find_seasons
 from latentode.data.time_axis import TimeAxis
 
 __all__ = [
     "ChannelScaler",
+    "Coding",
+    "ColumnCoding",
+    "Covariates",
     "DataError",
     "DataWarning",
     "Panel",
@@ -18,6 +23,9 @@ __all__ = [
     "TimeAxis",
     "Treatment",
     "find_seasons",
+    "from_events",
+    "from_wide",
+    "infer_keys",
     "infer_schema",
     "pad",
     "panel_from_frame",

@@ -1,11 +1,12 @@
 """A panel of irregular series as flat arrays: sorted once, one row per (series, time), no object per series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from latentode.data.covariates import Coding, Covariates, covariates_from_rows
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import slices
 from latentode.data.schema import Schema, require_numbers_where_meant
@@ -30,12 +31,15 @@ class Panel:
         (rows,), on the axis of :class:`TimeAxis`.
     values : array of float
         (rows, channel), NaN where a channel was not measured then.
+    covariates : Covariates, optional
+        What is known beside the channels; None where there are no such columns.
     """
 
     ids: pd.Index
     offsets: NDArray[np.int64]
     times: Floats
     values: Floats
+    covariates: Covariates | None = None
 
     @property
     def n_series(self) -> int:
@@ -80,13 +84,45 @@ class Panel:
     def take(self, series: NDArray[np.int64]) -> "Panel":
         """The panel of some of the series, by position."""
         offsets, rows = slices(self.offsets[series], self.lengths[series])
-        return Panel(self.ids[series], offsets, self.times[rows], self.values[rows])
+        covariates = None if self.covariates is None else self.covariates.take(series)
+        return Panel(self.ids[series], offsets, self.times[rows], self.values[rows], covariates)
 
     def where(self, keep: NDArray[np.bool_]) -> "Panel":
         """The panel of some of the rows; a series may be left with none."""
         counts = np.bincount(self.series_of_row[keep], minlength=self.n_series)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Panel(self.ids, offsets, self.times[keep], self.values[keep])
+        return Panel(self.ids, offsets, self.times[keep], self.values[keep], self.covariates)
+
+    def updated(self, new: "Panel") -> "Panel":
+        """These series with further rows, and further series; at one time a new value takes the place of the old."""
+        fresh = new.ids[self.ids.get_indexer(new.ids) < 0]
+        ids = self.ids.append(fresh)
+        place = ids.get_indexer(new.ids)
+        codes = np.concatenate([self.series_of_row, place[new.series_of_row]])
+        times, values = np.concatenate([self.times, new.times]), np.concatenate([self.values, new.values])
+        rows = np.lexsort((np.arange(len(times)), times, codes))
+        codes, times, values = codes[rows], times[rows], values[rows]
+        # The rows of one series and time are at most two, the new one behind the old.
+        again = np.flatnonzero((codes[1:] == codes[:-1]) & (times[1:] == times[:-1])) + 1
+        values[again] = np.where(np.isnan(values[again]), values[again - 1], values[again])
+        kept = np.ones(len(times), dtype=bool)
+        kept[again - 1] = False
+        offsets = np.searchsorted(codes[kept], np.arange(len(ids) + 1)).astype(np.int64)
+        covariates = self.covariates
+        if covariates is not None and new.covariates is not None:
+            covariates = covariates.updated(new.covariates, place, len(ids))
+        return Panel(ids, offsets, times[kept], values[kept], covariates)
+
+    def append(self, other: "Panel") -> "Panel":
+        """These series, and further ones."""
+        both = self.covariates is not None and other.covariates is not None
+        return Panel(
+            self.ids.append(other.ids),
+            np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
+            np.concatenate([self.times, other.times]),
+            np.concatenate([self.values, other.values]),
+            self.covariates.append(other.covariates) if both else None,  # type: ignore[union-attr, arg-type]
+        )
 
 
 @dataclass
@@ -100,6 +136,8 @@ class Treatment:
         of the same series and time.
     example : str
         A place where a merge happened.
+    rows : array of int
+        The frame's row behind each of the panel's, the first of those merged.
     """
 
     rows_without_time: int = 0
@@ -107,6 +145,7 @@ class Treatment:
     infinite_values: int = 0
     merged_rows: int = 0
     example: str = ""
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def sentences(self) -> list[str]:
         """What happened, a sentence each; empty when nothing did."""
@@ -136,10 +175,10 @@ def values_of(df: pd.DataFrame, schema: Schema) -> Floats:
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"expected a DataFrame with a row per (series, time), got {type(df).__name__}")
     columns = []
-    for name in schema.target_cols:
+    for name in schema.channels:
         if name not in df.columns:
             raise DataError(
-                f"the frame has no column {name!r}, one of the channels {list(schema.target_cols)!r} seen in fit"
+                f"the frame has no column {name!r}, one of the channels {list(schema.channels)!r} seen in fit"
             )
         if isinstance(df[name], pd.DataFrame):
             raise DataError(f"the frame has more than one column named {name!r}; rename or drop the others")
@@ -148,7 +187,9 @@ def values_of(df: pd.DataFrame, schema: Schema) -> Floats:
     return np.column_stack(columns) if columns else np.empty((len(df), 0))
 
 
-def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[Panel, Treatment]:
+def panel_from_frame(
+    df: pd.DataFrame, schema: Schema, axis: TimeAxis, coding: Coding | None = None
+) -> tuple[Panel, Treatment]:
     """Sort a long frame into a panel; count what had to be changed.
 
     Parameters
@@ -159,6 +200,8 @@ def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[
         Which column is what.
     axis : TimeAxis
         How times map to float64.
+    coding : Coding, optional
+        How static and known columns become features; None where there are none.
 
     Returns
     -------
@@ -180,6 +223,7 @@ def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[
     values = np.where(infinite, np.nan, values)
     times = axis.to_float(schema.times_of(df))
     codes, ids = _codes(schema.ids_of(df), len(df))
+    covariates = None if coding is None else _covariates(df, schema, coding, codes, ids, times)
     treatment.rows_without_time = int(np.isnan(times).sum())
     treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
     observed = ~np.isnan(values).all(axis=1)  # rows that say nothing would move the end of the history
@@ -197,9 +241,38 @@ def panel_from_frame(df: pd.DataFrame, schema: Schema, axis: TimeAxis) -> tuple[
         who = f"series {shown(ids[codes[where]])}, " if schema.id_col is not None else ""
         treatment.example = f"for one, {who}time {when}"
         values = _average_groups(values, np.flatnonzero(first))
-        codes, times = codes[first], times[first]
+        codes, times, rows = codes[first], times[first], rows[first]
+    treatment.rows = rows
     offsets = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
-    return Panel(ids, offsets, times, values), treatment
+    return Panel(ids, offsets, times, values, covariates), treatment
+
+
+def _covariates(
+    df: pd.DataFrame, schema: Schema, coding: Coding, codes: NDArray[np.int64], ids: pd.Index, times: Floats
+) -> Covariates:
+    """Every row's known columns, whether a channel was measured then or not; and each series' static ones."""
+    static = np.zeros((len(ids), coding.n_static), dtype=np.float32)
+    for column in schema.static_cols:
+        _refuse_change(df[column], codes, ids)
+    if schema.static_cols:
+        rows = np.flatnonzero((codes >= 0) & df[list(schema.static_cols)].notna().any(axis=1).to_numpy())
+        # A value may stand in one row of a series and be missing in the others: filled within the series first.
+        filled = df[list(schema.static_cols)].iloc[rows].groupby(codes[rows]).first()
+        static[filled.index.to_numpy()] = coding.features(filled, coding.static)
+    return covariates_from_rows(static, codes, times, coding.features(df, coding.known))
+
+
+def _refuse_change(column: pd.Series, codes: NDArray[np.int64], ids: pd.Index) -> None:
+    """A static column holds one value a series."""
+    there = (codes >= 0) & column.notna().to_numpy()
+    n = column[there].groupby(codes[there]).nunique()
+    if (n > 1).any():
+        series = int(n.index[n > 1][0])
+        values = column[there & (codes == series)].unique()[:2].tolist()
+        raise DataError(
+            f"static column {column.name!r} changes within series {shown(ids[series])}: it holds {shown(values[0])} "
+            f"and {shown(values[1])}; what changes in time belongs to known_cols (if it is known ahead) or target_cols"
+        )
 
 
 def _codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int64], pd.Index]:

@@ -8,7 +8,7 @@ from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 
-__all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_schema"]
+__all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_keys", "infer_schema"]
 
 ID_NAMES = ("unique_id", "item_id", "id")
 TIME_NAMES = ("ds", "timestamp", "time")
@@ -28,12 +28,26 @@ class Schema:
         The channels.
     layout : {"columns", "index", "multiindex"}
         Where series and times stand: in columns, the times in the index, or both in a two-level index.
+    static_cols : tuple of hashable
+        What is known of a series for good.
+    known_cols : tuple of hashable
+        What is known of every time, the future's too.
+    past_cols : tuple of hashable
+        What is read like a channel and not forecast.
     """
 
     id_col: Hashable | None
     time_col: Hashable | None
     target_cols: tuple[Hashable, ...]
     layout: str = "columns"
+    static_cols: tuple[Hashable, ...] = ()
+    known_cols: tuple[Hashable, ...] = ()
+    past_cols: tuple[Hashable, ...] = ()
+
+    @property
+    def channels(self) -> tuple[Hashable, ...]:
+        """What the model reads as observations: the targets, then what is read only."""
+        return (*self.target_cols, *self.past_cols)
 
     @property
     def id_name(self) -> Hashable:
@@ -87,6 +101,9 @@ def infer_schema(
     id_col: Hashable | None = None,
     time_col: Hashable | None = None,
     target_cols: Sequence[Hashable] | Hashable | None = None,
+    static_cols: Sequence[Hashable] | Hashable | None = None,
+    known_cols: Sequence[Hashable] | Hashable | None = None,
+    past_cols: Sequence[Hashable] | Hashable | None = None,
 ) -> Schema:
     """Say which column is what, by written rules; None means infer.
 
@@ -103,6 +120,8 @@ def infer_schema(
         Column names; None means infer.
     target_cols : hashable or sequence of hashable, optional
         The channels; None means every other numeric column.
+    static_cols, known_cols, past_cols : hashable or sequence of hashable, optional
+        Covariates; None means none.
 
     Returns
     -------
@@ -117,7 +136,40 @@ def infer_schema(
     --------
     >>> import pandas as pd
     >>> infer_schema(pd.DataFrame({"id": ["a"], "time": [0.0], "heart_rate": [71.0]}))
-    Schema(id_col='id', time_col='time', target_cols=('heart_rate',), layout='columns')
+    Schema(id_col='id', time_col='time', target_cols=('heart_rate',), layout='columns',
+           static_cols=(), known_cols=(), past_cols=())
+    """
+    keys = infer_keys(df, id_col, time_col)
+    roles = {keys.id_col, keys.time_col} if keys.layout == "columns" else {keys.id_col}
+    others: list[tuple[Hashable, ...]] = []
+    for name, columns in (("static_cols", static_cols), ("known_cols", known_cols), ("past_cols", past_cols)):
+        taken = () if columns is None else _named(df, columns, roles, name)
+        roles |= set(taken)
+        others.append(taken)
+    targets = (
+        _infer_targets(df, roles, keys.id_col, keys.layout)
+        if target_cols is None
+        else _channels(df, target_cols, roles, "target_cols")
+    )
+    for column in others[2]:
+        require_numbers_where_meant(df[column], always=True)
+    return Schema(keys.id_col, keys.time_col, targets, keys.layout, *others)
+
+
+def infer_keys(df: pd.DataFrame, id_col: Hashable | None = None, time_col: Hashable | None = None) -> Schema:
+    """Say where series and times stand, by the rules of :func:`infer_schema`; the schema has no channels yet.
+
+    Parameters
+    ----------
+    df : DataFrame
+        A long frame; it may hold nothing but ids and times.
+    id_col, time_col : hashable, optional
+        Column names; None means infer.
+
+    Raises
+    ------
+    DataError
+        As :func:`infer_schema`.
     """
     if not isinstance(df, pd.DataFrame):
         raise DataError(
@@ -139,9 +191,7 @@ def infer_schema(
         if id_col is not None and id_col not in df.columns:
             raise DataError(f"the series ({id_col!r}) stand in the index; make them a column with df.reset_index()")
         layout, time_col = _infer_time(df, id_col, time_col)
-    roles = {id_col, time_col} if layout == "columns" else {id_col}
-    targets = _infer_targets(df, roles, id_col, layout) if target_cols is None else _given(df, target_cols, roles)
-    return Schema(id_col, time_col, targets, layout)
+    return Schema(id_col, time_col, (), layout)
 
 
 def _infer_id(df: pd.DataFrame) -> Hashable | None:
@@ -214,21 +264,31 @@ def _infer_targets(
     return targets
 
 
-def _given(
-    df: pd.DataFrame, target_cols: Sequence[Hashable] | Hashable, roles: set[Hashable | None]
+def _channels(
+    df: pd.DataFrame, target_cols: Sequence[Hashable] | Hashable, roles: set[Hashable | None], role: str
 ) -> tuple[Hashable, ...]:
-    single = isinstance(target_cols, str) or not isinstance(target_cols, Sequence | pd.Index)
-    targets: tuple[Hashable, ...] = (target_cols,) if single else tuple(target_cols)  # type: ignore[arg-type]
-    missing = [c for c in targets if c not in df.columns]
-    if missing:
-        raise DataError(f"target_cols: no column {_listed(missing)}; the frame's columns are {_listed(df.columns)}")
+    targets = _named(df, target_cols, roles, role)
     if not targets:
         raise DataError("target_cols is empty; name at least one column to forecast")
-    if len(set(targets)) < len(targets) or roles & set(targets):
-        raise DataError(f"target_cols={list(targets)!r} repeats a column, or names the id or the time column")
     for column in targets:
         require_numbers_where_meant(df[column], always=True)
     return targets
+
+
+def _named(
+    df: pd.DataFrame, columns: Sequence[Hashable] | Hashable, roles: set[Hashable | None], role: str
+) -> tuple[Hashable, ...]:
+    """The columns of a parameter: all there, none twice, none with another role."""
+    single = isinstance(columns, str) or not isinstance(columns, Sequence | pd.Index)
+    named: tuple[Hashable, ...] = (columns,) if single else tuple(columns)  # type: ignore[arg-type]
+    missing = [c for c in named if c not in df.columns]
+    if missing:
+        raise DataError(f"{role}: no column {_listed(missing)}; the frame's columns are {_listed(df.columns)}")
+    if len(set(named)) < len(named) or roles & set(named):
+        raise DataError(
+            f"{role}={list(named)!r} repeats a column, or names one with another role (id, time, covariate)"
+        )
+    return named
 
 
 def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None:

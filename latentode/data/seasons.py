@@ -94,11 +94,15 @@ def find_seasons(panel: Panel, axis: TimeAxis, wanted: Any = "auto") -> Seasons:
     DataError
         When a duration does not fit the kind of times, or is not positive.
     """
+    return Seasons(_periods(panel, axis, wanted))
+
+
+def _periods(panel: Panel, axis: TimeAxis, wanted: Any) -> tuple[float, ...]:
     if wanted is None:
-        return Seasons()
+        return ()
     if not (isinstance(wanted, str) and wanted == "auto"):
         named = wanted if isinstance(wanted, tuple | list) else [wanted]
-        return Seasons(tuple(axis.length_of(duration, "seasonality") for duration in named))
+        return tuple(axis.length_of(duration, "seasonality") for duration in named)
     channels = _around_means(panel)
     total = float(np.ptp(panel.times)) if len(panel.times) else 0.0
     if axis.kind in ("datetime", "period"):
@@ -107,8 +111,8 @@ def find_seasons(panel: Panel, axis: TimeAxis, wanted: Any = "auto") -> Seasons:
             for period in CALENDAR
             if total >= CYCLES * period and max(_explained(*c, period) for c in channels) >= LEAST_EXPLAINED
         ]
-        return Seasons(tuple(kept))
-    return Seasons(_shared_period(channels, total)) if axis.kind == "number" and total > 0 else Seasons()
+        return tuple(kept)
+    return _shared_period(channels, total) if axis.kind == "number" and total > 0 else ()
 
 
 def _waves(times: Floats, period: float) -> list[Floats]:

@@ -132,6 +132,10 @@ class TimeAxis:
             raise DataError(f"{name}={duration!r} must be positive")
         return length
 
+    def told(self, length: float) -> str:
+        """A duration on this axis, for a sentence."""
+        return f"{length:.4g}" if self.kind == "number" else str(pd.Timedelta(length, unit="s").round("s"))
+
     def from_float(self, values: NDArray[np.float64]) -> pd.Series:
         """Times in the column's own kind, to the microsecond for dates."""
         if self.kind == "number":

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import ChannelScaler, Panel, Seasons
+from latentode.data import ChannelScaler, Covariates, Panel, Seasons
 from latentode.estimators.calibration import Calibration
 from latentode.estimators.questions import Questions
 from latentode.nn import Batch, LatentODE
@@ -46,6 +46,8 @@ class Answers:
         (row,), position in the panel, -1 for a series of which nothing is known.
     times : array of float
         (row,), NaN where there is none: the answer is NaN.
+    static, known : array of float32, optional
+        (row, feature), covariates of the rows' series and times; None where there are none.
     """
 
     model: LatentODE
@@ -58,6 +60,8 @@ class Answers:
     ids: pd.Index
     series: NDArray[np.int64]
     times: Floats
+    static: NDArray[np.float32] | None = None
+    known: NDArray[np.float32] | None = None
 
     def means(self) -> Floats:
         """Expected values, (row, channel)."""
@@ -123,8 +127,22 @@ class Answers:
             np.concatenate([panel.offsets, ends]),
             panel.times,
             panel.values,
+            self._covariates(len(strangers), series, rows),
         )
         return Questions(panel, series, self.times[rows], self.span, self.seasons), rows
+
+    def _covariates(self, n_strangers: int, series: NDArray[np.int64], rows: NDArray[np.int64]) -> Covariates | None:
+        """What the panel knows, and what the rows asked say: their known columns, and a stranger's static ones."""
+        own = self.panel.covariates
+        if own is None or self.static is None or self.known is None:
+            return own
+        n_series = self.panel.n_series
+        static = np.concatenate([own.static, np.zeros((n_strangers, own.static.shape[1]), dtype=np.float32)])
+        new = series >= n_series
+        static[series[new]] = self.static[rows[new]]
+        offsets = np.concatenate([own.offsets, np.full(n_strangers, own.offsets[-1])])
+        whole = Covariates(static, offsets, own.times, own.known)
+        return whole.with_rows(series, self.times[rows], self.known[rows]) if self.known.shape[1] else whole
 
     def _scaled(self, panel: Panel) -> NDArray[np.float32]:
         return self.scaler.transform(panel.values).astype(np.float32)

@@ -23,6 +23,7 @@ from latentode.training import (
     train,
     validation_batches,
 )
+from latentode.training.tasks import MAX_HISTORY
 
 __all__ = ["FitSettings", "FittedModel", "fit_model", "is_of_counts"]
 
@@ -34,6 +35,12 @@ FEW_SERIES = 20
 
 MOST_HELD_OUT = 500
 """Series held out at most: more would make the looks at them slow, and no surer."""
+
+LONG, EARLY = 0.8, 1 / 3
+"""Where the horizon is longer than this part of the usual duration, so many origins are drawn early in their series."""
+
+CELLS_READ = 3.3e6
+"""Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
 
 SMALL = 128 * 128
 """Hidden units times series in a batch up to which training runs on one thread."""
@@ -80,7 +87,7 @@ class FitSettings:
     weight_decay: float
     patience: int
     validation_fraction: float
-    verbose: bool | None
+    verbose: bool | int | None
     random_state: Any
 
 
@@ -98,15 +105,30 @@ class FittedModel:
         Of its uncertainty.
     history : list of dict
         Losses by step.
+    interrupted : bool
+        Whether the user broke training off.
     """
 
     model: LatentODE
     span: float
     calibration: Calibration
     history: list[dict[str, float]]
+    interrupted: bool = False
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of training at the last look."""
+        return int(self.history[-1]["step"]) if self.history else 0
 
 
-def fit_model(panel: Panel, scaler: ChannelScaler, seasons: Seasons, settings: FitSettings) -> FittedModel:
+def fit_model(
+    panel: Panel,
+    scaler: ChannelScaler,
+    seasons: Seasons,
+    settings: FitSettings,
+    before: LatentODE | None = None,
+    weights: Floats | None = None,
+) -> FittedModel:
     """Train a latent ODE on a panel.
 
     Parameters
@@ -119,6 +141,10 @@ def fit_model(panel: Panel, scaler: ChannelScaler, seasons: Seasons, settings: F
         Periods in which they repeat.
     settings : FitSettings
         The estimator's parameters.
+    before : LatentODE, optional
+        A model of the same columns whose sizes and weights training goes on from.
+    weights : array of float, optional
+        (rows of the panel,), what each row counts in the loss.
 
     Raises
     ------
@@ -127,22 +153,34 @@ def fit_model(panel: Panel, scaler: ChannelScaler, seasons: Seasons, settings: F
     """
     _check(settings)
     with torch.inference_mode(False), torch.enable_grad():
-        return _fit(panel, scaler, seasons, settings)
+        return _fit(panel, scaler, seasons, settings, before, weights)
 
 
-def _fit(panel: Panel, scaler: ChannelScaler, seasons: Seasons, settings: FitSettings) -> FittedModel:
+def _fit(
+    panel: Panel,
+    scaler: ChannelScaler,
+    seasons: Seasons,
+    settings: FitSettings,
+    before: LatentODE | None,
+    weights: Floats | None,
+) -> FittedModel:
     scaled = scaler.transform(panel.values)
     rng = as_generator(settings.random_state)
     span = settings.horizon or _usual_duration(panel)
-    series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons)
-    maker, held_out = _hold_out(series, span, settings.validation_fraction, rng)
-    config = _config(panel, scaler, scaled, seasons, span, settings)
+    counts = None if weights is None else (weights / weights.mean()).astype(np.float32)
+    series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons, panel.covariates, counts)
+    # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
+    early = EARLY if span >= LONG * _usual_duration(panel) else 0.0
+    maker, held_out = _hold_out(series, span, settings.validation_fraction, rng, early)
+    config = _config(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     options = _options(panel, scaled, settings)
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
         model = LatentODE(config).float()
-        history = train(model, maker, held_out, options, rng)
-    return FittedModel(model, span, calibrate(model, held_out), history)
+        if before is not None:
+            model.load_state_dict(before.state_dict())
+        history, interrupted = train(model, maker, held_out, options, rng)
+    return FittedModel(model, span, calibrate(model, held_out), history, interrupted)
 
 
 def is_of_counts(likelihood: str) -> bool:
@@ -206,6 +244,7 @@ def _config(
     n_values = int((~np.isnan(scaled)).sum())
     hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
     usual_gap = _usual_gap(panel)
+    n_known = 0 if panel.covariates is None else panel.covariates.known.shape[1]
     latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
     return LatentODEConfig(
         n_channels=scaled.shape[1],
@@ -214,7 +253,9 @@ def _config(
         latent_dim=latent,
         context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),
         hidden_dim=hidden,
-        season_dim=seasons.n_features,
+        given_dim=seasons.n_features + n_known,
+        static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
+        control_dim=n_known,
         encoder=settings.encoder,
         dynamics=settings.dynamics,
         decoder=settings.decoder,
@@ -235,16 +276,19 @@ def _config(
     )
 
 
-def _steps_for(n_values: int) -> int:
-    """Steps at most: where there is much data each step tells more, and takes longer."""
-    return 4_000 if n_values < 300_000 else 2_000 if n_values < 2_000_000 else 1_200
+def _steps_for(panel: Panel, n_values: int) -> int:
+    """Steps at most: where there is much data each tells more, and where series are large each takes longer."""
+    if n_values < 300_000:
+        return 4_000
+    cells = float(np.minimum(panel.lengths, MAX_HISTORY).mean()) * panel.values.shape[1]
+    return int(np.clip(CELLS_READ / cells, 1_200, 4_000))
 
 
 def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
     n_values = int((~np.isnan(scaled)).sum())
     return TrainingOptions(
-        n_steps=int(settings.max_steps or 0) or _steps_for(n_values),
+        n_steps=int(settings.max_steps or 0) or _steps_for(panel, n_values),
         batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -252,12 +296,12 @@ def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOpt
         n_draws=int(settings.n_draws),
         averaging=float(settings.averaging),
         patience=int(settings.patience),
-        progress=_is_watched() if settings.verbose is None else settings.verbose,
+        verbose=int(_is_watched() if settings.verbose is None else settings.verbose),
     )
 
 
 def _hold_out(
-    series: RaggedSeries, span: float, fraction: float, rng: np.random.Generator
+    series: RaggedSeries, span: float, fraction: float, rng: np.random.Generator, early: float = 0.0
 ) -> tuple[TaskMaker, list[Batch]]:
     """Training tasks, and fixed questions on what they never see: whole series, or the last part of each."""
     lengths = series.lengths
@@ -266,7 +310,7 @@ def _hold_out(
         n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT)
         held = np.sort(rng.permutation(usable)[:n_held])
         kept = np.setdiff1d(np.arange(len(lengths)), held)
-        maker = TaskMaker(series.take(kept), span)
+        maker = TaskMaker(series.take(kept), span, early)
         draws = int(np.clip(400 // n_held, 2, 8))
         return maker, validation_batches(TaskMaker(series, span), held, draws, rng)
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)

@@ -14,9 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from latentode.data import (
     ChannelScaler,
+    Coding,
     DataError,
     DataWarning,
     Panel,
+    Schema,
+    Seasons,
     TimeAxis,
     find_seasons,
     infer_schema,
@@ -25,13 +28,18 @@ from latentode.data import (
 )
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
+from latentode.estimators.encoding import encoded
 from latentode.estimators.fitting import FitSettings, fit_model, is_of_counts
-from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of
+from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of, weights_of
 from latentode.estimators.randomness import as_generator
+from latentode.nn import LatentODE
 
 __all__ = ["LatentODEForecaster", "load"]
 
 Floats = NDArray[np.float64]
+
+FAR = 2.0
+"""Horizons beyond which a forecast is said to be a guess."""
 
 
 class LatentODEForecaster(BaseEstimator):
@@ -49,6 +57,13 @@ class LatentODEForecaster(BaseEstimator):
         needs no id.
     target_cols : sequence of hashable, optional
         The channels. None means every other numeric column.
+    static_cols : sequence of hashable, optional
+        Columns, of numbers or categories, that say something of a series for good; one value a series.
+    known_cols : sequence of hashable, optional
+        Columns, of numbers or categories, that are known of the future too (a dose, a holiday, a setting): every row to
+        predict at has them. They drive the dynamics, and a value holds until the next one.
+    past_cols : sequence of hashable, optional
+        Columns of numbers that are read like channels and not forecast.
     horizon : str, Timedelta or number, optional
         How far ahead will be asked, as a duration ("30D") or, for numeric times, a number. Training then asks
         no farther. None means as far as the series are long.
@@ -113,8 +128,11 @@ class LatentODEForecaster(BaseEstimator):
         last part of each.
     n_samples : int
         Draws of the latent state behind quantiles and intervals.
-    verbose : bool, optional
-        Whether to show a progress bar. None means when a person is watching (a terminal).
+    warm_start : bool
+        Whether a second fit goes on from the weights of the first, with its scales, times and horizon.
+    verbose : bool or int, optional
+        Whether to show a progress bar; 2 to say a line at every look at the held-out part, too. None means a bar when a
+        person is watching (a terminal). The logger ``latentode`` has the same lines at its level INFO.
     random_state : int, RandomState, Generator or None
         The only source of randomness: the same seed gives the same fit.
 
@@ -149,12 +167,24 @@ class LatentODEForecaster(BaseEstimator):
     ['id', 'time', 'x', 'y', 'x-lo-80', 'x-hi-80', 'y-lo-80', 'y-hi-80']
     """
 
+    schema_: Schema
+    time_axis_: TimeAxis
+    coding_: Coding | None
+    scaler_: ChannelScaler
+    seasons_: Seasons
+    horizon_: float
+    model_: LatentODE
+    panel_: Panel
+
     def __init__(
         self,
         id_col: Hashable | None = None,
         time_col: Hashable | None = None,
         target_cols: Sequence[Hashable] | Hashable | None = None,
         *,
+        static_cols: Sequence[Hashable] | Hashable | None = None,
+        known_cols: Sequence[Hashable] | Hashable | None = None,
+        past_cols: Sequence[Hashable] | Hashable | None = None,
         horizon: Any = None,
         seasonality: Any = "auto",
         encoder: str = "gru",
@@ -185,12 +215,16 @@ class LatentODEForecaster(BaseEstimator):
         patience: int = 8,
         validation_fraction: float = 0.15,
         n_samples: int = 32,
-        verbose: bool | None = None,
+        warm_start: bool = False,
+        verbose: bool | int | None = None,
         random_state: Any = None,
     ) -> None:
         self.id_col = id_col
         self.time_col = time_col
         self.target_cols = target_cols
+        self.static_cols = static_cols
+        self.known_cols = known_cols
+        self.past_cols = past_cols
         self.horizon = horizon
         self.seasonality = seasonality
         self.encoder = encoder
@@ -221,12 +255,18 @@ class LatentODEForecaster(BaseEstimator):
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.n_samples = n_samples
+        self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
 
     # ------------------------------------------------------------------------------------------ fitting
 
-    def fit(self, X: pd.DataFrame, y: pd.DataFrame | pd.Series | ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: pd.DataFrame | pd.Series | ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit to a long frame, a row per (series, time).
 
         Parameters
@@ -235,6 +275,9 @@ class LatentODEForecaster(BaseEstimator):
             Ids, times and, when ``y`` is None, the channels; NaN where a channel was not measured then.
         y : DataFrame, Series or array, optional
             The channels apart, row by row as ``X``.
+        sample_weight : array, optional
+            (rows,), what each row counts as a question in training; all are read as history. The scales of the
+            channels take no notice of it.
 
         Returns
         -------
@@ -255,29 +298,48 @@ class LatentODEForecaster(BaseEstimator):
         targets = (
             list(df.columns[len(df.columns) - _width(y) :]) if y is not None and isinstance(df, pd.DataFrame) else None
         )
-        schema = infer_schema(df, self.id_col, self.time_col, targets if self.target_cols is None else self.target_cols)
+        schema = infer_schema(
+            df,
+            self.id_col,
+            self.time_col,
+            targets if self.target_cols is None else self.target_cols,
+            self.static_cols,
+            self.known_cols,
+            self.past_cols,
+        )
         if len(df) == 0:
             raise DataError("the frame has no rows")
         if self.n_samples < 1:
             raise ValueError(f"n_samples={self.n_samples!r} must be at least 1")
-        axis = TimeAxis.from_times(schema.times_of(df))
-        panel, treatment = panel_from_frame(df, schema, axis)
+        before = self._before(schema)
+        axis = TimeAxis.from_times(schema.times_of(df)) if before is None else self.time_axis_
+        coding = None
+        if schema.static_cols or schema.known_cols:
+            coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if before is None else self.coding_
+        panel, treatment = panel_from_frame(df, schema, axis, coding)
         said = treatment.sentences()
         empty = np.asarray(np.isnan(panel.values).all(0))
         if empty.any():
-            names = [c for c, e in zip(schema.target_cols, empty, strict=True) if e]
+            names = [c for c, e in zip(schema.channels, empty, strict=True) if e]
             said.append(f"channels {names!r} hold no value at all: their predictions will be NaN")
         _require_something_to_learn(panel)
         _warn(said)
 
-        self.schema_ = schema
-        self.time_axis_ = axis
-        self.scaler_ = ChannelScaler.from_values(panel.values, logarithms=not is_of_counts(self.likelihood))
-        seasons = find_seasons(panel, axis, self.seasonality)
+        logarithms = not is_of_counts(self.likelihood)
+        scaler = ChannelScaler.from_values(panel.values, logarithms) if before is None else self.scaler_
+        seasons = find_seasons(panel, axis, self.seasonality) if before is None else self.seasons_
         horizon = None if self.horizon is None else axis.length_of(self.horizon, "horizon")
         if horizon is not None and not _any_gap_within(panel, horizon):
             _warn([f"horizon={self.horizon!r} is shorter than any gap between observations: no forecast is learned"])
-        fitted = fit_model(panel, self.scaler_, seasons, self._settings(horizon))
+        horizon = horizon if before is None else self.horizon_
+        weights = None if sample_weight is None else weights_of(sample_weight, len(df))[treatment.rows]
+        if weights is not None and not weights.any():
+            raise ValueError("sample_weight is 0 for every row that could be learned from")
+        fitted = fit_model(panel, scaler, seasons, self._settings(horizon), before, weights)
+        self.schema_ = schema
+        self.time_axis_ = axis
+        self.coding_ = coding
+        self.scaler_ = scaler
         self.seasons_ = seasons
         self.model_ = fitted.model
         self.horizon_ = fitted.span
@@ -287,7 +349,23 @@ class LatentODEForecaster(BaseEstimator):
         self.panel_ = panel
         self.feature_names_in_ = np.array([str(c) for c in X.columns], dtype=object)
         self.n_features_in_ = X.shape[1]
+        if fitted.interrupted:
+            raise KeyboardInterrupt(
+                f"training was interrupted after {fitted.n_steps} steps; the forecaster keeps the best weights so far "
+                "and can be used as it is"
+            )
         return self
+
+    def _before(self, schema: Schema) -> LatentODE | None:
+        """The model to go on from, where that is wanted and there is one."""
+        if not self.warm_start or not hasattr(self, "model_"):
+            return None
+        if schema != self.schema_:
+            raise DataError(
+                "warm_start=True goes on with the columns of the fit before; these are others: "
+                f"{list(schema.channels)!r} instead of {list(self.schema_.channels)!r} (or other covariates)"
+            )
+        return self.model_
 
     def _settings(self, horizon: float | None) -> FitSettings:
         given = {f.name: getattr(self, f.name) for f in fields(FitSettings)}
@@ -340,7 +418,7 @@ class LatentODEForecaster(BaseEstimator):
             (their answer is NaN).
         """
         answers = self._answers(X, history)
-        return self._frame(X, answers.means(), list(self.channels_))
+        return self._frame(X, self._asked(answers.means()), list(self.channels_))
 
     def predict_quantiles(
         self,
@@ -370,7 +448,7 @@ class LatentODEForecaster(BaseEstimator):
         wanted = np.asarray(quantiles, dtype=float).ravel()
         if not ((wanted > 0) & (wanted < 1)).all() or len(wanted) == 0:
             raise ValueError(f"quantiles={quantiles!r} must lie between 0 and 1, for instance (0.1, 0.5, 0.9)")
-        found = self._answers(X, history).quantiles(wanted)
+        found = self._asked(self._answers(X, history).quantiles(wanted))
         names = [f"{c}-q{q:g}" for c in self.channels_ for q in wanted]
         return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), len(names)), names)
 
@@ -424,7 +502,7 @@ class LatentODEForecaster(BaseEstimator):
         """
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples} must be at least 1")
-        drawn = self._answers(X, history).samples(n_samples, as_generator(random_state))
+        drawn = self._asked(self._answers(X, history).samples(n_samples, as_generator(random_state)))
         keys = self._keys(X)
         repeated = keys.loc[np.tile(np.arange(len(keys)), n_samples)].reset_index(drop=True)
         repeated["sample_id"] = np.repeat(np.arange(n_samples), len(keys))
@@ -457,11 +535,16 @@ class LatentODEForecaster(BaseEstimator):
             A row per series and time: id, time, the channels, and their intervals.
         """
         check_is_fitted(self, "model_")
+        if self.schema_.known_cols:
+            raise DataError(
+                f"the future of {list(self.schema_.known_cols)!r} is not known here: give predict or predict_interval "
+                "a frame of the times you want with these columns"
+            )
         panel = self.panel_ if history is None else self._panel_of(history)
         query = forecast_times(panel, self.schema_, self.time_axis_, horizon, freq, self.horizon_)
         levels = _levels(level)
         answers = self._answers(query, history)
-        parts = [query, self._frame(query, answers.means(), list(self.channels_))]
+        parts = [query, self._frame(query, self._asked(answers.means()), list(self.channels_))]
         if levels:
             parts.append(self._intervals(query, answers, levels))
         return pd.concat(parts, axis=1)
@@ -498,7 +581,7 @@ class LatentODEForecaster(BaseEstimator):
         """
         check_is_fitted(self, "model_")
         df = join_targets(X, y, self.target_cols)
-        truth = values_of(df, self.schema_)
+        truth = values_of(df, self.schema_)[:, : len(self.channels_)]
         times, ids = self.time_axis_.to_float(self.schema_.times_of(df)), self._ids_of(df)
         fitted_end = self.panel_.end_of(self.panel_.ids.get_indexer(ids))
         unseen = np.isnan(fitted_end)
@@ -508,16 +591,115 @@ class LatentODEForecaster(BaseEstimator):
                 "no row to score: series seen in fit are scored on rows after their last fitted time, "
                 "and there are none"
             )
-        weight = np.ones(len(df)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        if weight.shape != (len(df),):
-            raise ValueError(f"sample_weight has shape {weight.shape}; expected one weight per row, ({len(df)},)")
+        weight = np.ones(len(df)) if sample_weight is None else weights_of(sample_weight, len(df))
         history = df[~asked & unseen] if (~asked & unseen).any() else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # a series with one row has no history: no surprise
             predicted = self.predict(df[asked], history=history).to_numpy()
-        error = ((predicted - truth[asked]) / self.scaler_.spread) ** 2
+        error = ((predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]) ** 2
         weights = np.where(np.isnan(error), 0.0, weight[asked][:, None])
         return -float((np.nan_to_num(error) * weights).sum() / weights.sum())
+
+    # ------------------------------------------------------------------------------------------ other uses
+
+    def impute(self, X: pd.DataFrame) -> pd.DataFrame:
+        """The same frame with the missing values of its channels filled, each given all else in the frame.
+
+        Parameters
+        ----------
+        X : DataFrame
+            In the shape of the frame given to fit; of any series.
+
+        Returns
+        -------
+        DataFrame
+            A copy; what was observed is as it was, what was missing is its expected value. A row without a time keeps
+            its holes.
+
+        Raises
+        ------
+        DataError
+            As :meth:`predict`.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster
+        >>> from latentode.datasets import make_spirals
+        >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
+        >>> df.loc[3, "y"] = float("nan")
+        >>> forecaster = LatentODEForecaster(max_steps=20, random_state=0).fit(df)
+        >>> int(forecaster.impute(df)["y"].isna().sum())
+        0
+        """
+        check_is_fitted(self, "model_")
+        observed = values_of(X, self.schema_)[:, : len(self.channels_)]
+        found = self.predict(X, history=X).to_numpy()
+        whole = np.where(np.isnan(observed), found, observed)
+        filled = X.copy()
+        for k, name in enumerate(self.channels_):
+            filled[name] = whole[:, k]
+        return filled
+
+    def encode(self, X: pd.DataFrame | None = None) -> pd.DataFrame:
+        """What the encoder makes of each series: a row of features for other models, such as a classifier.
+
+        Parameters
+        ----------
+        X : DataFrame, optional
+            Observations, in the shape of the frame given to fit. None means those seen in fit.
+
+        Returns
+        -------
+        DataFrame
+            A row per series, its id as index; columns ``z0`` ... (the mean of the latent state at the end of the
+            history) and ``context0`` ... (what stays the same along its trajectory).
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster
+        >>> from latentode.datasets import make_spirals
+        >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
+        >>> LatentODEForecaster(max_steps=20, latent_dim=4, context_dim=2, random_state=0).fit(df).encode().shape
+        (25, 6)
+        """
+        check_is_fitted(self, "model_")
+        panel = self.panel_ if X is None else self._panel_of(X, "the frame")
+        features = encoded(self.model_, self.scaler_, panel, self.horizon_, self.seasons_)
+        latent = self.model_.config.latent_dim
+        names = [f"z{k}" for k in range(latent)] + [f"context{k}" for k in range(features.shape[1] - latent)]
+        return pd.DataFrame(features, index=panel.ids.rename(self.schema_.id_name), columns=names)
+
+    def update(self, X: pd.DataFrame) -> Self:
+        """Take further observations, of series seen before or of new ones, without training again.
+
+        Parameters
+        ----------
+        X : DataFrame
+            In the shape of the frame given to fit. A value of a series and time already seen takes the place of the
+            one before.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            When the frame cannot be used; what was known before is then kept as it was.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster
+        >>> from latentode.datasets import make_spirals
+        >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
+        >>> early = df["time"] < 3
+        >>> forecaster = LatentODEForecaster(max_steps=20, random_state=0).fit(df[early])
+        >>> forecaster.update(df[~early]).panel_.times.max() == df["time"].max()
+        np.True_
+        """
+        check_is_fitted(self, "model_")
+        self.panel_ = self.panel_.updated(self._panel_of(X, "the update"))
+        return self
 
     # ------------------------------------------------------------------------------------------ files
 
@@ -549,7 +731,7 @@ class LatentODEForecaster(BaseEstimator):
         times = self.time_axis_.to_float(self.schema_.times_of(X)) if len(X) else np.empty(0)
         ids = self._ids_of(X)
         series = panel.ids.get_indexer(ids)
-        said = []
+        said = [] if self.coding_ is None else self.coding_.sentences(X)
         if np.isnan(times).any():
             said.append(f"{int(np.isnan(times).sum())} rows without a time: their answer is NaN")
         known = panel.is_known(series)
@@ -560,6 +742,13 @@ class LatentODEForecaster(BaseEstimator):
                 f"nothing is known of series {names}: the answer is the population's; "
                 "pass history= with their observations"
             )
+        far = (times - panel.end_of(series)) / self.horizon_
+        if (far > FAR).any():
+            said.append(
+                f"{int((far > FAR).sum())} rows lie up to {np.nanmax(far):.3g} horizons beyond the end of a series; "
+                f"training went {self.time_axis_.told(self.horizon_)} ahead (horizon=), farther answers are guesses"
+            )
+        static, known_features = self._covariates_of(X)
         _warn(said, stacklevel=4)
         return Answers(
             model=self.model_,
@@ -572,11 +761,27 @@ class LatentODEForecaster(BaseEstimator):
             ids=ids,
             series=np.where(known, series, -1),
             times=times,
+            static=static,
+            known=known_features,
         )
 
-    def _panel_of(self, frame: pd.DataFrame) -> Panel:
-        panel, treatment = panel_from_frame(frame, self.schema_, self.time_axis_)
-        _warn([f"in history: {s}" for s in treatment.sentences()], stacklevel=5)
+    def _covariates_of(self, X: pd.DataFrame) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Features of the static and known columns of the rows asked; static ones may be left out."""
+        if self.coding_ is None:
+            return None, None
+        known = self.coding_.features(X, self.coding_.known)
+        there = all(c.name in X.columns for c in self.coding_.static)
+        blank = np.zeros((len(X), self.coding_.n_static), dtype=np.float32)
+        return self.coding_.features(X, self.coding_.static) if there else blank, known
+
+    def _asked(self, values: Floats) -> Floats:
+        """The channels that are forecast, of all that are read."""
+        return values[..., : len(self.channels_)]
+
+    def _panel_of(self, frame: pd.DataFrame, said_of: str = "history") -> Panel:
+        panel, treatment = panel_from_frame(frame, self.schema_, self.time_axis_, self.coding_)
+        said = treatment.sentences() + ([] if self.coding_ is None else self.coding_.sentences(frame))
+        _warn([f"in {said_of}: {s}" for s in said], stacklevel=5)
         return panel
 
     def _ids_of(self, df: pd.DataFrame) -> pd.Index:
@@ -595,7 +800,8 @@ class LatentODEForecaster(BaseEstimator):
     def _intervals(self, X: pd.DataFrame, answers: Answers, levels: list[float]) -> pd.DataFrame:
         tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()
         names = [f"{c}-{side}-{v:g}" for c in self.channels_ for v in levels for side in ("lo", "hi")]
-        return self._frame(X, np.moveaxis(answers.quantiles(tails), 0, 2).reshape(len(X), len(names)), names)
+        found = self._asked(answers.quantiles(tails))
+        return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), len(names)), names)
 
     @staticmethod
     def _frame(X: pd.DataFrame, values: Floats, names: list[Any]) -> pd.DataFrame:
@@ -660,9 +866,4 @@ def _warn(sentences: list[str], stacklevel: int = 3) -> None:
 def _merged(fitted: Panel, given: Panel) -> Panel:
     """What fit saw, with the given series in place of theirs."""
     kept = fitted.take(np.flatnonzero(~fitted.ids.isin(given.ids)))
-    return Panel(
-        kept.ids.append(given.ids),
-        np.concatenate([kept.offsets, kept.offsets[-1] + given.offsets[1:]]),
-        np.concatenate([kept.times, given.times]),
-        np.concatenate([kept.values, given.values]),
-    )
+    return kept.append(given)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latentode.data import DataError, Panel, Schema, TimeAxis
 
-__all__ = ["forecast_times", "join_targets", "last_third", "summary_of"]
+__all__ = ["forecast_times", "join_targets", "last_third", "summary_of", "weights_of"]
 
 MAX_FORECAST_ROWS = 50_000_000
 
@@ -58,6 +58,23 @@ def _names_for(n: int, y: Any, target_cols: Sequence[Hashable] | Hashable | None
     if isinstance(y, pd.Series) and y.name is not None:
         return [y.name]
     return ["y"] if n == 1 else [f"y{k}" for k in range(n)]
+
+
+def weights_of(sample_weight: ArrayLike, n_rows: int) -> NDArray[np.float64]:
+    """Weights of rows as numbers.
+
+    Raises
+    ------
+    ValueError
+        When there is not one a row, or one is negative or not finite.
+    """
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n_rows,):
+        raise ValueError(f"sample_weight has shape {weights.shape}; expected one weight per row, ({n_rows},)")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise ValueError(f"sample_weight[{bad[0]}] is {weights[bad[0]]}: weights are finite and not negative")
+    return weights
 
 
 def last_third(times: ArrayLike, ids: ArrayLike) -> NDArray[np.bool_]:

@@ -69,7 +69,8 @@ class Questions:
         where, slots : array of int
             Query numbers, and their places in the flattened (batch, query) answer.
         """
-        history = RaggedSeries(self.panel.offsets, self.panel.times, values, self.seasons)
+        panel = self.panel
+        history = RaggedSeries(panel.offsets, panel.times, values, self.seasons, panel.covariates)
         stops = self._stops()
         order = np.lexsort((self.times, stops, self.series))
         new_group = np.ones(len(order), dtype=bool)
@@ -88,7 +89,13 @@ class Questions:
             numbers = pad(order, begins[groups], counts[groups], -1)
             asked = np.where(numbers >= 0, self.times[numbers], np.nan)
             batch = question_batch(
-                history, group_starts[groups], group_stops[groups], origins[groups], asked, self.span
+                history,
+                group_starts[groups],
+                group_stops[groups],
+                origins[groups],
+                asked,
+                self.span,
+                group_series[groups],
             )
             slots = np.flatnonzero(numbers.ravel() >= 0)
             yield batch, group_series[groups], numbers.ravel()[slots], slots

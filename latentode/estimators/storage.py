@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from latentode.data import ChannelScaler, Panel, Schema, Seasons, TimeAxis
+from latentode.data import ChannelScaler, Coding, ColumnCoding, Covariates, Panel, Schema, Seasons, TimeAxis
 from latentode.estimators.calibration import LEADS, LEVELS, Calibration
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import isolated_rng
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "restore", "save"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+COVARIATES = tuple(f.name for f in fields(Covariates))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
 
 
@@ -53,6 +54,7 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
         "model": forecaster.model_.config.to_dict(),
         "horizon": forecaster.horizon_,
         "seasons": list(forecaster.seasons_.periods),
+        "coding": None if forecaster.coding_ is None else _coding_out(forecaster.coding_),
         "ids": _ids_out(panel.ids),
         "feature_names_in": [str(c) for c in forecaster.feature_names_in_],
         "history": forecaster.history_.to_dict("list"),
@@ -66,6 +68,8 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
         "panel.times": panel.times,
         "panel.values": panel.values,
     }
+    if panel.covariates is not None:
+        arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
     text = json.dumps(config, indent=1)
     path.mkdir(parents=True, exist_ok=True)
     _write(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
@@ -115,26 +119,32 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
         model = LatentODE(sizes).float()
     model.load_state_dict(weights)
     ids = _ids_in(config["ids"])
-    schema = {**config["schema"], "target_cols": tuple(config["schema"]["target_cols"])}
+    listed = ("target_cols", "static_cols", "known_cols", "past_cols")
+    schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in listed}})
+    coding = None if config["coding"] is None else _coding_in(config["coding"])
     _require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
-    panel = Panel(ids, arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"])
-    if len(schema["target_cols"]) != sizes.n_channels or not ids.is_unique:
+    covariates = None if coding is None else _covariates_in(arrays, coding, sizes, len(ids))
+    panel = Panel(ids, arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"], covariates)
+    if len(schema.channels) != sizes.n_channels or not ids.is_unique:
         raise ValueError("the names of the channels, or the ids of the series, do not fit the arrays")
     if panel.offsets[0] != 0 or (panel.lengths < 0).any() or panel.offsets[-1] != len(panel.times):
         raise ValueError("panel.offsets do not divide the rows among the series")
-    if not all(isinstance(c, str | int | float) for c in schema["target_cols"]):
-        raise ValueError("target_cols are neither texts nor numbers")
+    if not all(isinstance(c, str | int | float) for k in listed for c in getattr(schema, k)):
+        raise ValueError("columns are neither texts nor numbers")
     horizon = float(config["horizon"])
     if not (horizon > 0 and np.isfinite(horizon)):
         raise ValueError(f"horizon={horizon!r} must be positive")
     seasons = Seasons(tuple(float(period) for period in config["seasons"]))
-    if not all(period > 0 for period in seasons.periods) or seasons.n_features != sizes.season_dim:
+    n_known = 0 if coding is None else coding.n_known
+    fits = (seasons.n_features + n_known, n_known) == (sizes.given_dim, sizes.control_dim)
+    if not all(period > 0 for period in seasons.periods) or not fits:
         raise ValueError(f"seasons={config['seasons']!r} do not fit the model")
     axis = TimeAxis(**config["time_axis"])
     axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
     forecaster.set_params(**config["params"])
     forecaster.model_ = model.eval()
-    forecaster.schema_ = Schema(**schema)
+    forecaster.schema_ = schema
+    forecaster.coding_ = coding
     forecaster.time_axis_ = axis
     forecaster.scaler_ = ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in SCALER})
     forecaster.calibration_ = Calibration(arrays["calibration.factor"], arrays["calibration.shape"])
@@ -159,6 +169,41 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> dict[str, tuple[type
     }
 
 
+def _coding_out(coding: Coding) -> dict[str, Any]:
+    return {
+        k: [{**asdict(c), "name": _plain(c.name, "column")} for c in columns]
+        for k, columns in (("static", coding.static), ("known", coding.known))
+    }
+
+
+def _coding_in(stored: dict[str, Any]) -> Coding:
+    def column(one: dict[str, Any]) -> ColumnCoding:
+        categories = one["categories"]
+        return ColumnCoding(**{**one, "categories": None if categories is None else tuple(map(str, categories))})
+
+    return Coding(*(tuple(column(c) for c in stored[k]) for k in ("static", "known")))
+
+
+def _covariates_in(arrays: dict[str, Any], coding: Coding, sizes: LatentODEConfig, n_series: int) -> Covariates:
+    n_rows = arrays["covariates.times"].size
+    if sizes.static_dim != coding.n_static:
+        raise ValueError("the static columns do not fit the model")
+    _require_arrays(
+        arrays,
+        {
+            "covariates.static": (np.float32, (n_series, coding.n_static)),
+            "covariates.offsets": (np.int64, (n_series + 1,)),
+            "covariates.times": (np.float64, (n_rows,)),
+            "covariates.known": (np.float32, (n_rows, coding.n_known)),
+        },
+    )
+    covariates = Covariates(**{k: arrays[f"covariates.{k}"] for k in COVARIATES})
+    lengths = np.diff(covariates.offsets)
+    if covariates.offsets[0] != 0 or (lengths < 0).any() or covariates.offsets[-1] != n_rows:
+        raise ValueError("covariates.offsets do not divide the rows among the series")
+    return covariates
+
+
 def _require_arrays(arrays: dict[str, Any], expected: Mapping[str, tuple[type, tuple[int, ...]]]) -> None:
     for name, (kind, shape) in expected.items():
         found = arrays[name]
@@ -170,7 +215,9 @@ def _require_arrays(arrays: dict[str, Any], expected: Mapping[str, tuple[type, t
 
 def _plain(value: Any, name: str) -> Any:
     """A value as JSON holds it; a random state that is no number cannot go along and need not."""
-    if name in ("target_cols", "seasonality") and isinstance(value, tuple | list | pd.Index):
+    if name in ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality") and isinstance(
+        value, tuple | list | pd.Index
+    ):
         return [_plain(v, "column") for v in value]
     if isinstance(value, np.generic):
         return value.item()

@@ -28,15 +28,20 @@ class Batch:
         (series,), rows of each history; 0 for a series of which nothing is known.
     query_times : Tensor
         (series, query), padding is 0.
-    seasons, query_seasons : Tensor or None
-        (series, time, feature) and (series, query, feature), where in the seasons rows and queries lie; None
-        where the data have no season.
+    given, query_given : Tensor or None
+        (series, time, feature) and (series, query, feature), what is known of any time beforehand: where in the seasons
+        rows and queries lie, and known covariates. None where there is nothing.
+    static : Tensor or None
+        (series, feature), what is known of a series for good.
+    knot_times, knots : Tensor or None
+        (series, knot), inf where padded, and (series, knot, feature): known covariates as they change, each value
+        holding until the next.
     reach : int
         Spans of time, on both sides of the origin, within which every query lies.
     looks_back : bool
         Whether any query lies before its series' origin.
     targets, target_mask : Tensor or None
-        (series, query, channel), the truth where it is known, and 1 where it is asked.
+        (series, query, channel), the truth where it is known, and what it counts where it is asked: 1, or its weight.
     """
 
     times: Tensor
@@ -48,8 +53,11 @@ class Batch:
     looks_back: bool = False
     targets: Tensor | None = None
     target_mask: Tensor | None = None
-    seasons: Tensor | None = None
-    query_seasons: Tensor | None = None
+    given: Tensor | None = None
+    query_given: Tensor | None = None
+    static: Tensor | None = None
+    knot_times: Tensor | None = None
+    knots: Tensor | None = None
 
     @cached_property
     def last_seen(self) -> Tensor:

@@ -11,9 +11,12 @@ __all__ = ["DECODERS", "Decoder", "HeadsDecoder", "LinearDecoder", "MLPDecoder",
 
 LOG_SCALES = (-5.0, 5.0)
 
+BETWEEN = 2.0
+"""How much wider the gate of the line between two neighbours is to begin with, before the sigmoid."""
+
 
 class Decoder(nn.Module):
-    """The contract: ``decoder(z, context, level, near, seasons)`` gives a mean and a relative log scale per query.
+    """The contract: ``decoder(z, context, level, near, given)`` gives a mean and a relative log scale per query.
 
     Parameters
     ----------
@@ -21,8 +24,8 @@ class Decoder(nn.Module):
         Sizes.
     usual_gap : float
         The usual gap between rows, in spans.
-    season_dim : int
-        Features of the seasons, 0 where there are none.
+    given_dim : int
+        Features given of any time, 0 where there are none.
     dropout : float
         Of the hidden layer, in training.
     """
@@ -34,22 +37,22 @@ class Decoder(nn.Module):
         context_dim: int,
         hidden_dim: int,
         usual_gap: float,
-        season_dim: int = 0,
+        given_dim: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
-        self._build(n_channels, latent_dim, context_dim, hidden_dim, season_dim, dropout)
+        self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim, dropout)
 
     usual_gap: Tensor
 
     def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         raise NotImplementedError
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states.
 
@@ -63,8 +66,8 @@ class Decoder(nn.Module):
             (series, channel).
         near : Neighbours
             The observations nearest to each query.
-        seasons : Tensor, optional
-            (series, query, season), where in the seasons each query lies.
+        given : Tensor, optional
+            (series, query, feature), what is given of the time of each query: seasons, known covariates.
 
         Returns
         -------
@@ -87,9 +90,9 @@ class LinearDecoder(Decoder):
         self.to_mean = nn.Linear(latent_dim, n_channels)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Decode latent states; context, neighbours and seasons are not read."""
+        """Decode latent states; context, neighbours and what is given are not read."""
         mean = self.to_mean(z)
         return mean, torch.zeros_like(mean)
 
@@ -98,19 +101,19 @@ class MLPDecoder(Decoder):
     """A multilayer perceptron on z(t), context and season, without a skip: what a history says must pass through z."""
 
     def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
-        seen = latent_dim + context_dim + season_dim
+        seen = latent_dim + context_dim + given_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
         self.to_mean = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Linear(hidden_dim, n_channels)
         _start_at_zero(self.to_scale)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states; neighbours are not read."""
-        hidden = self.trunk(_beside(z, context, seasons))
+        hidden = self.trunk(_beside(z, context, given))
         return self.to_mean(hidden), self.to_scale(hidden.detach()).clamp(*LOG_SCALES)
 
 
@@ -119,17 +122,18 @@ class SkipDecoder(Decoder):
 
     The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
     between the neighbours of a query inside the history; level the history's mean; gate and correction are read
-    off z(t). The mean does not see the query time but through what the history says there, base and drift, and
-    where in a season it lies: z(t) carries it, which is what makes the ODE earn its place. The scale does see how
-    far the neighbours are.
+    off z(t), and a channel's gate may be wider between neighbours. The mean does not see the query time but through
+    what the history says there, base and drift, and where in a season it lies: z(t) carries it, which is what makes
+    the ODE earn its place. The scale does see how far the neighbours are.
     """
 
     def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
-        seen = latent_dim + context_dim + 2 * n_channels + season_dim
+        seen = latent_dim + context_dim + 2 * n_channels + given_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
         self.to_mean = nn.Linear(hidden_dim, 4 * n_channels)
+        self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
@@ -140,14 +144,14 @@ class SkipDecoder(Decoder):
             self.to_mean.bias[2 * n_channels :].fill_(-2.0)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = _level_and_base(level, near)
-        hidden = self.trunk(_beside(z, context, seasons, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
+        hidden = self.trunk(_beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
         gates = self.to_mean(hidden).unflatten(-1, (4, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between), log_scale.clamp(*LOG_SCALES)
 
 
 class HeadsDecoder(Decoder):
@@ -158,35 +162,36 @@ class HeadsDecoder(Decoder):
     """
 
     def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, season_dim: int, dropout: float
+        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         width = hidden_dim
-        self.shared = nn.Linear(latent_dim + context_dim + 2 * n_channels + season_dim, width)
+        self.shared = nn.Linear(latent_dim + context_dim + 2 * n_channels + given_dim, width)
         self.channel = nn.Parameter(0.1 * torch.randn(n_channels, width))
         self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
         self.own = nn.Linear(6, width)
         self.trunk = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.to_mean = nn.Parameter(torch.zeros(4, n_channels, width))
         self.mean_bias = nn.Parameter(torch.tensor([2.0, 0.0, -2.0, -2.0])[:, None].repeat(1, n_channels))
+        self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         last = nn.Linear(width, 1)
         self.to_scale = nn.Sequential(nn.Linear(width + 4, width), nn.SiLU(), last)
         self.scale = nn.Parameter(torch.zeros(n_channels, width))
         _start_at_zero(last)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, seasons: Tensor | None = None
+        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = _level_and_base(level, near)
         own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level], dim=-1)
-        seen = _beside(z, context, seasons, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known)
+        seen = _beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known)
         shared = self.shared(seen)[:, :, None]
         hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
         gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]
         told = hidden.detach()
         distance = torch.stack(_distance(near, self.usual_gap), dim=-1)
         log_scale = self.to_scale(torch.cat([told, distance], dim=-1))[..., 0] + (told * self.scale).sum(-1)
-        return _skip(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between), log_scale.clamp(*LOG_SCALES)
 
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -209,9 +214,10 @@ def _level_and_base(level: Tensor, near: Neighbours) -> tuple[Tensor, Tensor]:
     return wide, torch.where(near.known > 0, near.base, wide)
 
 
-def _skip(level: Tensor, base: Tensor, near: Neighbours, read: Any) -> Tensor:
+def _skip(level: Tensor, base: Tensor, near: Neighbours, read: Any, between: Tensor) -> Tensor:
     """The mean, from what was read off z(t): the gates of level and drifts, and the correction."""
     gate, correction, *along = read
+    gate = gate + between * (near.has_left * near.has_right)
     mean: Tensor = level + torch.sigmoid(gate) * (base - level) + correction
     for drift, part in zip(near.drift.unbind(-1), along, strict=True):
         mean = mean + torch.sigmoid(part) * drift

@@ -134,7 +134,7 @@ class GatedDynamics(nn.Module):
     Parameters
     ----------
     latent_dim, hidden_dim, context_dim : int
-        Sizes.
+        Sizes; a control counts as context.
     bound : float
         Largest component of a goal.
 
@@ -175,7 +175,7 @@ class SecondOrderDynamics(nn.Module):
     latent_dim : int
         Size of [x, v]: even.
     hidden_dim, context_dim : int
-        Sizes.
+        Sizes; a control counts as context.
 
     Raises
     ------

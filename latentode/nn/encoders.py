@@ -50,8 +50,10 @@ class Encoder(nn.Module):
         The usual gap between rows, in spans; gaps are read on a logarithmic scale around it.
     usual_change : sequence of float
         (channel,), how far a channel usually moves in such a gap; rates of change are read in units of it.
-    season_dim : int
-        Features of the seasons, 0 where there are none.
+    given_dim : int
+        Features given of any time, 0 where there are none.
+    static_dim : int
+        Features given of a series, 0 where there are none.
     dropout : float
         Of what leaves the reader and the summary, in training.
     reader : {"gru", "bigru", "odernn", "attention"}
@@ -77,7 +79,8 @@ class Encoder(nn.Module):
         hidden_dim: int,
         usual_gap: float,
         usual_change: Sequence[float],
-        season_dim: int = 0,
+        given_dim: int = 0,
+        static_dim: int = 0,
         dropout: float = 0.0,
         reader: str = "gru",
         backward: bool = False,
@@ -88,8 +91,8 @@ class Encoder(nn.Module):
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self.register_buffer("usual_change", torch.tensor(usual_change))
         self.summary = summary
-        self.reader = READERS[reader](n_channels, hidden_dim, season_dim, backward)
-        features = hidden_dim + (5 * n_channels + 1 + season_dim) * summary
+        self.reader = READERS[reader](n_channels, hidden_dim, given_dim, backward)
+        features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim
         self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh())
@@ -101,6 +104,7 @@ class Encoder(nn.Module):
         usual = Usual(self.usual_gap, self.usual_change)
         state = self.reader(batch, usual)
         summary, level = summary_features(batch, usual)
-        hidden = self.trunk(torch.cat([state, summary], dim=-1) if self.summary else state)
+        seen = [state, *((summary,) if self.summary else ()), *(() if batch.static is None else (batch.static,))]
+        hidden = self.trunk(torch.cat(seen, dim=-1))
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
         return Encoding(mean, log_std.clamp(-8.0, 2.0), self.to_context(hidden), level)

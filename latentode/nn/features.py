@@ -108,8 +108,8 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
     Returns
     -------
     Tensor
-        (series, time, 5 * channel + 2 + season): value, mask, last value before, time since then and rate of
-        change since then for each channel; gap to the row before and time to the origin; where in the seasons.
+        (series, time, 5 * channel + 2 + given): value, mask, last value before, time since then and rate of
+        change since then for each channel; gap to the row before and time to the origin; what is given of its time.
     """
     before = shifted(batch.last_seen)
     seen = (before >= 0).to(batch.values.dtype)
@@ -126,7 +126,7 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
             _rate((batch.values - last) * both, since, usual),
             log_gap(gap, usual.gap)[..., None],
             log_gap(-batch.times, usual.gap)[..., None],
-            *(() if batch.seasons is None else (batch.seasons,)),
+            *(() if batch.given is None else (batch.given,)),
         ],
         dim=-1,
     )
@@ -138,14 +138,14 @@ def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
     Returns
     -------
     summary : Tensor
-        (series, 5 * channel + 1 + season): last value, mean, age of the last value, number of observations and
-        last rate of change for each channel; length of the history; where in the seasons it ends.
+        (series, 5 * channel + 1 + given): last value, mean, age of the last value, number of observations and
+        last rate of change for each channel; length of the history; what is given of the time of its last row.
     mean : Tensor
         (series, channel), the mean drawn towards the population's (0) as if it had been seen once.
     """
     count = batch.mask.sum(1)
     mean = (batch.values * batch.mask).sum(1) / (count + 1)
-    here = () if batch.seasons is None else (_at_end(batch.seasons, batch.lengths),)
+    here = () if batch.given is None else (_at_end(batch.given, batch.lengths),)
     last = _last_two(batch)
     rate = _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, usual)
     summary = torch.cat(

@@ -13,6 +13,7 @@ from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, 
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
 from latentode.nn.likelihoods import LIKELIHOODS
+from latentode.nn.node_path import NodePath, path_on_nodes
 from latentode.ode import solve
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
@@ -35,8 +36,12 @@ class LatentODEConfig:
         (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
     latent_dim, context_dim, hidden_dim : int
         Sizes of the latent state, of the context that stays the same along a trajectory, and of hidden layers.
-    season_dim : int
-        Features of the seasons, 0 where there are none.
+    given_dim : int
+        Features given of any time (seasons, known covariates), 0 where there are none.
+    static_dim : int
+        Features given of a series.
+    control_dim : int
+        How many of the features given of any time are known covariates, which drive the dynamics too.
     n_steps : int
         Steps of the solver per span.
     method, adjoint : str
@@ -70,7 +75,9 @@ class LatentODEConfig:
     latent_dim: int = 16
     context_dim: int = 16
     hidden_dim: int = 64
-    season_dim: int = 0
+    given_dim: int = 0
+    static_dim: int = 0
+    control_dim: int = 0
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
@@ -146,7 +153,6 @@ class LatentODE(nn.Module):
         state_dim = config.latent_dim + config.augment_dim
         sizes = (config.n_channels, config.latent_dim, config.context_dim, config.hidden_dim)
         changes = config.usual_change or (1.0,) * config.n_channels
-        seen: dict[str, Any] = {"season_dim": config.season_dim, "dropout": config.dropout}
         self.encoder = Encoder(
             *sizes,
             usual_gap=config.usual_gap,
@@ -154,11 +160,19 @@ class LatentODE(nn.Module):
             reader=config.encoder,
             backward=config.anchor == "start",
             summary=config.summary,
-            **seen,
+            given_dim=config.given_dim,
+            static_dim=config.static_dim,
+            dropout=config.dropout,
         )
         self.dynamics = _dynamics(config, state_dim)
         self.decoder = DECODERS[config.decoder](
-            config.n_channels, state_dim, config.context_dim, config.hidden_dim, usual_gap=config.usual_gap, **seen
+            config.n_channels,
+            state_dim,
+            config.context_dim,
+            config.hidden_dim,
+            usual_gap=config.usual_gap,
+            given_dim=config.given_dim,
+            dropout=config.dropout,
         )
         self.likelihood = LIKELIHOODS[config.likelihood](
             config.n_channels, config.center, config.unit, config.observation_std
@@ -174,18 +188,35 @@ class LatentODE(nn.Module):
         if self.config.anchor == "start":
             times = times - batch.times[:, :1]
             reach, looks_back = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
+        path = self._path(batch, reach, looks_back)
         z0 = nn.functional.pad(z0, (0, self.config.augment_dim))
         args = (context,) if self.config.context_dim else ()
         if isinstance(self.dynamics, LinearDynamics):
             return self.dynamics.flow(z0, times, *args)
         if isinstance(self.dynamics, MixedDynamics):
             free, turning = torch.split(z0, list(self.dynamics.sizes), dim=-1)
-            solved = self._solved(self.dynamics.free, free, times, float(reach), looks_back, args)
+            solved = self._solved(self.dynamics.free, free, times, float(reach), looks_back, args, path)
             return torch.cat([solved, self.dynamics.turning.flow(turning, times, *args)], dim=-1)
-        return self._solved(self.dynamics, z0, times, float(reach), looks_back, args)
+        return self._solved(self.dynamics, z0, times, float(reach), looks_back, args, path)
+
+    def _path(self, batch: Batch, reach: int, looks_back: bool) -> NodePath | None:
+        """The known covariates along the trajectory; the closed form of linear dynamics has no place for them."""
+        if not self.config.control_dim or isinstance(self.dynamics, LinearDynamics):
+            return None
+        assert batch.knot_times is not None  # a batch for a model with covariates has them
+        assert batch.knots is not None
+        start = batch.times[:, :1] if self.config.anchor == "start" else 0.0
+        return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, looks_back)
 
     def _solved(
-        self, field: nn.Module, z0: Tensor, times: Tensor, reach: float, looks_back: bool, args: tuple[Tensor, ...]
+        self,
+        field: nn.Module,
+        z0: Tensor,
+        times: Tensor,
+        reach: float,
+        looks_back: bool,
+        args: tuple[Tensor, ...],
+        path: NodePath | None,
     ) -> Tensor:
         solution = solve(
             field,
@@ -195,6 +226,7 @@ class LatentODE(nn.Module):
             t1=reach,
             t_back=-reach if looks_back else 0.0,
             args=args,
+            control=path,
             method=self.config.method,
             n_steps=self.config.n_steps * round(reach),
             adjoint=self.config.adjoint,
@@ -206,7 +238,7 @@ class LatentODE(nn.Module):
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_seasons)
+        mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_given)
         return mean, log_scale
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None, n_draws: int = 1) -> Loss:
@@ -273,6 +305,7 @@ def _dynamics(config: LatentODEConfig, state_dim: int) -> nn.Module:
             (config.hidden_dim, config.hidden_dim),
             (config.activation, "tanh"),  # a bounded slope: far beyond the horizon nothing runs away
             context_dim=config.context_dim,
+            control_dim=config.control_dim,
             time_dependent=config.time_aware,
         )
 
@@ -285,9 +318,9 @@ def _dynamics(config: LatentODEConfig, state_dim: int) -> nn.Module:
                 return network(state_dim)
             return MixedDynamics(network(state_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
         case "gated":
-            return GatedDynamics(state_dim, config.hidden_dim, config.context_dim)
+            return GatedDynamics(state_dim, config.hidden_dim, config.context_dim + config.control_dim)
         case "second_order":
-            return SecondOrderDynamics(state_dim, config.hidden_dim, config.context_dim)
+            return SecondOrderDynamics(state_dim, config.hidden_dim, config.context_dim + config.control_dim)
         case "linear":
             return LinearDynamics(state_dim, config.context_dim)
     raise ValueError(f"dynamics={config.dynamics!r} must be one of {', '.join(DYNAMICS)}")

@@ -20,15 +20,15 @@ class Reader(nn.Module):
     ----------
     n_channels, hidden_dim : int
         Sizes.
-    season_dim : int
-        Features of the seasons, 0 where there are none.
+    given_dim : int
+        Features given of any time, 0 where there are none.
     backward : bool
         Whether rows are read from the last to the first: a trajectory starts where reading ends.
     """
 
-    def __init__(self, n_channels: int, hidden_dim: int, season_dim: int = 0, backward: bool = False) -> None:
+    def __init__(self, n_channels: int, hidden_dim: int, given_dim: int = 0, backward: bool = False) -> None:
         super().__init__()
-        self.n_channels, self.hidden_dim, self.season_dim, self.backward = n_channels, hidden_dim, season_dim, backward
+        self.n_channels, self.hidden_dim, self.given_dim, self.backward = n_channels, hidden_dim, given_dim, backward
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
         """Read the histories of a batch.
@@ -61,9 +61,9 @@ class GRUReader(Reader):
     GRU(17, 8, batch_first=True)
     """
 
-    def __init__(self, n_channels: int, hidden_dim: int, season_dim: int = 0, backward: bool = False) -> None:
-        super().__init__(n_channels, hidden_dim, season_dim, backward)
-        self.gru = nn.GRU(5 * n_channels + 2 + season_dim, hidden_dim, batch_first=True)
+    def __init__(self, n_channels: int, hidden_dim: int, given_dim: int = 0, backward: bool = False) -> None:
+        super().__init__(n_channels, hidden_dim, given_dim, backward)
+        self.gru = nn.GRU(5 * n_channels + 2 + given_dim, hidden_dim, batch_first=True)
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
         """Read the rows; a history without any is read as one row in which nothing was observed."""
@@ -75,11 +75,11 @@ class GRUReader(Reader):
 class BidirectionalGRUReader(Reader):
     """Two GRUs, one from each end, half of the state from each."""
 
-    def __init__(self, n_channels: int, hidden_dim: int, season_dim: int = 0, backward: bool = False) -> None:
-        super().__init__(n_channels, hidden_dim, season_dim, backward)
+    def __init__(self, n_channels: int, hidden_dim: int, given_dim: int = 0, backward: bool = False) -> None:
+        super().__init__(n_channels, hidden_dim, given_dim, backward)
         half = hidden_dim // 2
-        self.forth = nn.GRU(5 * n_channels + 2 + season_dim, hidden_dim - half, batch_first=True)
-        self.back = nn.GRU(5 * n_channels + 2 + season_dim, half, batch_first=True)
+        self.forth = nn.GRU(5 * n_channels + 2 + given_dim, hidden_dim - half, batch_first=True)
+        self.back = nn.GRU(5 * n_channels + 2 + given_dim, half, batch_first=True)
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
         """Read the rows in both directions."""
@@ -98,15 +98,15 @@ class ODERNNReader(Reader):
     Rubanova, Chen & Duvenaud (2019), Latent ODEs for irregularly-sampled time series, algorithm 1.
     """
 
-    def __init__(self, n_channels: int, hidden_dim: int, season_dim: int = 0, backward: bool = False) -> None:
-        super().__init__(n_channels, hidden_dim, season_dim, backward)
-        self.cell = nn.GRUCell(2 * n_channels + season_dim, hidden_dim)
+    def __init__(self, n_channels: int, hidden_dim: int, given_dim: int = 0, backward: bool = False) -> None:
+        super().__init__(n_channels, hidden_dim, given_dim, backward)
+        self.cell = nn.GRUCell(2 * n_channels + given_dim, hidden_dim)
         self.slope = nn.Sequential(nn.Linear(hidden_dim, hidden_dim), nn.Tanh(), nn.Linear(hidden_dim, hidden_dim))
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
         """Read row by row, in time that grows with the rows."""
-        seasons = () if batch.seasons is None else (batch.seasons,)
-        rows = torch.cat([batch.values.clamp(-INPUT_BOUND, INPUT_BOUND), batch.mask, *seasons], dim=-1)
+        given = () if batch.given is None else (batch.given,)
+        rows = torch.cat([batch.values.clamp(-INPUT_BOUND, INPUT_BOUND), batch.mask, *given], dim=-1)
         lengths = batch.lengths.clamp_min(1)
         times = batch.times[..., None]
         if self.backward:
@@ -137,11 +137,11 @@ class AttentionReader(Reader):
 
     n_heads = 4
 
-    def __init__(self, n_channels: int, hidden_dim: int, season_dim: int = 0, backward: bool = False) -> None:
-        super().__init__(n_channels, hidden_dim, season_dim, backward)
+    def __init__(self, n_channels: int, hidden_dim: int, given_dim: int = 0, backward: bool = False) -> None:
+        super().__init__(n_channels, hidden_dim, given_dim, backward)
         width = max(hidden_dim // 8, 4) * self.n_heads // 2
         self.channel = nn.Embedding(n_channels, width)
-        self.token = nn.Sequential(nn.Linear(width + 4 + season_dim, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.token = nn.Sequential(nn.Linear(width + 4 + given_dim, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
         self.slots = nn.Parameter(torch.randn(n_channels, width) * 0.3)
         self.nothing = nn.Parameter(torch.zeros(width))
         self.gather = _Attention(width, self.n_heads)
@@ -180,8 +180,8 @@ class AttentionReader(Reader):
         value = batch.values.flatten(1).gather(1, cells).clamp(-INPUT_BOUND, INPUT_BOUND)
         recent = torch.exp(-age)
         parts = [self.channel(channel), torch.stack([value, age, gap, recent], dim=-1)]
-        if batch.seasons is not None:
-            parts.append(batch.seasons.gather(1, row[..., None].expand(-1, -1, self.season_dim)))
+        if batch.given is not None:
+            parts.append(batch.given.gather(1, row[..., None].expand(-1, -1, self.given_dim)))
         tokens = self.token(torch.cat(parts, dim=-1))
         # One token that is always there: a series without observations has something to look at.
         nothing = self.nothing.expand(n_series, 1, -1)

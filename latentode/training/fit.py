@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from latentode.nn import Batch, LatentODE
 from latentode.training.module import LatentODEModule
 from latentode.training.options import TrainingOptions
+from latentode.training.progress import Progress
 from latentode.training.quiet import quiet_lightning
 from latentode.training.tasks import TaskMaker, draws_per_epoch
 
@@ -50,6 +51,7 @@ class _Coach(pl.Callback):
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
+        self.progress = Progress(options.n_steps, options.verbose)
         self.best = float("inf")
         self.since_best = self.n_decays = self.n_breaks = 0
         self.average: dict[str, Any] = {}
@@ -83,6 +85,7 @@ class _Coach(pl.Callback):
         if score < self.best and not broken:
             self.best, self.since_best = score, 0
             self._keep(module)
+        self.progress.look(self.history[-1], self.best)
         if not broken and self.since_best < self.options.patience:
             return
         self.n_decays, self.since_best = self.n_decays + 1, 0
@@ -106,8 +109,8 @@ def train(
     validation: list[Batch],
     options: TrainingOptions,
     rng: np.random.Generator,
-) -> list[dict[str, float]]:
-    """Train a model in place and leave it with the best weights seen.
+) -> tuple[list[dict[str, float]], bool]:
+    """Train a model in place and leave it with the best weights seen, when it is interrupted too.
 
     Parameters
     ----------
@@ -124,32 +127,40 @@ def train(
 
     Returns
     -------
-    list of dict
+    history : list of dict
         A row per look at the validation tasks: step, loss, validation_crps, learning_rate, seconds.
+    interrupted : bool
+        Whether the user broke it off (Ctrl-C).
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     module = LatentODEModule(model, options, generator)
     coach = _Coach(options)
     n_rounds = -(-options.n_steps // options.steps_per_round)
-    with quiet_lightning() as root:
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=n_rounds,
-            gradient_clip_val=options.clip,
-            callbacks=[coach],
-            default_root_dir=root,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=options.progress,
-            num_sanity_val_steps=0,
-        )
-        trainer.fit(
-            module,
-            DataLoader(_Tasks(tasks, options, rng), batch_size=None),
-            DataLoader(validation, batch_size=None),  # type: ignore[arg-type]
-        )
+    interrupted = False
+    try:
+        with quiet_lightning() as root:
+            trainer = pl.Trainer(
+                accelerator="cpu",
+                devices=1,
+                max_epochs=n_rounds,
+                gradient_clip_val=options.clip,
+                callbacks=[coach],
+                default_root_dir=root,
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+                num_sanity_val_steps=0,
+            )
+            trainer.fit(
+                module,
+                DataLoader(_Tasks(tasks, options, rng), batch_size=None),
+                DataLoader(validation, batch_size=None),  # type: ignore[arg-type]
+            )
+    except KeyboardInterrupt:  # the caller is told once the best weights are in place
+        interrupted = True
+    finally:
+        coach.progress.close()
     model.load_state_dict(coach.average)
     model.eval()
     if coach.n_breaks:
@@ -159,7 +170,7 @@ def train(
             UserWarning,
             stacklevel=2,
         )
-    return coach.history
+    return coach.history, interrupted
 
 
 def validation_batches(

@@ -33,8 +33,8 @@ class TrainingOptions:
         Decay of the moving average of the weights.
     clip : float
         Largest norm of a gradient.
-    progress : bool
-        Whether to show a bar.
+    verbose : int
+        0 for silence, 1 for a bar, 2 for a line at every look besides.
     """
 
     n_steps: int = 1500
@@ -49,4 +49,4 @@ class TrainingOptions:
     n_draws: int = 1
     averaging: float = 0.98
     clip: float = 1.0
-    progress: bool = False
+    verbose: int = 0

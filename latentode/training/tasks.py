@@ -1,13 +1,14 @@
 """Questions drawn from series: an origin, points hidden before it, points asked after it."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentode.data import Seasons, pad, slices
+from latentode.data import Covariates, Seasons, pad, slices
 from latentode.nn import Batch
 
 __all__ = ["MAX_HISTORY", "MAX_REACH", "RaggedSeries", "TaskMaker", "draws_per_epoch", "question_batch"]
@@ -45,12 +46,18 @@ class RaggedSeries:
         (rows, channel), scaled, NaN where missing.
     seasons : Seasons
         Periods of the times.
+    covariates : Covariates, optional
+        What else is known of the same series.
+    weights : array of float32, optional
+        (rows,), what a row asked counts in the loss; None where all count the same.
     """
 
     offsets: Ints
     times: NDArray[np.float64]
     values: NDArray[np.float32]
     seasons: Seasons = field(default_factory=Seasons)
+    covariates: Covariates | None = None
+    weights: NDArray[np.float32] | None = None
 
     @property
     def lengths(self) -> Ints:
@@ -59,15 +66,17 @@ class RaggedSeries:
 
     def take(self, which: Ints) -> "RaggedSeries":
         """Some of the series."""
-        return self._rows(self.offsets[:-1][which], self.lengths[which])
+        covariates = None if self.covariates is None else self.covariates.take(which)
+        return self._rows(self.offsets[:-1][which], self.lengths[which], covariates)
 
     def head(self, lengths: Ints) -> "RaggedSeries":
         """The first rows of every series, so many of each."""
-        return self._rows(self.offsets[:-1], np.minimum(self.lengths, lengths))
+        return self._rows(self.offsets[:-1], np.minimum(self.lengths, lengths), self.covariates)
 
-    def _rows(self, starts: Ints, lengths: Ints) -> "RaggedSeries":
+    def _rows(self, starts: Ints, lengths: Ints, covariates: Covariates | None) -> "RaggedSeries":
         offsets, rows = slices(starts, lengths)
-        return RaggedSeries(offsets, self.times[rows], self.values[rows], self.seasons)
+        weights = None if self.weights is None else self.weights[rows]
+        return RaggedSeries(offsets, self.times[rows], self.values[rows], self.seasons, covariates, weights)
 
 
 def draws_per_epoch(lengths: Ints) -> Ints:
@@ -85,10 +94,13 @@ class TaskMaker:
         The observations.
     span : float
         The unit of the model's time, in the panel's unit; questions go one span ahead and one back.
+    early : float
+        Part of the questions whose origin is drawn among the rows with (nearly) a whole span ahead of them.
     """
 
     series: RaggedSeries
     span: float
+    early: float = 0.0
 
     def draw(self, which: Ints, rng: np.random.Generator, hide: float = 0.5) -> Batch:
         """A training batch: for each series a random origin, and for a part of them hidden points.
@@ -104,6 +116,9 @@ class TaskMaker:
         """
         lengths = self.series.lengths[which]
         origins = rng.integers(0, np.maximum(lengths, 1))
+        if self.early:
+            first = (rng.random(len(which)) * self._with_room[which]).astype(np.int64)
+            origins = np.where(rng.random(len(which)) < self.early, first, origins)
         # Now and then nothing is known: the model learns to answer for the population.
         origins = np.where(rng.random(len(which)) < 0.02, -1, origins)
         hides = rng.random(len(which)) < hide
@@ -111,6 +126,16 @@ class TaskMaker:
         whole_rows = rng.random(len(which)) < 0.5
         rate = np.where(hides, rng.uniform(0.1, 0.6, len(which)), 0.0)
         return self.at(which, origins, rate, whole_rows, rng)
+
+    @cached_property
+    def _with_room(self) -> Ints:
+        """Rows of each series with nine tenths of a span ahead of them; all of them where none has."""
+        offsets, times = self.series.offsets, self.series.times
+        ends = np.append(times, 0.0)[offsets[1:] - 1]
+        room = times <= np.repeat(ends, self.series.lengths) - 0.9 * self.span
+        counts = np.diff(np.concatenate([[0], np.cumsum(room)])[offsets])
+        rows: Ints = np.where(counts > 0, counts, np.maximum(self.series.lengths, 1))
+        return rows
 
     def at(
         self,
@@ -140,8 +165,14 @@ class TaskMaker:
         asked = (observed & ahead[..., None]) | hidden
         query_rows = _some_rows(asked.any(-1), MAX_QUERIES, rng)
         batch = _batch(times, values, past, observed & past[..., None] & ~hidden, asked, query_rows)
+        if self.series.weights is not None:
+            weights = pad(self.series.weights, starts + first, stop - first, 0.0)
+            weighed = torch.from_numpy(np.take_along_axis(weights, np.maximum(query_rows, 0), axis=1))
+            assert batch.target_mask is not None  # _batch always makes one
+            batch = replace(batch, target_mask=batch.target_mask * weighed[..., None])
         asked_at = np.take_along_axis(clock, np.maximum(query_rows, 0), axis=1)
-        return _with_seasons(batch, self.series.seasons, clock[:, : batch.times.shape[1]], asked_at)
+        origin = clock[np.arange(len(which)), anchor]
+        return _with_given(batch, self.series, which, clock[:, : batch.times.shape[1]], asked_at, origin, self.span)
 
     @staticmethod
     def _hidden(
@@ -202,6 +233,7 @@ def question_batch(
     origins: NDArray[np.float64],
     query_times: NDArray[np.float64],
     span: float,
+    which: Ints | None = None,
 ) -> Batch:
     """Histories and queries as a batch, for prediction.
 
@@ -217,6 +249,8 @@ def question_batch(
         (batch, query), in the panel's unit, NaN where padded.
     span : float
         The unit of the model's time.
+    which : array of int, optional
+        (batch,), positions of the series; needed where there are covariates.
     """
     lengths = stops - starts
     clock = pad(history.times, starts, lengths, 0.0)
@@ -234,19 +268,49 @@ def question_batch(
         reach=int(np.clip(np.ceil(np.abs(ahead).max(initial=0.0) - 1e-6), 1, MAX_REACH)),
         looks_back=bool((ahead < 0).any()),
     )
-    return _with_seasons(batch, history.seasons, clock, np.nan_to_num(query_times))
+    asked_at = np.where(np.isnan(query_times), origins[:, None], query_times)
+    which = np.zeros(0, dtype=np.int64) if which is None else which
+    return _with_given(batch, history, which, clock, asked_at, origins, span)
 
 
-def _with_seasons(
-    batch: Batch, seasons: Seasons, row_times: NDArray[np.float64], query_times: NDArray[np.float64]
+def _with_given(
+    batch: Batch,
+    series: RaggedSeries,
+    which: Ints,
+    row_times: NDArray[np.float64],
+    query_times: NDArray[np.float64],
+    origins: NDArray[np.float64],
+    span: float,
 ) -> Batch:
-    if not seasons.periods:
-        return batch
-    return replace(
-        batch,
-        seasons=torch.from_numpy(seasons.features(row_times)),
-        query_seasons=torch.from_numpy(seasons.features(query_times)),
-    )
+    """The batch with what is known of its times and series beside the observations."""
+    seasons, covariates = series.seasons, series.covariates
+    rows, queries = seasons.features(row_times), seasons.features(query_times)
+    if covariates is not None:
+        if covariates.static.shape[1]:
+            batch = replace(batch, static=torch.from_numpy(covariates.static[which]))
+        if covariates.known.shape[1]:
+            begin = np.minimum(row_times[:, 0], query_times.min(1))
+            end = np.maximum(origins + batch.reach * span, query_times.max(1))
+            knot_times, knots = covariates.knots(which, begin, end)
+            rows = np.concatenate([_holding(knot_times, knots, row_times), rows], axis=-1)
+            queries = np.concatenate([_holding(knot_times, knots, query_times), queries], axis=-1)
+            relative = _floats((knot_times - origins[:, None]) / span)
+            batch = replace(batch, knot_times=relative, knots=torch.from_numpy(knots))
+    if rows.shape[-1]:
+        batch = replace(batch, given=torch.from_numpy(rows))
+    if queries.shape[-1]:
+        batch = replace(batch, query_given=torch.from_numpy(queries))
+    return batch
+
+
+def _holding(
+    knot_times: NDArray[np.float64], knots: NDArray[np.float32], times: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """What holds at some times: the last knot's value, before the first that of the first, (series, time, feature)."""
+    at = torch.searchsorted(torch.from_numpy(knot_times), torch.from_numpy(np.ascontiguousarray(times)), right=True)
+    place = np.clip(at.numpy() - 1, 0, None)
+    held: NDArray[np.float32] = np.take_along_axis(knots, place[..., None], axis=1)
+    return held
 
 
 def _floats(array: NDArray[np.generic]) -> Tensor:

@@ -168,7 +168,7 @@ def test_one_channel_may_be_given_as_its_name_alone():
 
 @pytest.mark.parametrize("targets", [["hr", "hr"], ["hr", "id"], ["time"]])
 def test_a_channel_named_twice_or_in_another_role_is_refused(targets):
-    with pytest.raises(DataError, match=r"repeats a column, or names the id or the time"):
+    with pytest.raises(DataError, match=r"repeats a column, or names one with another role"):
         infer_schema(frame(id=[1, 2], time=[0, 1]), target_cols=targets)
 
 

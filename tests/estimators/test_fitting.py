@@ -4,7 +4,7 @@ import pytest
 
 from latentode.data import Panel
 from latentode.estimators import fitting
-from latentode.estimators.fitting import FEW_SERIES
+from latentode.estimators.fitting import FEW_SERIES, _steps_for
 from latentode.training import RaggedSeries
 
 
@@ -63,3 +63,13 @@ def test_the_span_is_how_long_series_usually_last():
     panel = Panel(pd.RangeIndex(31), offsets, times, np.zeros((151, 1)))
     assert fitting._usual_duration(panel) == pytest.approx(2.0)
     assert fitting._usual_gap(panel) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "channels", "n_values", "steps"),
+    [(10, 3, 1_000, 4_000), (75, 37, 2_900_000, 1_200), (20, 14, 2_200_000, 4_000), (100, 14, 11_000_000, 2_357)],
+)
+def test_much_data_of_large_series_is_trained_on_for_fewer_steps(rows, channels, n_values, steps):
+    offsets = np.arange(0, 3 * rows + 1, rows)
+    panel = Panel(pd.RangeIndex(3), offsets, np.zeros(3 * rows), np.zeros((3 * rows, channels)))
+    assert _steps_for(panel, n_values) == steps

@@ -246,10 +246,10 @@ def test_a_config_that_is_none_is_refused(spoilt, content):
         load(spoilt)
 
 
-@pytest.mark.parametrize("version", [0, 1, "2", None, [2]])
+@pytest.mark.parametrize("version", [0, 2, "3", None, [3]])
 def test_another_version_is_refused_with_both_versions(spoilt, version):
     edit_config(spoilt, lambda c: c.update(format_version=version))
-    with pytest.raises(ValueError, match=r"format version .*reads version 2"):
+    with pytest.raises(ValueError, match=r"format version .*reads version 3"):
         load(spoilt)
 
 

@@ -30,8 +30,13 @@ CHOICES = [
     {"anchor": "start", "encoder": "odernn", "decoder": "linear", "summary": False, "context_dim": 0},
     {"augment_dim": 2, "time_aware": True},
     {"dynamics": "linear", "augment_dim": 2, "anchor": "start", "decoder": "heads"},
-    {"season_dim": 4, "decoder": "heads"},
-    {"season_dim": 4, "decoder": "mlp", "encoder": "attention"},
+    {"given_dim": 4, "decoder": "heads"},
+    {"given_dim": 4, "static_dim": 3},
+    {"control_dim": 2, "given_dim": 2},
+    {"control_dim": 2, "given_dim": 2, "dynamics": "gated", "anchor": "start"},
+    {"control_dim": 2, "given_dim": 2, "dynamics": "second_order"},
+    {"control_dim": 2, "given_dim": 2, "dynamics": "linear"},
+    {"given_dim": 4, "decoder": "mlp", "encoder": "attention"},
 ]
 
 every_choice = pytest.mark.parametrize("options", CHOICES, ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()))
@@ -39,14 +44,21 @@ every_choice = pytest.mark.parametrize("options", CHOICES, ids=lambda o: "-".joi
 
 def batch_for(options):
     batch = random_batch()
-    if not options.get("season_dim"):
-        return batch
     rng = torch.Generator().manual_seed(1)
-    sizes = (options["season_dim"],)
+
+    def features(option, *shape):
+        n = options.get(option, 0)
+        return torch.randn(*shape, n, generator=rng) if n else None
+
+    knots = features("control_dim", len(batch.times), 6)
+    given = features("given_dim", *batch.times.shape)
     return replace(
         batch,
-        seasons=torch.randn(*batch.times.shape, *sizes, generator=rng),
-        query_seasons=torch.randn(*batch.query_times.shape, *sizes, generator=rng),
+        given=given,
+        query_given=features("given_dim", *batch.query_times.shape),
+        static=features("static_dim", len(batch.times)),
+        knots=knots,
+        knot_times=None if knots is None else torch.linspace(-1, 1, 6).expand(len(batch.times), -1),
     )
 
 

@@ -13,10 +13,10 @@ every_reader = pytest.mark.parametrize("name", READERS)
 both_ways = pytest.mark.parametrize("backward", [False, True])
 
 
-def reader_of(name, backward=False, season_dim=0, n_channels=2):
+def reader_of(name, backward=False, given_dim=0, n_channels=2):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return READERS[name](n_channels, 16, season_dim, backward).eval()
+        return READERS[name](n_channels, 16, given_dim, backward).eval()
 
 
 def close(left, right):
@@ -71,9 +71,9 @@ def test_every_weight_learns(name):
 def test_seasons_are_read(name):
     batch = random_batch()
     with_seasons = [
-        Batch(**{**vars(batch), "seasons": torch.full((*batch.times.shape, 4), value)}) for value in (0.0, 0.5)
+        Batch(**{**vars(batch), "given": torch.full((*batch.times.shape, 4), value)}) for value in (0.0, 0.5)
     ]
-    left, right = (reader_of(name, season_dim=4)(b, USUAL) for b in with_seasons)
+    left, right = (reader_of(name, given_dim=4)(b, USUAL) for b in with_seasons)
     assert (left - right).abs().max() > 1e-5
 
 

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from latentode.training import RaggedSeries, TaskMaker, question_batch
 from latentode.training.tasks import MAX_HISTORY, MAX_QUERIES, draws_per_epoch
@@ -226,3 +229,32 @@ def test_some_series_and_the_first_rows_of_each():
     assert headed.offsets.tolist() == [0, 1, 3, 5]
     assert headed.values.ravel().tolist() == [1, 4, 5, 9, 10]
     assert headed.times.tolist() == [0, 0, 0.1, 0, 0.1]
+
+
+def test_a_row_asked_counts_its_weight():
+    series = series_of(6, 4, step=1.0)
+    weights = np.arange(1, 11, dtype=np.float32)
+    weighed = TaskMaker(replace(series, weights=weights), 10.0)
+    plain = at(TaskMaker(series, 10.0), 0, 2, 0.0)
+    found = at(weighed, 0, 2, 0.0)
+    torch.testing.assert_close(found.target_mask[0, :3], plain.target_mask[0, :3] * torch.tensor([[4.0], [5.0], [6.0]]))
+    torch.testing.assert_close(found.values, plain.values)
+    assert series.take(np.array([1])).weights is None
+    assert replace(series, weights=weights).take(np.array([1])).weights.tolist() == [7, 8, 9, 10]
+
+
+def test_some_origins_are_drawn_early_where_it_is_said():
+    series = series_of(*[40] * 300, step=1.0)
+    rng = np.random.default_rng(0)
+    lengths = TaskMaker(series, 38.0, early=1.0).draw(np.arange(300), rng).lengths
+    assert lengths.max() <= 6  # rows with nine tenths of 38 ahead of them, of 40
+    assert TaskMaker(series, 38.0).draw(np.arange(300), rng).lengths.max() > 30
+
+
+def test_where_no_series_is_long_enough_origins_are_spread():
+    lengths = (
+        TaskMaker(series_of(*[40] * 300, step=1.0), 100.0, early=1.0)
+        .draw(np.arange(300), np.random.default_rng(0))
+        .lengths
+    )
+    assert lengths.max() > 30

@@ -1,0 +1,146 @@
+"""Static and known columns: numbers and categories to features, rows to what holds when."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode.data import DataError, TimeAxis, infer_schema, panel_from_frame
+from latentode.data.covariates import MOST_CATEGORIES, Coding, ColumnCoding, Covariates, covariates_from_rows
+
+NAN = float("nan")
+
+
+def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_the_mean():
+    coding = ColumnCoding.from_column(pd.Series([1.0, 3.0, NAN, np.inf], name="age"))
+    assert (coding.center, coding.scale) == (2.0, 1.0)
+    np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [0.0], [8.0]])
+
+
+def test_a_constant_number_has_no_effect():
+    assert ColumnCoding.from_column(pd.Series([4.0, 4.0])).features(pd.Series([4.0])).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("dtype", [object, "category", "str"])
+def test_categories_are_places_and_a_stranger_is_none_of_them(dtype):
+    coding = ColumnCoding.from_column(pd.Series(["b", "a", None, "b"], dtype=dtype, name="ward"))
+    assert coding.categories == ("a", "b")
+    np.testing.assert_array_equal(coding.features(pd.Series(["b", None, "c"])), [[0, 1], [0, 0], [0, 0]])
+    assert coding.strangers(pd.Series(["b", None, "c"])) == ["c"]
+
+
+def test_true_and_false_are_numbers():
+    assert ColumnCoding.from_column(pd.Series([True, False, True, False])).categories is None
+
+
+def test_the_rarest_of_many_categories_are_one():
+    column = pd.Series([f"c{k:03d}" for k in range(100) for _ in range(200 - k)])
+    coding = ColumnCoding.from_column(column)
+    assert coding.n_features == MOST_CATEGORIES
+    assert coding.features(pd.Series(["c099"])).sum() == 0
+    assert coding.strangers(pd.Series(["c099"])) == []
+
+
+def test_dates_are_refused_with_a_way_out():
+    with pytest.raises(DataError, match=r"column 'born' holds dates.*in days"):
+        ColumnCoding.from_column(pd.Series(pd.to_datetime(["2020-01-01"]), name="born"))
+
+
+def test_text_where_fit_saw_numbers_is_refused():
+    coding = ColumnCoding.from_column(pd.Series([1.0, 2.0], name="age"))
+    with pytest.raises(DataError, match="column 'age' holds"):
+        coding.features(pd.Series(["old"]))
+
+
+def test_a_column_that_is_not_there_is_named():
+    coding = Coding.from_frame(pd.DataFrame({"dose": [1.0, 2.0]}), [], ["dose"])
+    with pytest.raises(DataError, match="no column 'dose'"):
+        coding.features(pd.DataFrame({"time": [0.0]}), coding.known)
+
+
+def rows(series, times, known, n_series=2):
+    static = np.zeros((n_series, 0), dtype=np.float32)
+    return covariates_from_rows(static, np.array(series), np.array(times), np.array(known, dtype=np.float32)[:, None])
+
+
+def test_rows_are_sorted_and_of_two_at_one_time_the_last_holds():
+    found = rows([1, 0, 1, -1, 0], [2.0, 1.0, 2.0, 0.0, NAN], [5, 6, 7, 8, 9])
+    assert found.offsets.tolist() == [0, 1, 2]
+    assert found.known.ravel().tolist() == [6, 7]
+
+
+def test_knots_reach_from_what_holds_at_the_beginning_to_the_end():
+    found = rows([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [0, 1, 2, 3])
+    times, values = found.knots(np.array([0, 1]), np.array([1.5, 0.0]), np.array([2.5, 9.0]))
+    assert times[0].tolist() == [1.0, 2.0]
+    assert values[0].ravel().tolist() == [1.0, 2.0]
+    assert np.isinf(times[1]).all()
+
+
+def test_knots_that_all_come_later_begin_with_the_first():
+    times, _ = rows([0, 0], [5.0, 6.0], [1, 2]).knots(np.array([0]), np.array([0.0]), np.array([1.0]))
+    assert times.tolist() == [[5.0]]
+
+
+def test_new_rows_and_series_join_the_old():
+    old = rows([0, 1], [0.0, 0.0], [1, 2])
+    new = rows([0, 1], [0.0, 1.0], [3, 4])
+    found = old.updated(new, np.array([1, 2]), 3)
+    assert found.offsets.tolist() == [0, 1, 2, 3]
+    assert found.known.ravel().tolist() == [1, 3, 4]
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "id": ["a", "a", "b", "b"],
+            "time": [0.0, 1.0, 0.0, 1.0],
+            "y": [1.0, NAN, 2.0, 3.0],
+            "sex": ["f", None, "m", "m"],
+            "dose": [0.0, 5.0, 0.0, 0.0],
+        }
+    )
+
+
+def panel_of(df):
+    schema = infer_schema(df, target_cols="y", static_cols="sex", known_cols=["dose"])
+    coding = Coding.from_frame(df, schema.static_cols, schema.known_cols)
+    return panel_from_frame(df, schema, TimeAxis("number"), coding)[0]
+
+
+def test_rows_without_a_channel_still_say_what_is_known_of_their_time():
+    panel = panel_of(frame())
+    assert panel.lengths.tolist() == [1, 2]
+    assert isinstance(panel.covariates, Covariates)
+    assert np.diff(panel.covariates.offsets).tolist() == [2, 2]
+    np.testing.assert_array_equal(panel.covariates.static, [[1, 0], [0, 1]])
+
+
+def test_a_static_column_that_changes_is_refused_with_its_series():
+    with pytest.raises(DataError, match=r"static column 'sex' changes within series 'b': it holds 'm' and 'f'"):
+        panel_of(frame().assign(sex=["f", "f", "m", "f"]))
+
+
+def test_covariates_go_with_their_series():
+    panel = panel_of(frame())
+    both = panel.take(np.array([1])).append(panel.take(np.array([0])))
+    np.testing.assert_array_equal(both.covariates.static, [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(np.diff(both.covariates.offsets), [2, 2])
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"static_cols": "ward"}, "static_cols: no column 'ward'"),
+        ({"static_cols": "sex", "known_cols": "sex"}, "repeats a column, or names one with another role"),
+        ({"known_cols": "time"}, "another role"),
+        ({"target_cols": "dose", "known_cols": "dose"}, "another role"),
+    ],
+)
+def test_one_column_has_one_role(more, match):
+    with pytest.raises(DataError, match=match):
+        infer_schema(frame(), **more)
+
+
+def test_a_covariate_is_no_channel():
+    assert infer_schema(frame(), static_cols="sex", known_cols="dose").target_cols == ("y",)
+    assert infer_schema(frame(), static_cols="sex", past_cols="dose").channels == ("y", "dose")

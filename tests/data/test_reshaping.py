@@ -1,0 +1,53 @@
+"""Records and wide tables to long frames."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode.data import DataError, from_events, from_wide
+
+EVENTS = pd.DataFrame(
+    {
+        "id": ["b", "a", "a", "a"],
+        "time": pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-01", "2024-01-01"]),
+        "variable": ["pulse", "pulse", "pulse", "temp"],
+        "value": [80, 70, 72, 36.6],
+    }
+)
+
+
+def test_records_of_one_time_share_a_row_and_repeats_are_averaged():
+    wide = from_events(EVENTS)
+    assert wide.columns.tolist() == ["id", "time", "pulse", "temp"]
+    assert wide["id"].tolist() == ["a", "b"]
+    np.testing.assert_array_equal(wide[["pulse", "temp"]], [[71, 36.6], [80, np.nan]])
+
+
+def test_categories_make_no_rows_of_their_own():
+    wide = from_events(EVENTS.astype({"id": pd.CategoricalDtype(["a", "b", "c"]), "variable": "category"}))
+    assert len(wide) == 2
+
+
+def test_the_order_of_records_does_not_matter():
+    pd.testing.assert_frame_equal(from_events(EVENTS[::-1]), from_events(EVENTS))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda d: d.drop(columns="value"), "no column 'value'"),
+        (lambda d: d.assign(value="x"), "column 'value' holds .* not numbers"),
+        (lambda d: d.assign(id=["b", None, "a", "a"]), "1 records lack .* the first in row 1"),
+    ],
+)
+def test_what_cannot_be_reshaped_is_said(spoil, match):
+    with pytest.raises(DataError, match=match):
+        from_events(spoil(EVENTS))
+
+
+def test_a_wide_table_becomes_long_and_only_what_was_observed():
+    wide = pd.DataFrame({"a": [1.0, np.nan], "b": [3.0, 4.0]}, index=pd.date_range("2024", periods=2, name="day"))
+    long = from_wide(wide, name="level")
+    assert long.columns.tolist() == ["id", "day", "level"]
+    assert long["id"].tolist() == ["a", "b", "b"]
+    pd.testing.assert_frame_equal(from_wide(wide.reset_index(), "day", "level"), long)
