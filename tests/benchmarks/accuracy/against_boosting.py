@@ -4,8 +4,8 @@ Protocol: a quarter of the series, drawn by the seed, are test series: what lies
 (pbc and airports: half, storms: two fifths) is their history, and every later value (storms: up to 48 h on; half of all
 storm records are dropped first; airports: up to two days on, the fortnights of a year taken as series of their own,
 three tenths of the values dropped) is asked. All are fitted on the other series; ours with default settings, given
-the horizon where there is one. Scores are means over channels of errors in units of the channel's spread in the fitted series; CRPS by
-quantiles; coverage of the 90 % interval. Nothing is chosen by these scores.
+the horizon where there is one. Scores are means over channels of errors in units of the channel's spread in the fitted
+series; CRPS by quantiles; coverage of the 90 % interval. Nothing is chosen by these scores.
 
     python -m tests.benchmarks.accuracy.against_boosting [SET ...] [SEED ...] [> results.json]
 """
