@@ -1,5 +1,6 @@
 """The scikit-learn face: fit on a long frame, predict any series at any time."""
 
+import sys
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, replace
@@ -31,6 +32,7 @@ from latentode.estimators.answers import Answers
 from latentode.estimators.encoding import encoded
 from latentode.estimators.fitting import FitSettings, fit_model, is_of_counts
 from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of, weights_of
+from latentode.estimators.native import any_frame
 from latentode.estimators.randomness import as_generator
 from latentode.nn import LatentODE
 
@@ -261,6 +263,7 @@ class LatentODEForecaster(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------ fitting
 
+    @any_frame
     def fit(
         self,
         X: pd.DataFrame,
@@ -389,6 +392,7 @@ class LatentODEForecaster(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------ answers
 
+    @any_frame
     def predict(self, X: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
         """The expected value of every channel at every row's series and time.
 
@@ -420,6 +424,7 @@ class LatentODEForecaster(BaseEstimator):
         answers = self._answers(X, history)
         return self._frame(X, self._asked(answers.means()), list(self.channels_))
 
+    @any_frame
     def predict_quantiles(
         self,
         X: pd.DataFrame,
@@ -452,6 +457,7 @@ class LatentODEForecaster(BaseEstimator):
         names = [f"{c}-q{q:g}" for c in self.channels_ for q in wanted]
         return self._frame(X, np.moveaxis(found, 0, 2).reshape(len(X), len(names)), names)
 
+    @any_frame
     def predict_interval(
         self, X: pd.DataFrame, level: Sequence[float] | float = (80, 95), history: pd.DataFrame | None = None
     ) -> pd.DataFrame:
@@ -476,6 +482,7 @@ class LatentODEForecaster(BaseEstimator):
         """
         return self._intervals(X, self._answers(X, history), _levels(level))
 
+    @any_frame
     def sample(
         self,
         X: pd.DataFrame,
@@ -509,6 +516,7 @@ class LatentODEForecaster(BaseEstimator):
         values = pd.DataFrame(drawn.reshape(-1, len(self.channels_)), columns=list(self.channels_))
         return pd.concat([repeated, values], axis=1)
 
+    @any_frame
     def forecast(
         self,
         horizon: Any = None,
@@ -549,6 +557,7 @@ class LatentODEForecaster(BaseEstimator):
             parts.append(self._intervals(query, answers, levels))
         return pd.concat(parts, axis=1)
 
+    @any_frame
     def score(
         self,
         X: pd.DataFrame,
@@ -602,6 +611,7 @@ class LatentODEForecaster(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------ other uses
 
+    @any_frame
     def impute(self, X: pd.DataFrame) -> pd.DataFrame:
         """The same frame with the missing values of its channels filled, each given all else in the frame.
 
@@ -640,6 +650,7 @@ class LatentODEForecaster(BaseEstimator):
             filled[name] = whole[:, k]
         return filled
 
+    @any_frame
     def encode(self, X: pd.DataFrame | None = None) -> pd.DataFrame:
         """What the encoder makes of each series: a row of features for other models, such as a classifier.
 
@@ -669,6 +680,7 @@ class LatentODEForecaster(BaseEstimator):
         names = [f"z{k}" for k in range(latent)] + [f"context{k}" for k in range(features.shape[1] - latent)]
         return pd.DataFrame(features, index=panel.ids.rename(self.schema_.id_name), columns=names)
 
+    @any_frame
     def update(self, X: pd.DataFrame) -> Self:
         """Take further observations, of series seen before or of new ones, without training again.
 
@@ -749,7 +761,7 @@ class LatentODEForecaster(BaseEstimator):
                 f"training went {self.time_axis_.told(self.horizon_)} ahead (horizon=), farther answers are guesses"
             )
         static, known_features = self._covariates_of(X)
-        _warn(said, stacklevel=4)
+        _warn(said)
         return Answers(
             model=self.model_,
             scaler=self.scaler_,
@@ -781,7 +793,7 @@ class LatentODEForecaster(BaseEstimator):
     def _panel_of(self, frame: pd.DataFrame, said_of: str = "history") -> Panel:
         panel, treatment = panel_from_frame(frame, self.schema_, self.time_axis_, self.coding_)
         said = treatment.sentences() + ([] if self.coding_ is None else self.coding_.sentences(frame))
-        _warn([f"in {said_of}: {s}" for s in said], stacklevel=5)
+        _warn([f"in {said_of}: {s}" for s in said])
         return panel
 
     def _ids_of(self, df: pd.DataFrame) -> pd.Index:
@@ -858,9 +870,13 @@ def _width(y: pd.DataFrame | pd.Series | ArrayLike | None) -> int:
     return shape[1] if len(shape) > 1 else 1
 
 
-def _warn(sentences: list[str], stacklevel: int = 3) -> None:
+def _warn(sentences: list[str]) -> None:
+    """Say it once, as of the line of the caller's own code that led here."""
     if sentences:
-        warnings.warn("; ".join(sentences), DataWarning, stacklevel=stacklevel)
+        frame, level = sys._getframe(1), 2
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("latentode."):
+            frame, level = frame.f_back, level + 1
+        warnings.warn("; ".join(sentences), DataWarning, stacklevel=level)
 
 
 def _merged(fitted: Panel, given: Panel) -> Panel:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.mlp_tape import ACTIVATIONS, MLPTape
 
 __all__ = ["GatedDynamics", "LinearDynamics", "MLPDynamics", "MixedDynamics", "SecondOrderDynamics"]
 
 
-class MLPDynamics(nn.Module):
+class MLPDynamics(Dynamics):
     """The field dz/dt = MLP([z, context, control, t]).
 
     Parameters
@@ -125,7 +126,7 @@ class MLPDynamics(nn.Module):
             )
 
 
-class GatedDynamics(nn.Module):
+class GatedDynamics(Dynamics):
     """The field dz/dt = rate * gate(z, context) * (goal(z, context) - z), whose trajectories stay bounded.
 
     The goal lies within ``bound``; wherever the state is, it is drawn towards it, so that a long roll-out cannot run
@@ -167,7 +168,7 @@ class GatedDynamics(nn.Module):
         return rate * (self.bound * torch.tanh(self.goal(hidden) / self.bound) - z)
 
 
-class SecondOrderDynamics(nn.Module):
+class SecondOrderDynamics(Dynamics):
     """The field of a position and its velocity: dx/dt = v, dv/dt = MLP([x, v, context]).
 
     Parameters
@@ -207,7 +208,7 @@ class SecondOrderDynamics(nn.Module):
         return torch.cat([z[..., self.n_positions :], self.force(torch.cat([z, *context], -1))], -1)
 
 
-class LinearDynamics(nn.Module):
+class LinearDynamics(Dynamics):
     """Damped rotations around a centre, dz/dt = A(context) (z - m(context)), solved in closed form: no solver at all.
 
     The state is pairs; each turns at its own frequency and decays at its own rate, both read off the context: every
@@ -256,8 +257,8 @@ class LinearDynamics(nn.Module):
         x, y = (z - centre).chunk(2, -1)
         return torch.cat([-decay * x - frequency * y, frequency * x - decay * y], -1)
 
-    def flow(self, z0: Tensor, times: Tensor, *context: Tensor) -> Tensor:
-        """The states at all times, exactly.
+    def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
+        """The states at all times, exactly: no grid is needed, and a control has no place in the closed form.
 
         Parameters
         ----------
@@ -267,6 +268,8 @@ class LinearDynamics(nn.Module):
             (series, time), of any sign.
         *context : Tensor
             (series, context), where the field has one.
+        grid : Grid, optional
+            Not read.
 
         Returns
         -------
@@ -291,7 +294,7 @@ class LinearDynamics(nn.Module):
         )
 
 
-class MixedDynamics(nn.Module):
+class MixedDynamics(Dynamics):
     """A neural ODE for one part of the state, damped rotations in closed form for the other.
 
     What oscillates, and what a solver would need many steps for, turns; what relaxes or reacts is integrated. Both are
@@ -314,3 +317,9 @@ class MixedDynamics(nn.Module):
         """Return dz/dt, (series, latent)."""
         free, turning = torch.split(z, list(self.sizes), dim=-1)
         return torch.cat([self.free(t, free, *context), self.turning(t, turning, *context)], -1)
+
+    def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
+        """The states at all times: the first part solved on the grid, and driven by its control, the rest exactly."""
+        free, turning = torch.split(z0, list(self.sizes), dim=-1)
+        solved = self.free.flow(free, times, *context, grid=grid)
+        return torch.cat([solved, self.turning.flow(turning, times, *context)], dim=-1)

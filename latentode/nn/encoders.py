@@ -95,7 +95,7 @@ class Encoder(nn.Module):
         features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim
         self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
-        self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh())
+        self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh()) if context_dim else None
         with torch.no_grad():  # a narrow posterior to begin with: noise is learned, not unlearned
             self.to_latent.bias[latent_dim:].fill_(-3.0)
 
@@ -107,4 +107,5 @@ class Encoder(nn.Module):
         seen = [state, *((summary,) if self.summary else ()), *(() if batch.static is None else (batch.static,))]
         hidden = self.trunk(torch.cat(seen, dim=-1))
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
-        return Encoding(mean, log_std.clamp(-8.0, 2.0), self.to_context(hidden), level)
+        context = hidden.new_empty(len(hidden), 0) if self.to_context is None else self.to_context(hidden)
+        return Encoding(mean, log_std.clamp(-8.0, 2.0), context, level)

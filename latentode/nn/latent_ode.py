@@ -12,9 +12,9 @@ from latentode.nn.decoders import DECODERS
 from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
+from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.likelihoods import LIKELIHOODS
 from latentode.nn.node_path import NodePath, path_on_nodes
-from latentode.ode import solve
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
 
@@ -188,51 +188,24 @@ class LatentODE(nn.Module):
         if self.config.anchor == "start":
             times = times - batch.times[:, :1]
             reach, looks_back = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
-        path = self._path(batch, reach, looks_back)
         z0 = nn.functional.pad(z0, (0, self.config.augment_dim))
+        grid = Grid(
+            reach=reach,
+            looks_back=looks_back,
+            n_steps=self.config.n_steps,
+            method=self.config.method,
+            adjoint=self.config.adjoint,
+            control=self._control(batch, reach, looks_back) if self.config.control_dim else None,
+        )
         args = (context,) if self.config.context_dim else ()
-        if isinstance(self.dynamics, LinearDynamics):
-            return self.dynamics.flow(z0, times, *args)
-        if isinstance(self.dynamics, MixedDynamics):
-            free, turning = torch.split(z0, list(self.dynamics.sizes), dim=-1)
-            solved = self._solved(self.dynamics.free, free, times, float(reach), looks_back, args, path)
-            return torch.cat([solved, self.dynamics.turning.flow(turning, times, *args)], dim=-1)
-        return self._solved(self.dynamics, z0, times, float(reach), looks_back, args, path)
+        return self.dynamics.flow(z0, times, *args, grid=grid)
 
-    def _path(self, batch: Batch, reach: int, looks_back: bool) -> NodePath | None:
-        """The known covariates along the trajectory; the closed form of linear dynamics has no place for them."""
-        if not self.config.control_dim or isinstance(self.dynamics, LinearDynamics):
-            return None
+    def _control(self, batch: Batch, reach: int, looks_back: bool) -> NodePath:
+        """The known covariates along the trajectory."""
         assert batch.knot_times is not None  # a batch for a model with covariates has them
         assert batch.knots is not None
         start = batch.times[:, :1] if self.config.anchor == "start" else 0.0
         return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, looks_back)
-
-    def _solved(
-        self,
-        field: nn.Module,
-        z0: Tensor,
-        times: Tensor,
-        reach: float,
-        looks_back: bool,
-        args: tuple[Tensor, ...],
-        path: NodePath | None,
-    ) -> Tensor:
-        solution = solve(
-            field,
-            z0,
-            times,
-            t0=0.0,
-            t1=reach,
-            t_back=-reach if looks_back else 0.0,
-            args=args,
-            control=path,
-            method=self.config.method,
-            n_steps=self.config.n_steps * round(reach),
-            adjoint=self.config.adjoint,
-            watch=False,
-        )
-        return solution.z
 
     def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""
@@ -298,7 +271,7 @@ class LatentODE(nn.Module):
         return Prediction(location.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *mean.shape[1:]))
 
 
-def _dynamics(config: LatentODEConfig, state_dim: int) -> nn.Module:
+def _dynamics(config: LatentODEConfig, state_dim: int) -> Dynamics:
     def network(dim: int) -> MLPDynamics:
         return MLPDynamics(
             dim,

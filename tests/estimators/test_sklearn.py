@@ -183,7 +183,7 @@ def test_a_grid_over_a_pipeline_gives_finite_scores(small, routing):
 def test_weights_are_routed_to_the_score(small):
     weight = np.ones(len(small))
     with sklearn.config_context(enable_metadata_routing=True):
-        forecaster = quick().set_score_request(sample_weight=True)
+        forecaster = quick().set_fit_request(sample_weight=False).set_score_request(sample_weight=True)
         found = cross_validate(
             forecaster,
             small,

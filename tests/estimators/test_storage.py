@@ -11,6 +11,8 @@ from safetensors.numpy import load_file, save_file
 
 from latentode import LatentODEForecaster, load
 from latentode.data import DataError, DataWarning
+from latentode.estimators.storage import FORMAT_VERSION
+from tests.estimators.keep_model import MODELS, frame
 from tests.estimators.tiny import dated, quick, single, waves
 
 
@@ -341,3 +343,14 @@ def test_a_save_that_fails_midway_leaves_the_old_one_and_no_scraps(fitted, df, s
     monkeypatch.undo()
     assert sorted(p.name for p in spoilt.iterdir()) == ["config.json", "weights.safetensors"]
     pd.testing.assert_frame_equal(load(spoilt).predict(df), fitted.predict(df), check_exact=True)
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("format_*")), ids=lambda p: p.name)
+def test_models_of_every_format_version_are_read_and_answer_as_they_did(path):
+    kept = pd.read_csv(path / "answers.csv")
+    found = load(path).predict_interval(frame(), 80).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, kept, rtol=1e-4, atol=1e-5)
+
+
+def test_there_is_a_model_of_this_format_version():
+    assert (MODELS / f"format_{FORMAT_VERSION}" / "config.json").is_file()

@@ -1,0 +1,77 @@
+"""From a latent state to its whole trajectory: the contract that all dynamics keep."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from latentode.nn.node_path import NodePath
+from latentode.ode import solve
+
+__all__ = ["Dynamics", "Grid"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a trajectory is solved; its steps do not depend on what is asked of it.
+
+    Parameters
+    ----------
+    reach : int
+        Spans ahead.
+    looks_back : bool
+        Whether it goes as far back, too.
+    n_steps : int
+        Steps per span.
+    method, adjoint : str
+        Of :func:`latentode.ode.solve`.
+    control : NodePath, optional
+        Known covariates along it.
+    """
+
+    reach: int = 1
+    looks_back: bool = False
+    n_steps: int = 6
+    method: str = "rk4"
+    adjoint: str = "discrete"
+    control: NodePath | None = None
+
+
+class Dynamics(nn.Module):
+    """A field ``forward(t, z, *given)`` that returns dz/dt, and its flow; a closed form overrides the solver."""
+
+    def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
+        """The states at all times.
+
+        Parameters
+        ----------
+        z0 : Tensor
+            (series, latent), at time 0.
+        times : Tensor
+            (series, time), of any sign.
+        *context : Tensor
+            (series, context), where the field has one.
+        grid : Grid, optional
+            How to solve; None for six steps of rk4 over one span ahead.
+
+        Returns
+        -------
+        Tensor
+            (series, time, latent)
+        """
+        grid = grid or Grid()
+        solution = solve(
+            self,
+            z0,
+            times,
+            t0=0.0,
+            t1=float(grid.reach),
+            t_back=-float(grid.reach) if grid.looks_back else 0.0,
+            args=context,
+            control=grid.control,
+            method=grid.method,
+            n_steps=grid.n_steps * grid.reach,
+            adjoint=grid.adjoint,
+            watch=False,
+        )
+        z: Tensor = solution.z
+        return z
