@@ -13,7 +13,20 @@ from latentode.data import TimeAxis
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Course", "Fan", "TimeScale", "add_legend", "draw_panel", "make_axes", "require_matplotlib"]
+__all__ = [
+    "FAINT",
+    "HELD_OUT",
+    "MEAN",
+    "Course",
+    "Fan",
+    "TimeScale",
+    "add_legend",
+    "draw_panel",
+    "make_axes",
+    "one_axes",
+    "require_matplotlib",
+    "tidy",
+]
 
 Floats = NDArray[np.float64]
 
@@ -106,6 +119,16 @@ class TimeScale:
         ax.yaxis.set_major_locator(MaxNLocator(4))
 
 
+def one_axes(ax: "Axes | None") -> "Axes":
+    """The axes given, or those of a new figure that pyplot does not hold."""
+    require_matplotlib()
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(5, 4), layout="constrained").add_subplot()
+
+
 def make_axes(axes: "Axes | NDArray[Any] | None", n_rows: int, n_columns: int) -> NDArray[Any]:
     """Axes to draw on: the given ones in rows, or those of a new figure that pyplot does not hold."""
     from matplotlib.figure import Figure
@@ -145,7 +168,7 @@ def draw_panel(
         x = scale.place(future.times[asked])
         ax.plot(x, future.values[asked, at], ls="none", label="held out", zorder=5, **hollow)
     scale.set_ticks(ax)
-    _tidy(ax)
+    tidy(ax)
 
 
 def _marker_size(ax: "Axes", n_points: int) -> float:
@@ -154,7 +177,8 @@ def _marker_size(ax: "Axes", n_points: int) -> float:
     return float(np.clip(55 * inches / max(n_points, 1), 2.8, 4.5))
 
 
-def _tidy(ax: "Axes") -> None:
+def tidy(ax: "Axes") -> None:
+    """Little ink for what is not data."""
     ax.margins(x=0.02)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(FAINT)

@@ -1,4 +1,4 @@
-"""The command line: fit, forecast, evaluate, demo.
+"""The command line: fit, forecast, evaluate, report, demo.
 
 What is heavy is imported inside the commands, so that ``latentode --help`` answers at once.
 """
@@ -117,6 +117,20 @@ def _evaluate(args: argparse.Namespace) -> None:
         print(f"scores written to {args.out}")
 
 
+def _report(args: argparse.Namespace) -> None:
+    from latentode._drawing import require_matplotlib
+    from latentode.estimators import load
+    from latentode.report import report
+    from latentode.tables import read_table
+
+    require_matplotlib()
+    forecaster = load(args.model)
+    df = read_table(args.data, forecaster.schema_.time_col)
+    _make_room(args.out)
+    report(forecaster, df, args.out)
+    print(f"report written to {args.out}")
+
+
 def _demo(args: argparse.Namespace) -> None:
     from latentode.demo import run_demo
 
@@ -200,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_forecast(commands)
     _add_evaluate(commands)
+    _add_report(commands)
     _add_demo(commands)
     return parser
 
@@ -237,6 +252,17 @@ through each series.
     evaluate = _add(commands, "evaluate", _evaluate, "hold out the end of every series and score forecasts of it", text)
     _add_data_options(evaluate)
     evaluate.add_argument("--out", type=Path, metavar="FILE", help="write the scores to a .csv or .parquet file too")
+
+
+def _add_report(commands: Any) -> None:
+    text = """\
+Writes one page to open in a browser, without a network: the data and how irregular they are, training, forecasts
+to browse by series, errors by channel and lead time, calibration, the latent space. The last third of every
+series of DATA is hidden and asked. Needs matplotlib."""
+    page = _add(commands, "report", _report, "write a page about a model and its data", text)
+    page.add_argument("model", type=Path, metavar="MODEL", help="directory written by latentode fit")
+    page.add_argument("data", type=Path, metavar="DATA", help="a table of series, best ones the model has not seen")
+    page.add_argument("--out", "-o", type=Path, required=True, metavar="FILE", help="the .html file to write")
 
 
 def _add_demo(commands: Any) -> None:

@@ -68,7 +68,9 @@ def test_help_answers_at_once():
 
 def test_python_dash_m_names_the_commands_and_the_version():
     helped = run("-m", "latentode", "--help").stdout
-    assert all(re.search(rf"^ +{command} ", helped, re.M) for command in ("fit", "forecast", "evaluate", "demo"))
+    assert all(
+        re.search(rf"^ +{command} ", helped, re.M) for command in ("fit", "forecast", "evaluate", "report", "demo")
+    )
     assert run("-m", "latentode", "--version").stdout == f"latentode {latentode.__version__}\n"
 
 

@@ -14,7 +14,8 @@ from latentode import LatentODEForecaster
 from latentode.data import DataError
 from latentode.datasets import make_spirals
 from latentode.evaluation import LastValue, backtest, summarise_backtest
-from latentode.plotting import plot_backtest, plot_forecast
+from latentode.plotting import plot_backtest, plot_calibration, plot_forecast, plot_latent, plot_training
+from tests.estimators import tiny
 
 
 def quick(df: pd.DataFrame, **params) -> LatentODEForecaster:
@@ -236,3 +237,51 @@ def test_the_lead_of_dates_is_drawn_in_days():
     axes = plot_backtest(summarise_backtest(backtest(LastValue(), df), bins=2))
     assert axes.get_xlabel() == "lead, days"
     assert 0 < min(axes.lines[0].get_xdata()) < max(axes.lines[0].get_xdata()) < 12
+
+
+# ------------------------------------------------------------------------------- training, calibration, latent space
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    return tiny.quick(max_steps=75).fit(tiny.waves(8, 10))
+
+
+def test_training_shows_the_best_look(small_model):
+    ax = plot_training(small_model)
+    x, y = ax.lines[1].get_data()
+    best = small_model.history_["validation_crps"].idxmin()
+    assert (x[0], y[0]) == tuple(small_model.history_.loc[best, ["step", "validation_crps"]])
+
+
+def test_calibration_says_how_many_values_lay_within(small_model):
+    truth = tiny.waves(8, 10).assign(time=lambda d: d["time"] + 2)
+    ax = plot_calibration(small_model, truth, levels=(50, 90))
+    bands = small_model.predict_interval(truth, 90)
+    there = truth["x"].notna()
+    inside = ((bands["x-lo-90"] <= truth["x"]) & (truth["x"] <= bands["x-hi-90"]))[there].mean()
+    lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert lines[f"x ({there.sum()})"][1] == pytest.approx(100 * inside)
+    assert f"all values ({int(truth[['x', 'y']].notna().sum().sum())})" in lines
+
+
+def test_calibration_needs_truth(small_model):
+    with pytest.raises(DataError, match="truth holds no value"):
+        plot_calibration(small_model, tiny.waves(2, 3).assign(x=np.nan, y=np.nan))
+
+
+@pytest.mark.parametrize("dynamics", ["mixed", "linear", "second_order"])
+def test_the_latent_space_has_a_trajectory_for_each_series_and_a_field(dynamics):
+    forecaster = tiny.quick(dynamics=dynamics).fit(tiny.waves(8, 10))
+    over_time, plane = plot_latent(forecaster, series=["s01", "s05"], dims=(0, 1))
+    assert sum(len(line.get_xdata()) > 10 for line in over_time.lines) == 2
+    assert len(plane.collections) == 1
+    with pytest.raises(DataError, match="'nobody'"):
+        plot_latent(forecaster, series=["nobody"])
+
+
+def test_axes_given_are_drawn_on(small_model):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert plot_training(small_model, left) is left
+    assert plot_latent(small_model, axes=[left, right])[1] is right

@@ -134,7 +134,7 @@ class Answers:
     def _covariates(self, n_strangers: int, series: NDArray[np.int64], rows: NDArray[np.int64]) -> Covariates | None:
         """What the panel knows, and what the rows asked say: their known columns, and a stranger's static ones."""
         own = self.panel.covariates
-        if own is None or self.static is None or self.known is None:
+        if own is None or self.static is None:
             return own
         n_series = self.panel.n_series
         static = np.concatenate([own.static, np.zeros((n_strangers, own.static.shape[1]), dtype=np.float32)])
@@ -142,7 +142,9 @@ class Answers:
         static[series[new]] = self.static[rows[new]]
         offsets = np.concatenate([own.offsets, np.full(n_strangers, own.offsets[-1])])
         whole = Covariates(static, offsets, own.times, own.known)
-        return whole.with_rows(series, self.times[rows], self.known[rows]) if self.known.shape[1] else whole
+        if self.known is None or self.known.shape[1] == 0:
+            return whole
+        return whole.with_rows(series, self.times[rows], self.known[rows])
 
     def _scaled(self, panel: Panel) -> NDArray[np.float32]:
         return self.scaler.transform(panel.values).astype(np.float32)

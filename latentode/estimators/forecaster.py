@@ -543,11 +543,6 @@ class LatentODEForecaster(BaseEstimator):
             A row per series and time: id, time, the channels, and their intervals.
         """
         check_is_fitted(self, "model_")
-        if self.schema_.known_cols:
-            raise DataError(
-                f"the future of {list(self.schema_.known_cols)!r} is not known here: give predict or predict_interval "
-                "a frame of the times you want with these columns"
-            )
         panel = self.panel_ if history is None else self._panel_of(history)
         query = forecast_times(panel, self.schema_, self.time_axis_, horizon, freq, self.horizon_)
         levels = _levels(level)
@@ -761,6 +756,11 @@ class LatentODEForecaster(BaseEstimator):
                 f"training went {self.time_axis_.told(self.horizon_)} ahead (horizon=), farther answers are guesses"
             )
         static, known_features = self._covariates_of(X)
+        if self.schema_.known_cols and known_features is None:
+            said.append(
+                f"the rows asked do not say {list(self.schema_.known_cols)!r}: what was last known of each series is "
+                "held; give predict a frame with these columns to say otherwise"
+            )
         _warn(said)
         return Answers(
             model=self.model_,
@@ -778,10 +778,11 @@ class LatentODEForecaster(BaseEstimator):
         )
 
     def _covariates_of(self, X: pd.DataFrame) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Features of the static and known columns of the rows asked; static ones may be left out."""
+        """Features of the static and known columns of the rows asked, where they are there."""
         if self.coding_ is None:
             return None, None
-        known = self.coding_.features(X, self.coding_.known)
+        told = all(c.name in X.columns for c in self.coding_.known)
+        known = self.coding_.features(X, self.coding_.known) if told else None
         there = all(c.name in X.columns for c in self.coding_.static)
         blank = np.zeros((len(X), self.coding_.n_static), dtype=np.float32)
         return self.coding_.features(X, self.coding_.static) if there else blank, known

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from latentode import LatentODEForecaster, load
-from latentode.data import DataError, DataWarning
+from latentode.data import DataWarning
 from tests.estimators.tiny import quick
 
 
@@ -78,9 +78,11 @@ def test_a_category_never_seen_is_said_and_answered(fitted):
         assert np.isfinite(fitted.predict(rows)).all().all()
 
 
-def test_a_known_column_that_is_not_there_is_asked_for(fitted):
-    with pytest.raises(DataError, match="no column 'setting'"):
-        fitted.predict(DF[["id", "time"]])
+def test_settings_not_told_are_held_and_that_is_said(fitted):
+    seen = DF[DF["id"] < 45]
+    with pytest.warns(DataWarning, match=r"the rows asked do not say \['setting'\]: what was last known"):
+        held = fitted.predict(seen[["id", "time"]])
+    pd.testing.assert_frame_equal(held, fitted.predict(seen), rtol=1e-4, atol=1e-5)  # there they were all known
 
 
 def test_a_static_column_may_be_left_out_of_known_series(fitted):
@@ -88,9 +90,12 @@ def test_a_static_column_may_be_left_out_of_known_series(fitted):
     pd.testing.assert_frame_equal(fitted.predict(seen.drop(columns="group")), fitted.predict(seen), check_exact=True)
 
 
-def test_forecast_says_that_it_cannot_know_the_settings_ahead(fitted):
-    with pytest.raises(DataError, match=r"the future of \['setting'\] is not known here"):
-        fitted.forecast()
+def test_a_forecast_holds_the_last_setting(fitted):
+    with pytest.warns(DataWarning, match="is held"):
+        future = fitted.forecast(horizon=2.0, freq=1.0)
+    last = DF[DF["id"] < 45].groupby("id")["setting"].last()
+    told = fitted.predict(future[["id", "time"]].assign(setting=future["id"].map(last)))
+    np.testing.assert_allclose(future["y"], told["y"], atol=1e-5)
 
 
 def test_answers_depend_on_the_past_and_the_future_as_said_not_on_order(fitted):

@@ -10,9 +10,9 @@ import sys
 import time
 from typing import Any
 
-from latentode import PUBLISHED, LatentODEForecaster
+from latentode import PUBLISHED
 from latentode.evaluation import score_table
-from tests.benchmarks.accuracy.against_boosting import QUANTILES, questions
+from tests.benchmarks.accuracy.against_boosting import QUANTILES, as_users_have_it, fitted, questions
 
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -32,11 +32,11 @@ SETS = ("pbc", "airports")
 def run(name: str, seed: int, params: dict[str, Any]) -> dict[str, float]:
     """Scores averaged over channels."""
     split = questions(name, seed)
-    keys = split.asked[["id", "time"]]
+    keys, history = (as_users_have_it(x, split.dated) for x in (split.asked[["id", "time"]], split.history))
     started = time.perf_counter()
-    forecaster = LatentODEForecaster(horizon=split.horizon, random_state=seed, **params).fit(split.train)
-    points = {"latentode": forecaster.predict(keys, history=split.history)}
-    fans = {"latentode": forecaster.predict_quantiles(keys, QUANTILES, history=split.history)}
+    forecaster = fitted(split, seed, **params)
+    points = {"latentode": forecaster.predict(keys, history=history)}
+    fans = {"latentode": forecaster.predict_quantiles(keys, QUANTILES, history=history)}
     spread = split.train[split.channels].std()
     table = score_table(split.asked[split.channels], points, fans, spread=spread, level=90)
     row = table[table["channel"] == "mean"].drop(columns=["channel", "forecaster"]).iloc[0]

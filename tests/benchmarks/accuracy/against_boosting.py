@@ -61,6 +61,7 @@ class Questions:
     asked: pd.DataFrame
     channels: list[str]
     horizon: float | None
+    dated: bool
 
 
 def questions(name: str, seed: int) -> Questions:
@@ -75,13 +76,26 @@ def questions(name: str, seed: int) -> Questions:
     cut = begin + part * (end - begin)
     history, later = test[test["time"] <= cut], test["time"] > cut
     asked = test[later if horizon is None else later & (test["time"] <= cut + horizon)]
-    return Questions(train, history, asked, channels, horizon)
+    return Questions(train, history, asked, channels, horizon, dated=name != "pbc")
+
+
+def as_users_have_it(df: pd.DataFrame, dated: bool) -> pd.DataFrame:
+    """Days as the dates they were; days since the first visit as they are."""
+    return df.assign(time=pd.Timestamp("2013-01-01") + pd.to_timedelta(df["time"], unit="D")) if dated else df
+
+
+def fitted(split: Questions, seed: int, **params: Any) -> LatentODEForecaster:
+    """Our forecaster, fitted to the training series."""
+    far = split.horizon
+    horizon = pd.Timedelta(days=far) if split.dated and far is not None else far
+    forecaster = LatentODEForecaster(horizon=horizon, random_state=seed, **params)
+    return forecaster.fit(as_users_have_it(split.train, split.dated))
 
 
 def run(name: str, seed: int) -> pd.DataFrame:
     """Return scores by forecaster, averaged over channels."""
     split = questions(name, seed)
-    train, history, asked, channels, horizon = (getattr(split, f.name) for f in fields(split))
+    train, history, asked, channels, horizon, dated = (getattr(split, f.name) for f in fields(split))
     truth, queries = asked[channels], asked[["id", "time"]]
     predictions: dict[str, Any] = {}
     quantiles: dict[str, Any] = {}
@@ -95,9 +109,9 @@ def run(name: str, seed: int) -> pd.DataFrame:
         seconds[label] = time.perf_counter() - started
 
     started = time.perf_counter()
-    ours = LatentODEForecaster(horizon=horizon, random_state=seed).fit(train)
-    predictions["latentode"] = ours.predict(queries, history=history)
-    quantiles["latentode"] = ours.predict_quantiles(queries, QUANTILES, history=history)
+    ours, past, keys = fitted(split, seed), as_users_have_it(history, dated), as_users_have_it(queries, dated)
+    predictions["latentode"] = ours.predict(keys, history=past)
+    quantiles["latentode"] = ours.predict_quantiles(keys, QUANTILES, history=past)
     seconds["latentode"] = time.perf_counter() - started
     started = time.perf_counter()
     boosting = LagBoosting(horizon, QUANTILES, seed).fit(train, channels)

@@ -14,15 +14,12 @@ from latentode.estimators import LatentODEForecaster
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_backtest", "plot_forecast"]
+__all__ = ["plot_forecast"]
 
 Floats = NDArray[np.float64]
 
 MOST_SHOWN = 4
 """Rows and columns of the picture when nobody says which: more cannot be read on a page."""
-
-WITHOUT_UNIT = ("coverage", "mase", "log_score")
-"""Scores of a backtest that can be averaged over channels as they are."""
 
 GRID = 160
 """Points of a mean line."""
@@ -211,47 +208,3 @@ def _row_name(forecaster: LatentODEForecaster, name: Hashable) -> str:
     if schema.id_col is None and schema.layout != "multiindex":
         return ""
     return name if isinstance(name, str) else f"{schema.id_col or 'series'} {name}"
-
-
-def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = None) -> "Axes":
-    """Draw a score over the lead, a line per model, averaged over channels.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :func:`latentode.evaluation.summarise_backtest` gives it.
-    score : str
-        The column to draw. Channels are averaged after division by their mean over all models, so that each counts
-        alike; those of :data:`WITHOUT_UNIT` as they are.
-    ax : Axes, optional
-        Where to draw. None makes a new figure.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    ValueError
-        If there is no such score.
-    """
-    if score not in table.columns:
-        raise ValueError(f"the table has no column {score!r}; its columns are {list(table.columns)}")
-    require_matplotlib()
-    from matplotlib import pyplot  # only who draws pays for it
-
-    axes = pyplot.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
-    middle, unit = pd.Series([where.mid for where in table["lead"]], table.index), ""
-    if pd.api.types.is_timedelta64_dtype(middle.dtype):
-        middle, unit = middle.dt.total_seconds() / 86_400, ", days"
-    drawn = table.assign(middle=middle)
-    if score not in WITHOUT_UNIT:
-        drawn[score] = drawn[score] / drawn.groupby("channel", sort=False)[score].transform("mean")
-    lines = drawn.pivot_table(score, "middle", "model", sort=False)
-    for model in lines.columns:
-        ours = model == "forecaster"
-        axes.plot(lines.index, lines[model], marker="o", label=model, linewidth=2.5 if ours else 1.2, zorder=2 + ours)
-    axes.set_xlabel(f"lead{unit}")
-    axes.set_ylabel(score if score in WITHOUT_UNIT else f"{score}, relative to the mean of all")
-    axes.legend(frameon=False)
-    return axes

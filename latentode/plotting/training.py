@@ -1,0 +1,60 @@
+"""How training went."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from latentode._drawing import FAINT, HELD_OUT, MEAN, one_axes, tidy
+from latentode.estimators import LatentODEForecaster
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_training"]
+
+
+def plot_training(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> "Axes":
+    """Draw the held-out CRPS by step, the best of it, and where the learning rate fell.
+
+    Parameters
+    ----------
+    forecaster : LatentODEForecaster
+        Fitted.
+    ax : Axes, optional
+        Where to draw. None makes a figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from latentode import LatentODEForecaster
+    >>> from latentode.datasets import make_spirals
+    >>> from latentode.plotting import plot_training
+    >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
+    >>> plot_training(LatentODEForecaster(max_steps=50, random_state=0).fit(df)).get_xlabel()
+    'step'
+    """
+    check_is_fitted(forecaster, "model_")
+    ax = one_axes(ax)
+    rows = forecaster.history_
+    ax.plot(rows["step"], rows["validation_crps"], color=MEAN, lw=1.6, label="held-out CRPS")
+    best = int(np.argmin(rows["validation_crps"].fillna(np.inf)))
+    ax.plot(*rows.loc[best, ["step", "validation_crps"]], "o", color=HELD_OUT, ms=6, label="best, kept")
+    # The rate falls by a factor where nothing got better; the slow fall at the end is the schedule's.
+    falls = np.flatnonzero(rows["learning_rate"].to_numpy()[1:] < 0.5 * rows["learning_rate"].to_numpy()[:-1]) + 1
+    for number, k in enumerate(falls):
+        label = "learning rate falls" if number == 0 else None
+        ax.axvline(rows["step"][k], color=FAINT, lw=0.9, ls=(0, (4, 3)), label=label)
+    ax.set_xlabel("step", fontsize=9)
+    ax.set_ylabel("CRPS, in spreads", fontsize=9)
+    ax.legend(frameon=False, fontsize=8)
+    tidy(ax)
+    return ax

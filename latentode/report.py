@@ -1,0 +1,270 @@
+"""One self-contained page about a model and its data: no network, nothing but the file."""
+
+import base64
+import html
+import io
+import itertools
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentode._drawing import require_matplotlib
+from latentode.data import DataError, DataWarning, Panel, panel_from_frame, values_of
+from latentode.estimators import LatentODEForecaster
+from latentode.estimators.frames import last_third
+from latentode.plotting import plot_calibration, plot_forecast, plot_latent, plot_training
+
+__all__ = ["report"]
+
+MOST_SERIES = 24
+"""Series whose forecasts can be browsed: evenly chosen where there are more."""
+
+LEADS = 3
+
+
+def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) -> None:
+    """Write a page: the data, how irregular they are, training, forecasts by series, errors, calibration, latent space.
+
+    The last third of every series of `df` is hidden and asked, the rest is its history. Where these are the series the
+    model was fitted on, it has seen what is asked, and the page says so.
+
+    Parameters
+    ----------
+    forecaster : LatentODEForecaster
+        Fitted.
+    df : DataFrame
+        Series to forecast, in the shape of the frame given to fit.
+    path : str or Path
+        The file to write.
+
+    Raises
+    ------
+    DataError
+        When no series has values at two times.
+    ImportError
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from latentode import LatentODEForecaster
+    >>> from latentode.datasets import make_spirals
+    >>> from latentode.report import report
+    >>> df = make_spirals(n_series=30, n_points=12, random_state=0)
+    >>> fitted = LatentODEForecaster(max_steps=20, random_state=0).fit(df[df["id"] < 25])
+    >>> report(fitted, df[df["id"] >= 25], "spirals.html")  # doctest: +SKIP
+    """
+    require_matplotlib()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # what they say stands on the page
+        page = _page(forecaster, df)
+    Path(path).write_text(page, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The rows known, those asked, and the answers."""
+
+    history: pd.DataFrame
+    asked: pd.DataFrame
+    panel: Panel
+    seen: bool
+
+
+def _page(forecaster: LatentODEForecaster, df: pd.DataFrame) -> str:
+    test = _split(forecaster, df)
+    title = f"{len(forecaster.channels_)} channels, {test.panel.n_series} series"
+    sections = [
+        ("Data", _data(forecaster, test)),
+        ("Training", _image(plot_training(forecaster).figure, "held-out score by step")),
+        ("Forecasts", _forecasts(forecaster, test)),
+        ("Errors", _errors(forecaster, test)),
+        ("Calibration", _image(plot_calibration(forecaster, test.asked, test.history).figure, "calibration")),
+        ("Latent space", _image(plot_latent(forecaster, history=test.history)[0].figure, "latent trajectories")),
+    ]
+    body = "\n".join(f'<section id="s{k}"><h2>{name}</h2>\n{text}</section>' for k, (name, text) in enumerate(sections))
+    links = " ".join(f'<a href="#s{k}">{name}</a>' for k, (name, _) in enumerate(sections))
+    return _TEMPLATE.format(title=_text(title), links=links, body=body)
+
+
+def _split(forecaster: LatentODEForecaster, df: pd.DataFrame) -> _Test:
+    schema = forecaster.schema_
+    times = forecaster.time_axis_.to_float(schema.times_of(df))
+    ids = schema.ids_of(df)
+    series = pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
+    observed = np.asarray(~np.isnan(values_of(df, schema)).all(axis=1))
+    late = np.zeros(len(df), dtype=bool)
+    late[observed] = last_third(times[observed], series[observed])
+    if not late.any() or not (observed & ~late).any():
+        raise DataError("no series has values at two times: there is nothing to hide and ask")
+    panel = panel_from_frame(df, schema, forecaster.time_axis_, forecaster.coding_)[0]
+    seen = bool(panel.ids.isin(forecaster.panel_.ids).any())
+    return _Test(df[observed & ~late], df[late], panel, seen)
+
+
+# --------------------------------------------------------------------------------------------------- sections
+
+
+def _data(forecaster: LatentODEForecaster, test: _Test) -> str:
+    panel, axis = test.panel, forecaster.time_axis_
+    gaps = np.diff(panel.times)[np.diff(panel.series_of_row) == 0]
+    quantiles = np.quantile(gaps, [0.05, 0.5, 0.95]) if len(gaps) else np.full(3, np.nan)
+    begin, end = axis.from_float(np.array([panel.times.min(), panel.times.max()]))
+    facts = [
+        ("series", f"{panel.n_series:,}"),
+        ("rows", f"{len(panel.times):,}"),
+        ("rows of a series", f"{panel.lengths.min()} to {panel.lengths.max()}, usually {np.median(panel.lengths):g}"),
+        ("from, to", f"{begin}, {end}"),
+        ("gaps between rows", " / ".join(axis.told(g) for g in quantiles) + " (5, 50, 95 % of them)"),
+        ("horizon of the fit", axis.told(forecaster.horizon_)),
+        ("seasons", ", ".join(axis.told(p) for p in forecaster.seasons_.periods) or "none found"),
+    ]
+    rows = "".join(f"<tr><th>{_text(k)}</th><td>{_text(v)}</td></tr>" for k, v in facts)
+    return f'<table class="facts">{rows}</table>{_channels(forecaster, panel)}{_gaps(forecaster, gaps, panel)}'
+
+
+def _channels(forecaster: LatentODEForecaster, panel: Panel) -> str:
+    values = panel.values[:, : len(forecaster.channels_)]
+    rows = []
+    for name, column in zip(forecaster.channels_, values.T, strict=True):
+        x = column[~np.isnan(column)]
+        told = [f"{v:.4g}" for v in np.quantile(x, [0.05, 0.5, 0.95])] if len(x) else ["", "", ""]
+        rows.append([str(name), f"{len(x):,}", f"{1 - len(x) / max(len(column), 1):.0%}", *told])
+    return _table(["channel", "values", "missing", "5 %", "median", "95 %"], rows)
+
+
+def _gaps(forecaster: LatentODEForecaster, gaps: Any, panel: Panel) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 2.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    positive = gaps[gaps > 0]
+    if len(positive):
+        unit, name = (1.0, "") if forecaster.time_axis_.kind == "number" else (86_400.0, ", days")
+        edges = np.geomspace(positive.min(), positive.max() * (1 + 1e-9), 41) / unit
+        left.hist(positive / unit, bins=np.unique(edges).tolist(), color="#0072B2")
+        left.set_xscale("log")
+        left.set_xlabel(f"gap between rows{name}", fontsize=9)
+    right.hist(panel.lengths, bins=30, color="#0072B2")
+    right.set_xlabel("rows of a series", fontsize=9)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    return _image(figure, "gaps and lengths")
+
+
+def _forecasts(forecaster: LatentODEForecaster, test: _Test) -> str:
+    known = panel_from_frame(test.history, forecaster.schema_, forecaster.time_axis_, forecaster.coding_)[0]
+    some = np.flatnonzero(known.lengths > 0)
+    chosen = known.ids[some[np.linspace(0, len(some) - 1, min(MOST_SERIES, len(some))).astype(int)]]
+    options, figures = [], []
+    for k, name in enumerate(chosen):
+        figure = plot_forecast(forecaster, [name], history=test.history, held_out=test.asked)[0, 0].figure
+        options.append(f'<option value="f{k}">{_text(str(name))}</option>')
+        hidden = "" if k == 0 else " hidden"
+        figures.append(f'<div class="forecast" id="f{k}"{hidden}>{_image(figure, f"forecast of {name}")}</div>')
+    note = (
+        '<p class="note">These series were seen in fit: what is asked here was learned from. '
+        "Give series the model has not seen for errors that can be trusted.</p>"
+        if test.seen
+        else ""
+    )
+    shown = f"{len(chosen)} of {len(some)} series" if len(chosen) < len(some) else f"{len(some)} series"
+    select = f'<label>Series <select id="which">{"".join(options)}</select></label> <span class="faint">{shown}</span>'
+    return f"{note}<p>The last third of each series is hidden and asked (squares). {select}</p>{''.join(figures)}"
+
+
+def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:
+    """By channel and lead, in units of each channel's spread, beside the last value."""
+    schema, axis = forecaster.schema_, forecaster.time_axis_
+    channels = list(forecaster.channels_)
+    truth = values_of(test.asked, schema)[:, : len(channels)]
+    ours = forecaster.predict(test.asked, history=test.history).to_numpy()
+    bands = forecaster.predict_interval(test.asked, 90, history=test.history)
+    known = panel_from_frame(test.history, schema, axis, forecaster.coding_)[0]
+    ids = schema.ids_of(test.asked)
+    place = known.ids.get_indexer(pd.Index(np.zeros(len(test.asked), dtype=np.int64)) if ids is None else ids)
+    naive = _last_values(known)[place][:, : len(channels)]
+    lead = axis.to_float(schema.times_of(test.asked)) - known.end_of(place)
+    spread = forecaster.scaler_.spread[: len(channels)]
+    edges = np.unique(np.nanquantile(lead, np.linspace(0, 1, LEADS + 1)))
+    rows = []
+    for k, name in enumerate(channels):
+        for low, high in itertools.pairwise(edges):
+            here = (lead >= low) & (lead <= high) & ~np.isnan(truth[:, k])
+            if not here.any():
+                continue
+            y = truth[here, k]
+            mine, last = (np.abs(x[here, k] - y) / spread[k] for x in (ours, naive))
+            inside = (bands[f"{name}-lo-90"].to_numpy()[here] <= y) & (y <= bands[f"{name}-hi-90"].to_numpy()[here])
+            compared = not np.isnan(last).all()
+            told = [f"{mine.mean():.3f}", f"{np.nanmean(last):.3f}" if compared else "", f"{inside.mean():.0%}"]
+            mark = "*" if not compared or mine.mean() <= np.nanmean(last) else ""
+            rows.append([str(name), f"{axis.told(low)} to {axis.told(high)}", f"{int(here.sum()):,}", *told, mark])
+    head = ["channel", "lead", "values", "MAE, in spreads", "last value's", "within 90 %", ""]
+    return _table(head, rows) + '<p class="faint">* at least as good as the last value</p>'
+
+
+def _last_values(panel: Panel) -> Any:
+    """The last value seen of each channel, (series, channel), and a row of NaN for a series not there."""
+    frame = pd.DataFrame(panel.values).groupby(panel.series_of_row).last()
+    whole = frame.reindex(np.arange(panel.n_series)).to_numpy(dtype=float)
+    return np.concatenate([whole, np.full((1, panel.values.shape[1]), np.nan)])
+
+
+# ------------------------------------------------------------------------------------------------------ pieces
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    top = "".join(f"<th>{_text(h)}</th>" for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{_text(c)}</td>" for c in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _image(figure: Any, alt: str) -> str:
+    kept = io.BytesIO()
+    figure.savefig(kept, format="png", dpi=120)
+    data = base64.b64encode(kept.getvalue()).decode()
+    return f'<img alt="{_text(alt)}" src="data:image/png;base64,{data}">'
+
+
+def _text(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+_TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,"><title>latentode: {title}</title>
+<style>
+:root {{ color-scheme: light dark; --ink: #1d1d1f; --faint: #6e6e73; --line: #d8d8dc; --paper: #fbfbfd; --card: #fff; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --ink: #ececee; --faint: #9a9aa0; --line: #3a3a3e; --paper: #161618; --card: #1f1f22; }}
+  img {{ filter: invert(.92) hue-rotate(180deg); }} }}
+body {{ margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }}
+main {{ max-width: 62rem; margin: 0 auto; padding: 1.5rem 1.25rem 5rem; }}
+h1 {{ font-size: 1.6rem; margin: .5rem 0 0; }} h2 {{ font-size: 1.15rem; margin: 0 0 .75rem; }}
+nav {{ color: var(--faint); margin-bottom: 1.5rem; }}
+nav a {{ color: #0072b2; text-decoration: none; margin-right: 1rem; }}
+section {{ background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.1rem 1.3rem;
+  margin-bottom: 1.1rem; }}
+img {{ max-width: 100%; height: auto; display: block; margin: .5rem auto 0; background: #fff; border-radius: 6px; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0; }}
+th, td {{ padding: .22rem .8rem; text-align: right; white-space: nowrap; }}
+th {{ font-weight: 600; color: var(--faint); }} td:first-child, th:first-child {{ text-align: left; }}
+thead th {{ border-bottom: 1px solid var(--line); }} .facts td {{ text-align: left; }}
+.note {{ border-left: 3px solid #d55e00; padding-left: .8rem; }} .faint {{ color: var(--faint); }}
+select {{ font: inherit; max-width: 18rem; }}
+</style></head><body><main>
+<h1>{title}</h1>
+<nav>{links}</nav>
+{body}
+</main><script>
+const which = document.getElementById("which");
+const show = () => document.querySelectorAll(".forecast").forEach(f => f.hidden = f.id !== which.value);
+which.addEventListener("change", show); show();
+</script></body></html>
+"""

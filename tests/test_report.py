@@ -1,0 +1,94 @@
+"""The report: one page, whole in itself, and nothing of the data is markup."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from latentode.data import DataError, DataWarning
+from latentode.report import report
+from tests.estimators.tiny import dated, quick, single, waves
+
+DF = waves(8, 10)
+
+
+class Page(HTMLParser):
+    """What tags and links a page has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.options = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href")]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return quick(max_steps=30).fit(DF)
+
+
+def page_of(forecaster, df, tmp_path):
+    report(forecaster, df, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    return text, Page(text)
+
+
+def test_the_page_needs_nothing_but_itself(fitted, tmp_path):
+    text, page = page_of(fitted, DF.assign(id="new" + DF["id"]), tmp_path)
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert page.tags.count("option") == 8
+    assert "news03" in text
+    assert "These series were seen in fit" not in text
+    for name in ("Data", "Training", "Forecasts", "Errors", "Calibration", "Latent space"):
+        assert f"<h2>{name}</h2>" in text
+
+
+def test_series_the_model_has_seen_are_said_to_be(fitted, tmp_path):
+    assert "These series were seen in fit" in page_of(fitted, DF, tmp_path)[0]
+
+
+def test_names_in_the_data_are_text_and_never_markup(tmp_path):
+    evil = '"><script>alert(1)</script>'
+    df = DF.assign(id=evil + DF["id"]).rename(columns={"x": "<b>x</b>"})
+    text, page = page_of(quick(max_steps=5).fit(df), df, tmp_path)
+    assert page.tags.count("script") == 1
+    assert "<b>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_dates_and_channels_never_seen(tmp_path):
+    df = dated(DF, zone="Europe/Athens").assign(z=np.nan)
+    with pytest.warns(DataWarning, match="'z'"):
+        forecaster = quick(max_steps=5).fit(df)
+    text, _ = page_of(forecaster, df, tmp_path)
+    assert "2024-03-01" in text
+    assert "100%" in text  # of z is missing
+
+
+def test_one_series_without_a_name(tmp_path):
+    one = single(waves(n_points=30))
+    assert page_of(quick(max_steps=5).fit(one), one, tmp_path)[1].tags.count("option") == 1
+
+
+def test_nothing_to_ask_is_said(fitted, tmp_path):
+    with pytest.raises(DataError, match="no series has values at two times"):
+        report(fitted, DF.groupby("id").head(1), tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
+def test_a_browser_shows_it_without_an_error(fitted, tmp_path):
+    page_of(fitted, DF, tmp_path)
+    shot = tmp_path / "report.png"
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+    command += [f"--screenshot={shot}", "--window-size=1100,4000", (tmp_path / "report.html").as_uri()]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
+    assert not re.findall(r"CONSOLE.*", told)
+    assert shot.stat().st_size > 20_000
