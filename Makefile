@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test lint docs clean
 
 install: .venv/installed
 
@@ -24,5 +24,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: install
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e ".[docs]"
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv demo build dist docs/_build docs/gallery docs/generated

@@ -46,3 +46,19 @@ def test_the_quickstart_takes_less_than_a_minute(tmp_path):
 def _statements(text: str) -> list[str]:
     lines = (re.sub(r"\s*#.*", "", line).strip() for line in text.splitlines())
     return [line for line in lines if line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(QUICKSTART.parent.glob("plot_*.py")), ids=lambda p: p.stem)
+def test_every_example_of_the_gallery_runs(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, str(path)], check=True, capture_output=True, timeout=300)
+
+
+def test_there_are_examples_and_each_says_what_it_shows():
+    paths = sorted(QUICKSTART.parent.glob("plot_*.py"))
+    assert len(paths) >= 8
+    for path in paths:
+        compile(path.read_text(), str(path), "exec")
+        assert re.match(r'"""\n[A-Z].*\n=+\n\n', path.read_text()), path.name

@@ -285,3 +285,9 @@ def test_axes_given_are_drawn_on(small_model):
     left, right = figure.subplots(1, 2)
     assert plot_training(small_model, left) is left
     assert plot_latent(small_model, axes=[left, right])[1] is right
+
+
+def test_a_backtest_is_drawn_in_the_order_of_its_leads():
+    leads = pd.IntervalIndex.from_tuples([(4, 8), (0, 2), (2, 4)])
+    table = pd.DataFrame({"model": "forecaster", "channel": ["x", "x", "y"], "lead": leads, "mae": [1.0, 2.0, 3.0]})
+    assert plot_backtest(table).lines[0].get_xdata().tolist() == [1, 3, 6]

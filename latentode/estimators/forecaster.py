@@ -150,8 +150,10 @@ class LatentODEForecaster(BaseEstimator):
         The fitted module.
     history_ : DataFrame
         Losses by step.
-    feature_names_in_ : array of str, n_features_in_ : int
+    feature_names_in_ : array of str
         Columns seen in fit.
+    n_features_in_ : int
+        How many.
 
     References
     ----------

@@ -61,7 +61,7 @@ def odeint(
     Returns
     -------
     Tensor or tuple of Tensor
-        (time, *y0.shape) each. With ``event_fn`` a pair: the time of the event, and (2, *y0.shape), y0 and the
+        ``(time, *y0.shape)`` each. With ``event_fn`` a pair: the time of the event, and ``(2, *y0.shape)``, y0 and the
         state at the event.
 
     Raises
@@ -184,7 +184,7 @@ def odeint_event(
     event_t : Tensor
         Without dimension.
     solution : Tensor or tuple of Tensor
-        (2, *y0.shape) each: y0 and the state at the event. Both are differentiable in y0, t0, the parameters of
+        ``(2, *y0.shape)`` each: y0 and the state at the event. Both are differentiable in y0, t0, the parameters of
         ``func`` and, unlike torchdiffeq's, whatever ``event_fn`` reads.
 
     Raises

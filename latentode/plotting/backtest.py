@@ -49,7 +49,7 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
     drawn = table.assign(middle=middle)
     if score not in WITHOUT_UNIT:
         drawn[score] = drawn[score] / drawn.groupby("channel", sort=False)[score].transform("mean")
-    lines = drawn.pivot_table(score, "middle", "model", sort=False)
+    lines = drawn.pivot_table(score, "middle", "model", sort=False).sort_index()
     for model in lines.columns:
         ours = model == "forecaster"
         axes.plot(lines.index, lines[model], marker="o", label=model, linewidth=2.5 if ours else 1.2, zorder=2 + ours)

@@ -1,0 +1,23 @@
+"""
+Do the intervals hold what they promise?
+========================================
+
+Patients that neither training nor calibration saw: how many values lay in each interval against how many should have,
+and how training went.
+"""
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from latentode import LatentODEForecaster
+from latentode.datasets import load_pbc
+from latentode.plotting import plot_calibration, plot_training
+
+df = load_pbc()
+ids = np.random.default_rng(0).permutation(df["id"].unique())
+train, test = df[df["id"].isin(ids[:200])], df[df["id"].isin(ids[200:])]
+forecaster = LatentODEForecaster(max_steps=400, random_state=0).fit(train)
+middle = test.groupby("id")["time"].transform("median")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+plot_training(forecaster, left)
+plot_calibration(forecaster, test[test["time"] > middle], test[test["time"] <= middle], ax=right)

@@ -1,0 +1,18 @@
+"""
+The latent space
+================
+
+Spirals of two directions: latent trajectories around the end of each history, and the field that moves them.
+"""
+
+from matplotlib import pyplot as plt
+
+from latentode import LatentODEForecaster
+from latentode.datasets import make_spirals
+from latentode.plotting import plot_latent
+
+df = make_spirals(n_series=80, n_points=40, random_state=0)
+forecaster = LatentODEForecaster(dynamics="mlp", latent_dim=4, max_steps=400, random_state=0).fit(df)
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+plot_latent(forecaster, series=range(8), axes=axes)
+figure.suptitle("Dots: the end of each history")

@@ -1,0 +1,34 @@
+"""The pages say what is true: their Python runs, their links lead somewhere, every page is in a contents list."""
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+SHORT = ["covariates", "data", "forecasting", "interop", "pipelines", "quickstart", "saving", "uncertainty"]
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{name}.md").read_text("utf-8"), re.S)
+    assert blocks
+    space: dict[str, object] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for block in blocks:
+            exec(compile(block, f"{name}.md", "exec"), space)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_to_files_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_contents():
+    listed = (DOCS / "index.md").read_text("utf-8").splitlines()
+    assert {p.stem for p in PAGES} - {"index"} <= set(listed)
