@@ -39,6 +39,9 @@ MOST_HELD_OUT = 500
 LONG, EARLY = 0.8, 1 / 3
 """Where the horizon is longer than this part of the usual duration, so many origins are drawn early in their series."""
 
+GAPS = 0.3
+"""Part of the series with hidden points that lose some channels for a while, instead of points here and there."""
+
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
 
@@ -310,11 +313,11 @@ def _hold_out(
         n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT)
         held = np.sort(rng.permutation(usable)[:n_held])
         kept = np.setdiff1d(np.arange(len(lengths)), held)
-        maker = TaskMaker(series.take(kept), span, early)
+        maker = TaskMaker(series.take(kept), span, GAPS, early)
         draws = int(np.clip(400 // n_held, 2, 8))
         return maker, validation_batches(TaskMaker(series, span), held, draws, rng)
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
     # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
-    maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span)
+    maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span, GAPS)
     asked = usable[cut[usable] < lengths[usable]]
     return maker, validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])

@@ -94,12 +94,15 @@ class TaskMaker:
         The observations.
     span : float
         The unit of the model's time, in the panel's unit; questions go one span ahead and one back.
+    gaps : float
+        Part of the series with hidden points that lose all of some channels for a while: a sensor that drops out.
     early : float
         Part of the questions whose origin is drawn among the rows with (nearly) a whole span ahead of them.
     """
 
     series: RaggedSeries
     span: float
+    gaps: float = 0.0
     early: float = 0.0
 
     def draw(self, which: Ints, rng: np.random.Generator, hide: float = 0.5) -> Batch:
@@ -160,6 +163,10 @@ class TaskMaker:
         past = (rows <= (origins - first)[:, None]) & inside
         observed = ~np.isnan(values)
         hidden = self._hidden(observed & past[..., None], hidden_rate, whole_rows, rng)
+        if self.gaps:
+            gone = (hidden_rate > 0) & (rng.random(len(which)) < self.gaps)
+            gap = _gap(times, past, observed.shape[2], rng) & observed & past[..., None]
+            hidden = np.where(gone[:, None, None], gap, hidden)
         hidden &= (times >= -ONE_SPAN)[..., None]
         ahead = inside & ~past & (times <= ONE_SPAN)
         asked = (observed & ahead[..., None]) | hidden
@@ -185,6 +192,19 @@ class TaskMaker:
         by_value = rng.random(visible.shape) < rate[:, None, None]
         hidden: NDArray[np.bool_] = visible & np.where(whole_rows[:, None, None], by_row, by_value)
         return hidden
+
+
+def _gap(
+    times: NDArray[np.float64], past: NDArray[np.bool_], n_channels: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """A stretch of the history, of a tenth to a half of its length, in some of the channels."""
+    begin = np.where(past, times, 0.0).min(axis=1)
+    width = -begin * rng.uniform(0.1, 0.5, len(times))
+    left = begin + rng.random(len(times)) * (-begin - width)
+    inside = (times >= left[:, None]) & (times <= (left + width)[:, None])
+    struck = rng.random((len(times), n_channels)) < rng.uniform(0.2, 0.8, (len(times), 1))
+    gap: NDArray[np.bool_] = inside[..., None] & struck[:, None]
+    return gap
 
 
 def _some_rows(wanted: NDArray[np.bool_], most: int, rng: np.random.Generator) -> Ints:

@@ -258,3 +258,20 @@ def test_where_no_series_is_long_enough_origins_are_spread():
         .lengths
     )
     assert lengths.max() > 30
+
+
+def test_a_gap_is_a_stretch_of_some_channels_and_all_of_it_is_asked():
+    series = series_of(*[30] * 40, n_channels=4)
+    maker = TaskMaker(series, 3.0, gaps=1.0)
+    batch = maker.at(np.arange(40), np.full(40, 29), np.full(40, 0.3), np.zeros(40, bool), np.random.default_rng(0))
+    seen = batch.mask.numpy() > 0
+    lost = ~seen[:, :30]
+    struck = lost.any(axis=1)
+    assert 0 < struck.mean() < 1
+    for series_lost in lost:
+        rows = [np.flatnonzero(series_lost[:, k]) for k in range(4) if series_lost[:, k].any()]
+        for r in rows:
+            assert np.array_equal(r, np.arange(r[0], r[-1] + 1))  # one stretch
+            assert np.array_equal(r, rows[0])  # of all channels struck
+            assert len(r) <= 16
+    assert batch.target_mask.sum() == lost.sum()
