@@ -1,0 +1,129 @@
+# ruff: noqa: E501  (lines of a page)
+"""Results as a page: reads ``results/*.json``, writes ``docs/accuracy.md``.
+
+python -m tests.benchmarks.accuracy.render
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[2] / "docs" / "accuracy.md"
+
+OPENING = """\
+# Accuracy on public benchmarks
+
+Two cores of a shared machine without a GPU, one thread per fit, default settings, one seed unless said. Every command prints JSON with the naive
+forecasts beside; those kept in `tests/benchmarks/accuracy/results` are rendered here by `python -m tests.benchmarks.accuracy.render`.
+"""
+
+TASKS = {
+    "extrapolation": "100 steps known, the next 100 asked",
+    "third": "the first 66 steps known, the other 134 asked (the published figures are of 100 to 100)",
+    "interpolation": "all 100 steps of a slice asked",
+}
+
+
+def main() -> None:
+    parts = [OPENING, *hopper(), *toy(), *boosting(), *ablation(), *iteration()]
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+
+
+def hopper() -> Iterable[str]:
+    yield "\n## Hopper\n"
+    yield "10,000 simulated trajectories of 14 channels; mean squared error in hundredths, lower is better. The protocol is in the docstring of"
+    yield "`tests/benchmarks/accuracy/hopper.py`: `python -m tests.benchmarks.accuracy.hopper hopper.npy TASK DENSITY ...`\n"
+    rows = read("hopper")
+    for task, words in TASKS.items():
+        mine = [r for r in rows if r["task"] == task]
+        naive = [k for k in mine[0]["mse_x100"] if k not in ("latentode", "LinearTrend")]
+        yield f"**{task.capitalize()}**: {words}.\n"
+        head = ["points seen", "latentode", "published Latent ODE", *naive, "coverage of 90 %", "fit"]
+        yield table(
+            head,
+            [
+                [
+                    f"{r['observed']} %",
+                    f"{r['mse_x100']['latentode']:.3g}",
+                    r["published"],
+                    *(f"{r['mse_x100'].get(k, float('nan')):.3g}" for k in naive),
+                    f"{r['coverage of 90 %']:.0%}",
+                    f"{r['seconds']} s",
+                ]
+                for r in mine
+            ],
+        )
+
+
+def toy() -> Iterable[str]:
+    yield "\n## Toy periodic\n"
+    yield "1,000 sinusoids of random frequency; only the points seen are learned from. `python -m tests.benchmarks.accuracy.toy`\n"
+    naive = {
+        "interpolation": ["LinearInterpolation", "SplineInterpolation"],
+        "extrapolation": ["LastValue", "PopulationMean"],
+    }
+    for task, names in naive.items():
+        head = [f"{task}, points seen", "latentode", "published Latent ODE", *names, "fit"]
+        mine = [r for r in read("toy") if r["task"] == task]
+        yield table(
+            head,
+            [
+                [
+                    f"{r['observed']} %",
+                    f"{r['latentode']:.4f}",
+                    r["published"],
+                    *(f"{r[n]:.4f}" for n in names),
+                    f"{r['seconds']:.0f} s",
+                ]
+                for r in mine
+            ],
+        )
+
+
+def boosting() -> Iterable[str]:
+    yield "\n## Real sets, beside gradient boosting on lag features\n"
+    yield "Mean over channels, in units of each channel's spread. The protocol is in the docstring of `tests/benchmarks/accuracy/against_boosting.py`.\n"
+    for entry in read("against_boosting"):
+        yield f"**{entry['set']}, seed {entry['seed']}**\n"
+        columns = ["mae", "rmse", "crps", "coverage", "width", "seconds"]
+        rows = [[name, *(f"{scores[c]:.3g}" for c in columns)] for name, scores in entry["scores"].items()]
+        yield table(["", "MAE", "RMSE", "CRPS", "coverage of 90 %", "width", "seconds"], rows)
+
+
+def ablation() -> Iterable[str]:
+    yield "\n## What each choice is worth\n"
+    yield "Mean over the seeds given; sets and splits of the section above. `python -m tests.benchmarks.accuracy.ablation`\n"
+    frame = pd.DataFrame(read("ablation"))
+    for name, of_set in frame.groupby("set", sort=False):
+        yield f"**{name}**, seeds {', '.join(str(s) for s in sorted(of_set['seed'].unique()))}\n"
+        mean = of_set.groupby("choice", sort=False)[["mae", "rmse", "crps", "coverage", "seconds"]].mean()
+        rows = [
+            [choice, *(f"{v:.4g}" for v in scores)] for choice, scores in zip(mean.index, mean.to_numpy(), strict=True)
+        ]
+        yield table(["choice", "MAE", "RMSE", "CRPS", "coverage of 90 %", "seconds"], rows)
+
+
+def iteration() -> Iterable[str]:
+    told = read("iteration_time")
+    yield "\n## Time of a training iteration\n"
+    yield f"At the sizes of the published models, on {told['threads']} thread, with another fit beside it on the machine. The reference"
+    yield f"implementation took {told['reference_ms']['toy']:.0f} ms (toy) and {told['reference_ms']['hopper']:.0f} ms (Hopper).\n"
+    rows = [[r["data"], r["mode"], f"{r['ms']:.0f} ms", f"{r['times']:.1f}"] for r in told["results"]]
+    yield table(["data", "model", "an iteration", "times faster"], rows)
+
+
+def read(name: str) -> Any:
+    return json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
