@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,3 +211,18 @@ def test_rows_without_any_value_say_nothing():
     assert panel.lengths.tolist() == [*expected.lengths, 0]
     np.testing.assert_array_equal(panel.times, expected.times)
     assert treatment.merged_rows == 0
+
+
+def test_a_frame_becomes_a_panel_within_three_times_its_memory():
+    rng = np.random.default_rng(0)
+    n = 100_000
+    df = pd.DataFrame({"id": rng.integers(0, 2_000, n), "time": rng.uniform(0, 100, n)})
+    df = df.join(pd.DataFrame(np.where(rng.random((n, 6)) < 0.5, np.nan, 1.0), columns=list("abcdef")))
+    schema = infer_schema(df)
+    tracemalloc.start()
+    try:
+        panel_from_frame(df, schema, TimeAxis("number"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3.5 * df.memory_usage(deep=True).sum()

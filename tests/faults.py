@@ -1,0 +1,128 @@
+# ruff: noqa: E501  (a table)
+"""Faults of data people bring, and what they get: tried by ``test_faults.py``, told by ``docs/faults.md``.
+
+python -m tests.faults    # writes the page
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.estimators.tiny import dated, waves
+
+PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
+BASE = waves(6, 8, missing=0.0)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, in fit or predict; what comes of it, and a part of the message (empty where nothing is said)."""
+
+    name: str
+    where: str
+    spoil: Callable[[pd.DataFrame], Any]
+    outcome: str
+    message: str = ""
+
+
+def with_value(column: str, value: Any, row: int = 3) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """One value spoilt."""
+
+    def spoil(df: pd.DataFrame) -> pd.DataFrame:
+        out = df.astype({column: object}) if isinstance(value, str) else df.copy()
+        out.loc[row, column] = value
+        return out
+
+    return spoil
+
+
+FAULTS = [
+    Fault("no rows", "fit", lambda d: d.head(0), "refused", "the frame has no rows"),
+    Fault("one row", "fit", lambda d: d.head(1), "refused", "none with two or more"),
+    Fault("one observation a series", "fit", lambda d: d.groupby("id").head(1), "refused", "none with two or more"),
+    Fault("an array", "fit", lambda d: d.to_numpy(), "refused", "expected a pandas DataFrame"),
+    Fault("no column of times", "fit", lambda d: d.drop(columns="time"), "refused", "no time column found"),
+    Fault("no channel", "fit", lambda d: d[["id", "time"]], "refused", "no numeric column to forecast"),
+    Fault(
+        "a column twice",
+        "fit",
+        lambda d: d.set_axis(["id", "time", "x", "x"], axis=1),
+        "refused",
+        "more than one column",
+    ),
+    Fault("text in a channel", "fit", with_value("x", "high"), "refused", "should hold numbers but row 3 holds 'high'"),
+    Fault("complex numbers", "fit", lambda d: d.assign(x=d["x"] + 1j), "refused", "complex numbers"),
+    Fault("dates in text", "fit", lambda d: d.assign(time=dated(d)["time"].astype(str)), "refused", "time"),
+    Fault(
+        "no id, several series",
+        "fit",
+        lambda d: d.drop(columns="id").assign(time=d["time"].round()),
+        "refused",
+        "id_col=",
+    ),
+    Fault("all channels missing", "fit", lambda d: d.assign(x=np.nan, y=np.nan), "refused", "none with two or more"),
+    Fault("a channel all missing", "fit", lambda d: d.assign(y=np.nan), "said", "hold no value at all"),
+    Fault("infinities", "fit", with_value("x", np.inf), "said", "1 infinite values were taken as missing"),
+    Fault("rows without a time", "fit", with_value("time", np.nan), "said", "1 rows without a time were left out"),
+    Fault("rows without an id", "fit", with_value("id", None), "said", "1 rows without a series id were left out"),
+    Fault("a row twice", "fit", lambda d: pd.concat([d, d.head(1)]), "said", "1 rows repeat a (series, time)"),
+    Fault("unsorted rows", "fit", lambda d: d.sample(frac=1, random_state=0), "taken"),
+    Fault("a constant channel", "fit", lambda d: d.assign(y=7.0), "taken"),
+    Fault("magnitudes of 1e30", "fit", lambda d: d.assign(x=d["x"] * 1e30), "taken"),
+    Fault("magnitudes of 1e-30", "fit", lambda d: d.assign(x=d["x"] * 1e-30), "taken"),
+    Fault("one absurd outlier", "fit", with_value("y", 1e9), "taken"),
+    Fault("negative and huge times", "fit", lambda d: d.assign(time=d["time"] * 1e9 - 1e15), "taken"),
+    Fault(
+        "series of 1 beside one of 400 rows",
+        "fit",
+        lambda d: pd.concat([d, waves(1, 400).assign(id="long"), d.head(1).assign(id="short")]),
+        "taken",
+    ),
+    Fault(
+        "a nanosecond and a century apart",
+        "fit",
+        lambda d: d.assign(
+            time=pd.to_datetime(
+                ["1900-01-01", "1900-01-01 00:00:00.000000001", "2000-01-01", "2000-01-02"] * 12, format="ISO8601"
+            ).astype("datetime64[ns]"),
+            id=np.arange(48) // 4,
+        ),
+        "taken",
+    ),
+    Fault(
+        "dates where fit saw numbers", "predict", lambda d: dated(d), "refused", "times are dates here but were numbers"
+    ),
+    Fault("no column of ids", "predict", lambda d: d.drop(columns="id"), "refused", "no column 'id'"),
+    Fault("an unknown series", "predict", lambda d: d.assign(id="new"), "said", "nothing is known of series 'new'"),
+    Fault(
+        "a row without a time",
+        "predict",
+        with_value("time", np.nan),
+        "said",
+        "1 rows without a time: their answer is NaN",
+    ),
+    Fault("the far future", "predict", lambda d: d.assign(time=1e6), "said", "farther answers are guesses"),
+    Fault("the far past", "predict", lambda d: d.assign(time=-1e6), "taken"),
+    Fault("no rows", "predict", lambda d: d.head(0), "taken"),
+]
+
+
+def render() -> str:
+    """The page."""
+    lines = [
+        "# Faults, and what you get\n",
+        "Each is tried by `tests/test_faults.py`. *Refused*: an error that says what is wrong, where, and what to do; nothing is changed. *Said*: a",
+        "`DataWarning`, once. *Taken*: an answer without a word.\n",
+        "| fault | in | | message holds |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {f.name} | `{f.where}` | {f.outcome} | {f.message} |" for f in FAULTS]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
