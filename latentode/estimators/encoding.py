@@ -43,6 +43,6 @@ def encoded(
         starts = np.maximum(panel.offsets[which], stops - MAX_HISTORY)
         batch = question_batch(history, starts, stops, ends[which], ends[which][:, None], span, which)
         with torch.no_grad():
-            found = model.encoder(batch)
+            found = model.encode(batch)[0]
         parts.append(torch.cat([found.mean, found.context], dim=-1).double().numpy())
     return np.concatenate(parts)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from latentode.training import (
     RaggedSeries,
     TaskMaker,
     TrainingOptions,
+    find_rhythm,
     isolated_rng,
     one_thread,
     train,
@@ -73,6 +74,7 @@ class FitSettings:
     augment_dim: int
     anchor: str
     summary: bool
+    rhythm: bool
     activation: str
     time_aware: bool
     observation_std: float
@@ -175,11 +177,16 @@ def _fit(
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= LONG * _usual_duration(panel) else 0.0
     maker, held_out = _hold_out(series, span, settings.validation_fraction, rng, early)
+    rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
     config = _config(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
+    if rhythm is not None:
+        config = replace(config, frequencies=tuple(rhythm.frequencies.tolist()), shared_rhythm=rhythm.shared)
     options = _options(panel, scaled, settings)
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
         model = LatentODE(config).float()
+        if rhythm is not None:
+            model.rhythm = rhythm
         if before is not None:
             model.load_state_dict(before.state_dict())
         history, interrupted = train(model, maker, held_out, options, rng)
@@ -257,6 +264,7 @@ def _config(
         context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),
         hidden_dim=hidden,
         given_dim=seasons.n_features + n_known,
+        bow=True,
         static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
         control_dim=n_known,
         encoder=settings.encoder,

@@ -94,6 +94,9 @@ class LatentODEForecaster(BaseEstimator):
         Where in the history the trajectory starts.
     summary : bool
         Whether the encoder sees last values, means, ages and counts beside what it read row by row.
+    rhythm : bool
+        Whether each series' own period is sought, where the data show that series have periods of their own: light
+        curves, gaits, machines. A decoder with a skip is then told the sinusoid that the history fits.
     activation : {"silu", "tanh", "softplus", "elu"}
         In the first hidden layer of the ``"mlp"`` dynamics; the second is tanh, which bounds the slope.
     time_aware : bool
@@ -201,6 +204,7 @@ class LatentODEForecaster(BaseEstimator):
         augment_dim: int = 0,
         anchor: str = "end",
         summary: bool = True,
+        rhythm: bool = True,
         activation: str = "silu",
         time_aware: bool = False,
         observation_std: float = 0.01,
@@ -241,6 +245,7 @@ class LatentODEForecaster(BaseEstimator):
         self.augment_dim = augment_dim
         self.anchor = anchor
         self.summary = summary
+        self.rhythm = rhythm
         self.activation = activation
         self.time_aware = time_aware
         self.observation_std = observation_std

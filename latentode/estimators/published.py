@@ -15,6 +15,7 @@ PUBLISHED: dict[str, Any] = {
     "likelihood": "fixed",
     "observation_std": 0.01,
     "seasonality": None,
+    "rhythm": False,
     "n_draws": 3,
     "dropout": 0.0,
     "averaging": 0.0,

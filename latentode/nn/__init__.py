@@ -25,6 +25,8 @@ from latentode.nn.readers import (
     ODERNNReader,
     Reader,
 )
+from latentode.nn.rhythm import Rhythm, Wave
+from latentode.nn.rhythm_priors import learn_priors
 
 __all__ = [
     "ACTIVATIONS",
@@ -58,9 +60,12 @@ __all__ = [
     "PoissonLikelihood",
     "Prediction",
     "Reader",
+    "Rhythm",
     "SecondOrderDynamics",
     "SkipDecoder",
     "StudentTLikelihood",
+    "Wave",
+    "learn_priors",
     "mixture_quantiles",
     "neighbours",
 ]

@@ -1,11 +1,12 @@
 """Latent states to channels."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
+from latentode.nn.rhythm import Wave
 
 __all__ = ["DECODERS", "Decoder", "HeadsDecoder", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
@@ -28,6 +29,8 @@ class Decoder(nn.Module):
         Features given of any time, 0 where there are none.
     dropout : float
         Of the hidden layer, in training.
+    bow, waves : bool
+        Whether it may bend the line between two neighbours, and whether it is told a rhythm.
     """
 
     def __init__(
@@ -39,8 +42,11 @@ class Decoder(nn.Module):
         usual_gap: float,
         given_dim: int = 0,
         dropout: float = 0.0,
+        bow: bool = False,
+        waves: bool = False,
     ) -> None:
         super().__init__()
+        self.bow, self.waves = bow, waves
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim, dropout)
 
@@ -52,7 +58,13 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
+        self,
+        z: Tensor,
+        context: Tensor,
+        level: Tensor,
+        near: Neighbours,
+        given: Tensor | None = None,
+        wave: Wave | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states.
 
@@ -68,6 +80,8 @@ class Decoder(nn.Module):
             The observations nearest to each query.
         given : Tensor, optional
             (series, query, feature), what is given of the time of each query: seasons, known covariates.
+        wave : Wave, optional
+            What each series' own rhythm says there; given if the decoder was built with ``waves``.
 
         Returns
         -------
@@ -90,7 +104,13 @@ class LinearDecoder(Decoder):
         self.to_mean = nn.Linear(latent_dim, n_channels)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
+        self,
+        z: Tensor,
+        context: Tensor,
+        level: Tensor,
+        near: Neighbours,
+        given: Tensor | None = None,
+        wave: Wave | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states; context, neighbours and what is given are not read."""
         mean = self.to_mean(z)
@@ -110,7 +130,13 @@ class MLPDecoder(Decoder):
         _start_at_zero(self.to_scale)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
+        self,
+        z: Tensor,
+        context: Tensor,
+        level: Tensor,
+        near: Neighbours,
+        given: Tensor | None = None,
+        wave: Wave | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states; neighbours are not read."""
         hidden = self.trunk(_beside(z, context, given))
@@ -130,28 +156,34 @@ class SkipDecoder(Decoder):
     def _build(
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
-        seen = latent_dim + context_dim + 2 * n_channels + given_dim
+        seen = latent_dim + context_dim + (5 if self.waves else 2) * n_channels + given_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
-        self.to_mean = nn.Linear(hidden_dim, 4 * n_channels)
+        self.n_read = 4 + self.bow + self.waves
+        self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
         with torch.no_grad():  # begin as the skip alone, with the channel's own scale
             self.to_mean.weight.mul_(0.1)
-            self.to_mean.bias.zero_()
-            self.to_mean.bias[:n_channels].fill_(2.0)
-            self.to_mean.bias[2 * n_channels :].fill_(-2.0)
+            self.to_mean.bias.copy_(torch.tensor(_first_read(self.n_read, self.waves)).repeat_interleave(n_channels))
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
+        self,
+        z: Tensor,
+        context: Tensor,
+        level: Tensor,
+        near: Neighbours,
+        given: Tensor | None = None,
+        wave: Wave | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = _level_and_base(level, near)
-        hidden = self.trunk(_beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
-        gates = self.to_mean(hidden).unflatten(-1, (4, -1)).unbind(-2)
+        of_wave = () if wave is None else wave.at_queries
+        hidden = self.trunk(_beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *of_wave))
+        gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates, self.between), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, wave), log_scale.clamp(*LOG_SCALES)
 
 
 class HeadsDecoder(Decoder):
@@ -165,13 +197,15 @@ class HeadsDecoder(Decoder):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         width = hidden_dim
-        self.shared = nn.Linear(latent_dim + context_dim + 2 * n_channels + given_dim, width)
+        self.shared = nn.Linear(latent_dim + context_dim + (5 if self.waves else 2) * n_channels + given_dim, width)
         self.channel = nn.Parameter(0.1 * torch.randn(n_channels, width))
         self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
-        self.own = nn.Linear(6, width)
+        n_read = 4 + self.bow + self.waves
+        self.own = nn.Linear(9 if self.waves else 6, width)
         self.trunk = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
-        self.to_mean = nn.Parameter(torch.zeros(4, n_channels, width))
-        self.mean_bias = nn.Parameter(torch.tensor([2.0, 0.0, -2.0, -2.0])[:, None].repeat(1, n_channels))
+        self.to_mean = nn.Parameter(torch.zeros(n_read, n_channels, width))
+        begin = torch.tensor(_first_read(n_read, self.waves))
+        self.mean_bias = nn.Parameter(begin[:, None].repeat(1, n_channels))
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         last = nn.Linear(width, 1)
         self.to_scale = nn.Sequential(nn.Linear(width + 4, width), nn.SiLU(), last)
@@ -179,19 +213,26 @@ class HeadsDecoder(Decoder):
         _start_at_zero(last)
 
     def forward(
-        self, z: Tensor, context: Tensor, level: Tensor, near: Neighbours, given: Tensor | None = None
+        self,
+        z: Tensor,
+        context: Tensor,
+        level: Tensor,
+        near: Neighbours,
+        given: Tensor | None = None,
+        wave: Wave | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = _level_and_base(level, near)
-        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level], dim=-1)
-        seen = _beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known)
+        of_wave = () if wave is None else wave.at_queries
+        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *of_wave], dim=-1)
+        seen = _beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *of_wave)
         shared = self.shared(seen)[:, :, None]
         hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
         gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]
         told = hidden.detach()
         distance = torch.stack(_distance(near, self.usual_gap), dim=-1)
         log_scale = self.to_scale(torch.cat([told, distance], dim=-1))[..., 0] + (told * self.scale).sum(-1)
-        return _skip(level, base, near, gates, self.between), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, wave), log_scale.clamp(*LOG_SCALES)
 
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -214,19 +255,29 @@ def _level_and_base(level: Tensor, near: Neighbours) -> tuple[Tensor, Tensor]:
     return wide, torch.where(near.known > 0, near.base, wide)
 
 
-def _skip(level: Tensor, base: Tensor, near: Neighbours, read: Any, between: Tensor) -> Tensor:
-    """The mean, from what was read off z(t): the gates of level and drifts, and the correction."""
+def _skip(
+    level: Tensor, base: Tensor, near: Neighbours, read: Sequence[Tensor], between: Tensor, wave: Wave | None
+) -> Tensor:
+    """The mean, from what was read off z(t): the gates of level, drifts, bow and wave, and the correction."""
     gate, correction, *along = read
     gate = gate + between * (near.has_left * near.has_right)
-    mean: Tensor = level + torch.sigmoid(gate) * (base - level) + correction
-    for drift, part in zip(near.drift.unbind(-1), along, strict=True):
-        mean = mean + torch.sigmoid(part) * drift
-    return mean
+    told = level + torch.sigmoid(gate) * (base - level)
+    n_paths = len(along) - (wave is not None)  # not every decoder is told of the bow
+    for path, part in zip((*near.drift.unbind(-1), near.bow)[:n_paths], along, strict=False):
+        told = told + torch.sigmoid(part) * path
+    if wave is not None:
+        told = torch.lerp(told, wave.value, torch.sigmoid(along[-1]))
+    return told + correction
 
 
 def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:
     """How far the neighbours are, each (series, query, channel)."""
     return [log_gap(near.since, usual_gap), log_gap(near.until, usual_gap), near.has_left, near.has_right]
+
+
+def _first_read(n_read: int, waves: bool) -> list[float]:
+    """Where gates and correction begin: the base, hardly any drift or bow, half of the wave where there is one."""
+    return [2.0, 0.0, *[-2.0] * (n_read - 2 - waves), *[0.0] * waves]
 
 
 def _start_at_zero(layer: nn.Linear) -> None:

@@ -186,6 +186,8 @@ class Neighbours:
     drift : Tensor
         (series, query, channel, 2): how far a channel gets after its last value at its last rate of change,
         and at that of a line through its recent values; 0 inside the history.
+    bow : Tensor
+        (series, query, channel), how far a cubic through both neighbours, with the slopes there, leaves the line.
     """
 
     base: Tensor
@@ -195,6 +197,7 @@ class Neighbours:
     has_left: Tensor
     has_right: Tensor
     drift: Tensor
+    bow: Tensor
 
 
 def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
@@ -219,7 +222,52 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
     beyond = since * has_left * (1 - has_right)
     slopes = torch.stack([_last_slope(batch, usual_gap), _recent_slope(batch, usual_gap)], dim=-1)
     drift = (beyond[..., None] * slopes[:, None]).clamp(-DRIFT_BOUND, DRIFT_BOUND)
-    return Neighbours(base, known, since, until, has_left, has_right, drift)
+    bow = _bow(batch, left, right, weight, left_value, right_value, usual_gap) * (has_left * has_right)
+    return Neighbours(base, known, since, until, has_left, has_right, drift, bow.clamp(-DRIFT_BOUND, DRIFT_BOUND))
+
+
+def _bow(
+    batch: Batch,
+    left: Tensor,
+    right: Tensor,
+    weight: Tensor,
+    left_value: Tensor,
+    right_value: Tensor,
+    usual_gap: Tensor,
+) -> Tensor:
+    """A cubic Hermite polynomial less its chord (Catmull-Rom for irregular times)."""
+    slope = _slopes(batch, usual_gap)
+    inside = (x.clamp(0, batch.times.shape[1] - 1) for x in (left, right))
+    left_slope, right_slope = (slope.gather(1, x) for x in inside)
+    left_time, right_time = (
+        batch.times[..., None].expand_as(batch.mask).gather(1, x.clamp(0, batch.times.shape[1] - 1))
+        for x in (left, right)
+    )
+    gap = right_time - left_time
+    chord = right_value - left_value
+    w, v = weight, 1 - weight
+    return w * v * (v * (gap * left_slope - chord) - w * (gap * right_slope - chord))
+
+
+def _slopes(batch: Batch, usual_gap: Tensor) -> Tensor:
+    """Slope of each channel at each of its observations, (series, time, channel).
+
+    It is that of the parabola through an observation and those beside it; of the line to the only one there is.
+    """
+    n = batch.times.shape[1]
+    before = shifted(batch.last_seen)
+    after = _next_seen(batch.mask)
+    after = torch.cat([after[:, 1:], after.new_full(after[:, :1].shape, n)], dim=1)
+    times = batch.times[..., None].expand_as(batch.mask)
+    before_value, before_time = _pick(batch.values, batch.times, before)
+    after_value, after_time = _pick(batch.values, batch.times, after)
+    has_before, has_after = (before >= 0).to(times.dtype), (after < n).to(times.dtype)
+    shortest = SHORTEST_GAP * usual_gap
+    since, until = torch.maximum(times - before_time, shortest), torch.maximum(after_time - times, shortest)
+    back, on = (batch.values - before_value) / since, (after_value - batch.values) / until
+    both = (back * until + on * since) / (since + until)
+    one = has_before * back + has_after * on
+    return torch.where(has_before * has_after > 0, both, one)
 
 
 def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from latentode.nn.features import neighbours
 from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.likelihoods import LIKELIHOODS
 from latentode.nn.node_path import NodePath, path_on_nodes
+from latentode.nn.rhythm import Rhythm, Wave
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
 
@@ -34,6 +35,12 @@ class LatentODEConfig:
         The usual gap between rows, in spans.
     usual_change : sequence of float, optional
         (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
+    frequencies : sequence of float
+        Those of the series' own rhythms, in cycles per span; empty where none is read.
+    shared_rhythm : bool
+        Whether all channels of a series have one frequency.
+    bow : bool
+        Whether the decoder is told how a cubic between two neighbours leaves their line.
     latent_dim, context_dim, hidden_dim : int
         Sizes of the latent state, of the context that stays the same along a trajectory, and of hidden layers.
     given_dim : int
@@ -72,6 +79,9 @@ class LatentODEConfig:
     n_channels: int
     usual_gap: float
     usual_change: tuple[float, ...] = ()
+    frequencies: tuple[float, ...] = ()
+    shared_rhythm: bool = False
+    bow: bool = False
     latent_dim: int = 16
     context_dim: int = 16
     hidden_dim: int = 64
@@ -163,6 +173,10 @@ class LatentODE(nn.Module):
             given_dim=config.given_dim,
             static_dim=config.static_dim,
             dropout=config.dropout,
+            waves=bool(config.frequencies),
+        )
+        self.rhythm: Rhythm | None = (
+            Rhythm(config.n_channels, config.frequencies, config.shared_rhythm) if config.frequencies else None
         )
         self.dynamics = _dynamics(config, state_dim)
         self.decoder = DECODERS[config.decoder](
@@ -173,6 +187,8 @@ class LatentODE(nn.Module):
             usual_gap=config.usual_gap,
             given_dim=config.given_dim,
             dropout=config.dropout,
+            bow=config.bow,
+            waves=bool(config.frequencies),
         )
         self.likelihood = LIKELIHOODS[config.likelihood](
             config.n_channels, config.center, config.unit, config.observation_std
@@ -200,6 +216,11 @@ class LatentODE(nn.Module):
         args = (context,) if self.config.context_dim else ()
         return self.dynamics.flow(z0, times, *args, grid=grid)
 
+    def encode(self, batch: Batch) -> tuple[Encoding, Wave | None]:
+        """What is read off each history: the encoding, and its rhythm where the model knows of any."""
+        wave = None if self.rhythm is None else self.rhythm(batch)
+        return self.encoder(batch, wave), wave
+
     def _control(self, batch: Batch, reach: int, looks_back: bool) -> NodePath:
         """The known covariates along the trajectory."""
         assert batch.knot_times is not None  # a batch for a model with covariates has them
@@ -207,11 +228,11 @@ class LatentODE(nn.Module):
         start = batch.times[:, :1] if self.config.anchor == "start" else 0.0
         return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, looks_back)
 
-    def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
+    def decode(self, z0: Tensor, encoding: Encoding, batch: Batch, wave: Wave | None) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_given)
+        mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_given, wave)
         return mean, log_scale
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None, n_draws: int = 1) -> Loss:
@@ -230,15 +251,16 @@ class LatentODE(nn.Module):
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
-        encoding = self.encoder(batch)
+        encoding, wave = self.encode(batch)
         z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
             kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
             if n_draws > 1:
                 encoding, batch = encoding.tile(n_draws), batch.tile(n_draws)
+                wave = None if wave is None else wave.tile(n_draws)
             noise = torch.randn(encoding.mean.shape, generator=generator, dtype=z0.dtype, device=z0.device)
             z0 = encoding.mean + encoding.log_std.exp() * noise
-        mean, log_scale = self.decode(z0, encoding, batch)
+        mean, log_scale = self.decode(z0, encoding, batch, wave)
         assert batch.targets is not None  # tiled, it has them still
         assert batch.target_mask is not None
         misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum()
@@ -246,8 +268,8 @@ class LatentODE(nn.Module):
 
     def predict(self, batch: Batch) -> Prediction:
         """The answer at the mean of q(z0 | history)."""
-        encoding = self.encoder(batch)
-        mean, log_scale = self.decode(encoding.mean, encoding, batch)
+        encoding, wave = self.encode(batch)
+        mean, log_scale = self.decode(encoding.mean, encoding, batch, wave)
         return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
@@ -261,12 +283,12 @@ class LatentODE(nn.Module):
             (sample, series, latent), standard normal; each draw gives one trajectory, coherent over channels
             and times. A deterministic latent takes no notice of it.
         """
-        encoding = self.encoder(batch)
+        encoding, wave = self.encode(batch)
         n, apart = len(noise), (len(noise), len(encoding.mean))
         if not self.config.variational:
             noise = torch.zeros_like(noise)
         z0 = (encoding.mean + encoding.log_std.exp() * noise).flatten(0, 1)
-        mean, log_scale = self.decode(z0, encoding.tile(n), batch.tile(n))
+        mean, log_scale = self.decode(z0, encoding.tile(n), batch.tile(n), None if wave is None else wave.tile(n))
         location, scale = self.likelihood.location(mean), self.likelihood.scale(mean, log_scale)
         return Prediction(location.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *mean.shape[1:]))
 

@@ -4,6 +4,7 @@ from latentode.training.fit import train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
 from latentode.training.quiet import isolated_rng, one_thread, quiet_lightning
+from latentode.training.rhythms import find_rhythm
 from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "RaggedSeries",
     "TaskMaker",
     "TrainingOptions",
+    "find_rhythm",
     "gaussian_crps",
     "isolated_rng",
     "one_thread",

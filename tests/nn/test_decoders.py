@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentode.nn import DECODERS, SkipDecoder
+from latentode.nn import DECODERS, SkipDecoder, Wave
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
 
-def near(base, since=0.1, until=0.0, known=1.0, drift=0.0):
+def near(base, since=0.1, until=0.0, known=1.0, drift=0.0, bow=0.0):
     """The same neighbours for two queries of one series with two channels."""
     ones = torch.ones(1, 2, 2)
     return Neighbours(
@@ -19,6 +19,7 @@ def near(base, since=0.1, until=0.0, known=1.0, drift=0.0):
         has_left=ones * float(since > 0),
         has_right=ones * float(until > 0),
         drift=torch.ones(1, 2, 2, 2) * drift,
+        bow=torch.ones(1, 2, 2) * bow,
     )
 
 
@@ -131,3 +132,23 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
     z = z.clone().requires_grad_()
     _, log_scale = decoder(z, context, level, near(0.5))
     assert torch.autograd.grad(log_scale.sum(), z, allow_unused=True)[0] is None
+
+
+def wave(value, certain=1.0):
+    ones = torch.ones(1, 2)
+    return Wave(torch.full((1, 2, 2), value), torch.zeros(1, 6), ones, ones * certain, ones)
+
+
+@pytest.mark.parametrize("name", ["skip", "heads"])
+def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
+    for bow in (False, True):
+        decoder = lively(decoder=name, bow=bow).decoder
+        straight, bent = (decoder(*inputs(), near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
+        assert ((bent - straight).abs().max() > 1e-3) == bow
+
+
+@pytest.mark.parametrize("name", ["skip", "heads"])
+def test_a_skip_with_waves_follows_the_rhythm(name):
+    decoder = lively(decoder=name, frequencies=(1.0, 2.0)).decoder
+    low, high = (decoder(*inputs(), near(0.5), wave=wave(value))[0] for value in (-1.0, 1.0))
+    assert (high - low).abs().min() > 1e-3

@@ -191,3 +191,25 @@ def test_the_rate_of_a_summary_skips_rows_without_the_channel():
 
 def test_gaps_are_logarithmic_and_never_negative():
     assert_close(log_gap(torch.tensor([-1.0, 0.0, 0.5, 5.0]), GAP), [0.0, 0.0, math.log(2), math.log(11)])
+
+
+# --------------------------------------------------------------------------------------------- bow
+
+
+def test_line_and_bow_together_are_the_parabola_that_the_values_lie_on():
+    def parabola(t):
+        return 2 * t**2 - t + 0.5
+
+    times, queries = [-1.0, -0.8, -0.6, -0.5, 0.0], [-0.75, -0.6, -0.55]
+    found = near([(t, parabola(t)) for t in times], queries)
+    assert_close((found["base"] + found["bow"])[:, 0], [parabola(q) for q in queries])
+
+
+def test_there_is_no_bow_at_an_observation_outside_the_history_or_between_two_values_alone():
+    assert_close(near(HISTORY, [-1.3, -1.0, -0.5, 0.0, 0.6])["bow"][:, 0], [0.0] * 5)
+    assert_close(near([(-1.0, 1.0), (0.0, 3.0)], [-0.4])["bow"][:, 0], [0.0])
+
+
+def test_two_values_taken_together_do_not_make_a_bow_of_any_size():
+    found = near([(-1.0, 0.0), (-0.5, 1.0), (-0.5 + 1e-6, -1.0), (0.0, 0.0)], [-0.75, -0.25])
+    assert found["bow"].abs().max() <= 4

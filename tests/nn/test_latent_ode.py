@@ -198,7 +198,7 @@ def test_each_sample_is_one_draw_of_z0():
     encoding = model.encoder(batch)
     for k in range(3):
         z0 = encoding.mean + encoding.log_std.exp() * noise[k]
-        close(drawn.mean[k], model.decode(z0, encoding, batch)[0])
+        close(drawn.mean[k], model.decode(z0, encoding, batch, None)[0])
     assert (drawn.mean[0] - drawn.mean[1]).abs().max() > 1e-3
 
 
@@ -229,7 +229,7 @@ def test_the_loss_is_the_misfit_and_the_weighted_divergence_per_observation():
 def test_the_misfit_is_the_mean_over_what_was_asked():
     model, batch = lively(variational=False), random_batch()
     encoding = model.encoder(batch)
-    each = model.likelihood(*model.decode(encoding.mean, encoding, batch), batch.targets)
+    each = model.likelihood(*model.decode(encoding.mean, encoding, batch, None), batch.targets)
     loss = model.loss(batch, 1.0)
     close(loss.total, each[batch.target_mask > 0].mean())
     assert loss.kl == 0

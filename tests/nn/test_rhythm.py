@@ -1,0 +1,155 @@
+"""Rhythms beside what linear algebra and the multivariate normal distribution say."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from latentode.nn import Rhythm, learn_priors
+from tests.nn.batches import NAN, batch_of, random_batch
+
+FREQUENCIES = [0.5, 1.1, 2.0, 3.7]
+
+
+def rhythm_of(frequencies=FREQUENCIES, shared=False, n_channels=2):
+    """With priors that differ between channels, in double precision."""
+    rhythm = Rhythm(n_channels, frequencies, shared).double()
+    rhythm.noise.copy_(torch.tensor([0.1, 0.4])[:n_channels])
+    rhythm.level.copy_(torch.tensor([1.5, 0.3])[:n_channels])
+    rhythm.amplitude.copy_(torch.tensor([0.7, 0.2])[:n_channels])
+    return rhythm
+
+
+def double(batch):
+    return replace(batch, **{k: getattr(batch, k).double() for k in ("times", "values", "mask", "query_times")})
+
+
+def waves(n_series=40, n_rows=12, frequency=(1.0, 2.0), noise=0.05, n_channels=1, shared=True, seed=0):
+    """Sinusoids around levels, irregularly seen, asked up to one span ahead; and the truth there."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def uniform(low, high, *shape):
+        return low + (high - low) * torch.rand(*shape, generator=rng)
+
+    times = -torch.rand(n_series, n_rows, generator=rng).sort(descending=True).values
+    queries = torch.linspace(0.0, 1.0, 9).expand(n_series, -1)
+    f = uniform(*frequency, n_series, 1, 1 if shared else n_channels)
+    phase, level = uniform(0, 6.28, n_series, 1, n_channels), uniform(-0.5, 0.5, n_series, 1, n_channels)
+
+    def value(t):
+        return level + torch.sin(2 * math.pi * f * t[..., None] + phase)
+
+    values = value(times) + noise * torch.randn(n_series, n_rows, n_channels, generator=rng)
+    batch = batch_of([(0.0, *[0.0] * n_channels)])
+    whole = torch.ones_like(values)
+    lengths = torch.full((n_series,), n_rows)
+    batch = replace(batch, times=times, values=values, mask=whole, lengths=lengths, query_times=queries)
+    return batch, value(queries)
+
+
+@pytest.mark.parametrize("k", range(len(FREQUENCIES)))
+def test_level_amplitudes_and_evidence_are_those_of_a_bayesian_regression(k):
+    batch, rhythm = double(random_batch(n_series=3, n_rows=8)), rhythm_of()
+    fit = rhythm.fit(rhythm.sums(batch))
+    for series in range(3):
+        for channel in range(2):
+            seen = batch.mask[series, :, channel] > 0
+            t, y = batch.times[series, seen], batch.values[series, seen, channel]
+            angle = 2 * math.pi * rhythm.frequencies[k] * t
+            phi = torch.stack([torch.ones_like(t), torch.cos(angle), torch.sin(angle)], 1)
+            prior = torch.stack([rhythm.level[channel], *[rhythm.amplitude[channel]] * 2])
+            precision = phi.T @ phi / rhythm.noise[channel] + torch.diag(1 / prior)
+            expected = torch.linalg.solve(precision, phi.T @ y / rhythm.noise[channel])
+            found = torch.stack(
+                [fit.level[series, channel, k + 1], fit.cos[series, channel, k], fit.sin[series, channel, k]]
+            )
+            torch.testing.assert_close(found, expected)
+
+            def evidence(phi, prior, y=y, noise=rhythm.noise[channel]):
+                covariance = noise * torch.eye(len(y), dtype=y.dtype) + phi @ torch.diag(prior) @ phi.T
+                return torch.distributions.MultivariateNormal(torch.zeros_like(y), covariance).log_prob(y)
+
+            gain = evidence(phi, prior) - evidence(phi[:, :1], prior[:1])
+            told = fit.evidence[series, channel]
+            torch.testing.assert_close(told[k + 1] - told[0], gain)
+
+
+def test_a_sinusoid_is_carried_on_in_phase():
+    batch, truth = waves(noise=0.0)
+    rhythm = Rhythm(1, [k / 24 for k in range(1, 73)])
+    learn_priors(rhythm, batch)
+    wave = rhythm(batch)
+    assert (wave.value - truth).square().mean() < 0.03
+    assert truth.var() > 0.4
+    assert wave.explained.min() > 0.9
+
+
+def test_what_is_known_of_other_series_tells_frequencies_apart():
+    """Five values fit many frequencies; the ones that the series have make the answer."""
+    batch, truth = waves(n_series=200, n_rows=5, frequency=(1.4, 1.6), noise=0.02)
+    ignorant = Rhythm(1, [k / 12 for k in range(1, 37)])
+    ignorant.noise.fill_(0.02**2)
+    before = (ignorant(batch).value - truth).square().mean()
+    learn_priors(ignorant, batch)
+    after = (ignorant(batch).value - truth).square().mean()
+    assert after < 0.5 * before
+    likeliest = ignorant.frequencies[ignorant.log_prior[1:].argmax()]
+    assert 1.3 < likeliest < 1.7
+
+
+def test_expectation_maximisation_never_makes_the_data_less_likely():
+    batch, _ = waves(n_channels=2, shared=False)
+    for shared in (False, True):
+        rhythm = Rhythm(2, FREQUENCIES, shared)
+        found = [learn_priors(rhythm, batch, rounds=1) for _ in range(8)]
+        assert all(b >= a - 0.05 for a, b in itertools.pairwise(found))
+        assert found[-1] > found[0]
+
+
+def test_the_noise_found_is_that_of_the_data():
+    batch, _ = waves(n_series=300, n_rows=30, noise=0.2)
+    rhythm = Rhythm(1, [k / 24 for k in range(1, 73)])
+    learn_priors(rhythm, batch, rounds=30)
+    assert float(rhythm.noise.sqrt()) == pytest.approx(0.2, rel=0.15)
+
+
+def test_channels_share_a_frequency_where_that_is_likelier():
+    together, _ = waves(n_channels=2, n_rows=8)
+    apart, _ = waves(n_channels=2, n_rows=8, shared=False)
+    grid = [k / 12 for k in range(1, 37)]
+    evidence = {
+        (name, shared): learn_priors(Rhythm(2, grid, shared), batch)
+        for name, batch in (("together", together), ("apart", apart))
+        for shared in (False, True)
+    }
+    assert evidence["together", True] > evidence["together", False]
+    assert evidence["apart", False] > evidence["apart", True]
+
+
+def test_of_a_series_without_observations_nothing_is_said():
+    wave = rhythm_of().float()(batch_of([], [(-0.2, NAN, 1.0), (0.0, NAN, 2.0)], queries=[[0.3], [0.3]]))
+    assert wave.value[0].abs().max() == 0
+    assert wave.value[1, 0, 0] == 0
+    assert wave.value[1, 0, 1] > 0
+    assert all(torch.isfinite(x).all() for x in vars(wave).values())
+
+
+def test_padding_changes_nothing():
+    history = [(-0.7, 1.0, NAN), (-0.2, 2.0, 1.0), (0.0, NAN, 2.0)]
+    alone, padded = (rhythm_of().float()(batch_of(history, queries=[[0.3]], pad=pad)) for pad in (0, 4))
+    torch.testing.assert_close(padded.value, alone.value)
+
+
+def test_nothing_flows_back():
+    wave = rhythm_of().float()(random_batch())
+    assert not wave.value.requires_grad
+    assert not list(rhythm_of().parameters())
+
+
+def test_a_tiled_wave_repeats_itself():
+    wave = rhythm_of().float()(random_batch(n_series=3))
+    tiled = wave.tile(2)
+    torch.testing.assert_close(tiled.value[3:], wave.value)
+    torch.testing.assert_close(tiled.pitch[:3], wave.pitch)
