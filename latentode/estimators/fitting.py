@@ -180,7 +180,12 @@ def _fit(
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
     config = _config(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     if rhythm is not None:
-        config = replace(config, frequencies=tuple(rhythm.frequencies.tolist()), shared_rhythm=rhythm.shared)
+        config = replace(
+            config,
+            frequencies=tuple(rhythm.frequencies.tolist()),
+            frequency_width=rhythm.width,
+            shared_rhythm=rhythm.shared,
+        )
     options = _options(panel, scaled, settings)
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():

@@ -37,6 +37,8 @@ class LatentODEConfig:
         (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
     frequencies : sequence of float
         Those of the series' own rhythms, in cycles per span; empty where none is read.
+    frequency_width : float
+        How far apart they are.
     shared_rhythm : bool
         Whether all channels of a series have one frequency.
     bow : bool
@@ -80,6 +82,7 @@ class LatentODEConfig:
     usual_gap: float
     usual_change: tuple[float, ...] = ()
     frequencies: tuple[float, ...] = ()
+    frequency_width: float = 0.0
     shared_rhythm: bool = False
     bow: bool = False
     latent_dim: int = 16
@@ -176,7 +179,9 @@ class LatentODE(nn.Module):
             waves=bool(config.frequencies),
         )
         self.rhythm: Rhythm | None = (
-            Rhythm(config.n_channels, config.frequencies, config.shared_rhythm) if config.frequencies else None
+            Rhythm(config.n_channels, config.frequencies, config.frequency_width, config.shared_rhythm)
+            if config.frequencies
+            else None
         )
         self.dynamics = _dynamics(config, state_dim)
         self.decoder = DECODERS[config.decoder](

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND
 
-__all__ = ["Rhythm", "SinusoidFit", "Wave"]
+__all__ = ["Channels", "Rhythm", "SinusoidFit", "Wave", "wave_sums"]
+
+CELLS_KEPT = 8
+"""Likeliest frequencies of the grid that are looked at more closely."""
+
+PER_CELL = 4
+"""Frequencies looked at in place of each of them."""
 
 
 @dataclass(frozen=True)
@@ -55,123 +61,47 @@ class Wave:
 
 
 @dataclass(frozen=True)
-class SinusoidFit:
-    """The posterior of level and amplitudes at every frequency; where one is added, the first is "no sinusoid".
+class Channels:
+    """Observations of series whose channels share a frequency, and the variances ordinary for each channel.
 
     Parameters
     ----------
-    evidence : Tensor
-        (series, channel, 1 + frequency), logarithms, up to what all frequencies have in common.
-    level : Tensor
-        (series, channel, 1 + frequency).
-    cos, sin : Tensor
-        (series, channel, frequency), amplitudes.
-    factor : tuple of Tensor
-        The pivots and multipliers (d0, d1, d2, l10, l20, l21) of the LDL' factor of the precision of (level, cos, sin),
-        each (series, channel, frequency).
+    times : Tensor
+        (series, time).
+    values, mask : Tensor
+        (series, time, channel), 0 where not observed.
+    noise, level, amplitude : Tensor
+        (channel, 1) or (series, channel, 1): variances.
     """
 
-    evidence: Tensor
-    level: Tensor
-    cos: Tensor
-    sin: Tensor
-    factor: tuple[Tensor, ...]
-
-
-class Rhythm(nn.Module):
-    r"""Bayesian regression on one sinusoid of unknown frequency, for every series and channel.
-
-    A channel is :math:`l + a \cos 2\pi f t + b \sin 2\pi f t` and noise. Level and amplitudes have Gaussian priors, the
-    frequency has one over a grid with one more place for "no sinusoid". All priors are the data's own, found before
-    training by :func:`~latentode.nn.learn_priors`; nothing here is learned by gradient. The answer is averaged over
-    frequencies by their posterior: a periodogram with a floating mean, turned into a forecast.
-
-    Parameters
-    ----------
-    n_channels : int
-        Number of channels.
-    frequencies : sequence of float
-        The grid, in cycles per span.
-    shared : bool
-        Whether all channels of a series have one frequency.
-
-    References
-    ----------
-    Bretthorst (1988), Bayesian spectrum analysis and parameter estimation, chapter 2. Zechmeister & Kuerster (2009),
-    The generalised Lomb-Scargle periodogram.
-
-    Examples
-    --------
-    >>> Rhythm(n_channels=2, frequencies=[0.5, 1.0, 1.5]).log_prior.exp()
-    tensor([0.2500, 0.2500, 0.2500, 0.2500])
-    """
-
-    frequencies: Tensor
-    log_prior: Tensor
+    times: Tensor
+    values: Tensor
+    mask: Tensor
     noise: Tensor
     level: Tensor
     amplitude: Tensor
 
-    def __init__(self, n_channels: int, frequencies: Sequence[float], shared: bool = False) -> None:
-        super().__init__()
-        self.shared = shared
-        n_answers = len(frequencies) + 1
-        self.register_buffer("frequencies", torch.tensor([float(f) for f in frequencies]))
-        self.register_buffer("log_prior", torch.full((n_answers,), -math.log(n_answers)))
-        # Variances, of scaled values.
-        for name, variance in (("noise", 0.1), ("level", 1.0), ("amplitude", 0.5)):
-            self.register_buffer(name, torch.full((n_channels,), variance))
+    def apart(self) -> "Channels":
+        """Every channel as a series of its own."""
+        n_series, _, n_channels = self.values.shape
+        values, mask = (x.mT.flatten(0, 1)[..., None] for x in (self.values, self.mask))
+        variances = (v.expand(n_channels, 1).repeat(n_series, 1)[:, None] for v in self._variances)
+        return Channels(self.times.repeat_interleave(n_channels, 0), values, mask, *variances)
 
-    @torch.no_grad()
-    def forward(self, batch: Batch) -> Wave:
-        """Read the rhythm of each history and carry it to the queries."""
-        fit = self.fit(self.sums(batch))
-        odds = self.posterior(fit.evidence)
-        level, there = (odds * fit.level).sum(-1), odds[..., 1:]
-        cos, sin = there * fit.cos, there * fit.sin
-        angle = 2 * math.pi * batch.query_times[..., None] * self.frequencies
-        value = torch.cos(angle) @ cos.mT + torch.sin(angle) @ sin.mT + level[:, None]
-        explained = there.sum(-1)
-        entropy = torch.special.entr(odds).sum(-1)
-        pitch = (there * (self.frequencies / self.frequencies[-1]).log()).sum(-1) / explained.clamp_min(1e-6)
-        now = torch.cat([level, cos.sum(-1), sin.sum(-1)], -1)
-        return Wave(value, now, explained, 1 - entropy / math.log(odds.shape[-1]), pitch)
+    @property
+    def _variances(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.noise, self.level, self.amplitude
 
-    def sums(self, batch: Batch) -> Tensor:
-        """Sums over each history from which the fits at all frequencies follow.
-
-        Parameters
-        ----------
-        batch : Batch
-            Histories.
-
-        Returns
-        -------
-        Tensor
-            (series, channel, 8, frequency): of 1, cos, sin, cos 2, sin 2 at the rows where the channel was observed,
-            and of its values times 1, cos, sin.
-        """
-        angle = 2 * math.pi * batch.times[..., None] * self.frequencies
-        cos, sin = torch.cos(angle), torch.sin(angle)
-        mask, told = batch.mask.mT.contiguous(), (batch.values * batch.mask).mT
-        both = torch.cat([mask, told], 1)
-        of_cos, told_cos = (both @ cos).chunk(2, 1)
-        of_sin, told_sin = (both @ sin).chunk(2, 1)
-        n, total = (x.sum(-1, keepdim=True).expand_as(of_cos) for x in (mask, told))
-        of_sin2 = 2 * (mask @ sin.mul_(cos))
-        of_cos2 = 2 * (mask @ cos.square_()) - n
-        return torch.stack([n, of_cos, of_sin, of_cos2, of_sin2, total, told_cos, told_sin], 2)
-
-    def fit(self, sums: Tensor) -> SinusoidFit:
+    def fit(self, sums: Tensor) -> "SinusoidFit":
         """Fit a sinusoid of every frequency.
 
         Parameters
         ----------
         sums : Tensor
-            As :meth:`sums` gives them.
+            Of these observations, as :func:`wave_sums` gives them.
         """
         n, c, s, c2, s2, y, yc, ys = sums.unbind(2)
-        noise, level, amplitude = (v[:, None] for v in (self.noise, self.level, self.amplitude))
+        noise, level, amplitude = self._variances
         # The precision of (level, cos, sin) given the values, as L D L'.
         d0 = n / noise + 1 / level
         l10, l20 = c / noise / d0, s / noise / d0
@@ -195,8 +125,182 @@ class Rhythm(nn.Module):
             (d0, d1, d2, l10, l20, l21),
         )
 
-    def posterior(self, evidence: Tensor) -> Tensor:
-        """Probabilities of "no sinusoid" and of every frequency, (series, channel, 1 + frequency)."""
-        if self.shared:
-            evidence = evidence.sum(1, keepdim=True).expand_as(evidence)
-        return torch.softmax(evidence + self.log_prior, -1)
+
+@dataclass(frozen=True)
+class SinusoidFit:
+    """The posterior of level and amplitudes at every frequency; where one is added, the first is "no sinusoid".
+
+    Parameters
+    ----------
+    evidence : Tensor
+        (series, channel, 1 + frequency), logarithms, up to what all frequencies have in common.
+    level : Tensor
+        (series, channel, 1 + frequency).
+    cos, sin : Tensor
+        (series, channel, frequency), amplitudes.
+    factor : tuple of Tensor
+        The pivots and multipliers (d0, d1, d2, l10, l20, l21) of the LDL' factor of the precision of (level, cos, sin),
+        each (series, channel, frequency).
+    """
+
+    evidence: Tensor
+    level: Tensor
+    cos: Tensor
+    sin: Tensor
+    factor: tuple[Tensor, ...]
+
+    def odds(self, log_prior: Tensor) -> Tensor:
+        """Probabilities of "no sinusoid" and of every frequency, the same for all channels of a series.
+
+        Parameters
+        ----------
+        log_prior : Tensor
+            Of as many places, alike for all series or (series, 1, 1 + frequency).
+
+        Returns
+        -------
+        Tensor
+            (series, 1, 1 + frequency)
+        """
+        return torch.softmax(self.evidence.sum(1, keepdim=True) + log_prior, -1)
+
+
+def wave_sums(channels: Channels, frequencies: Tensor) -> Tensor:
+    """Sums over each history from which the fits at all frequencies follow.
+
+    Parameters
+    ----------
+    channels : Channels
+        Histories.
+    frequencies : Tensor
+        (frequency,), or (series, frequency).
+
+    Returns
+    -------
+    Tensor
+        (series, channel, 8, frequency): of 1, cos, sin, cos 2, sin 2 at the rows where the channel was observed,
+        and of its values times 1, cos, sin.
+    """
+    cos, sin = _turns(channels.times, frequencies)
+    mask, told = channels.mask.mT.contiguous(), channels.values.mT
+    both = torch.cat([mask, told], 1)
+    of_cos, told_cos = (both @ cos).chunk(2, 1)
+    of_sin, told_sin = (both @ sin).chunk(2, 1)
+    n, total = (x.sum(-1, keepdim=True).expand_as(of_cos) for x in (mask, told))
+    of_sin2 = 2 * (mask @ sin.mul_(cos))
+    of_cos2 = 2 * (mask @ cos.square_()) - n
+    return torch.stack([n, of_cos, of_sin, of_cos2, of_sin2, total, told_cos, told_sin], 2)
+
+
+def _turns(times: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine at every time and frequency, (series, time, frequency)."""
+    per_series = frequencies if frequencies.ndim == 1 else frequencies[:, None]
+    angle = 2 * math.pi * times[..., None] * per_series
+    return torch.cos(angle), torch.sin(angle)
+
+
+class Rhythm(nn.Module):
+    r"""Bayesian regression on one sinusoid of unknown frequency, for every series and channel.
+
+    A channel is :math:`l + a \cos 2\pi f t + b \sin 2\pi f t` and noise. Level and amplitudes have Gaussian priors, the
+    frequency has one over a grid with one more place for "no sinusoid". All priors are the data's own, found before
+    training by :func:`~latentode.nn.learn_priors`; nothing here is learned by gradient. Around the likeliest places of
+    the grid the frequency is looked at more closely, and the answer is averaged over what is found there by its
+    posterior: a periodogram with a floating mean, turned into a forecast.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels.
+    frequencies : sequence of float
+        The grid, in cycles per span.
+    shared : bool
+        Whether all channels of a series have one frequency.
+    width : float
+        How far apart the grid's frequencies are.
+
+    References
+    ----------
+    Bretthorst (1988), Bayesian spectrum analysis and parameter estimation, chapter 2. Zechmeister & Kuerster (2009),
+    The generalised Lomb-Scargle periodogram.
+
+    Examples
+    --------
+    >>> Rhythm(n_channels=2, frequencies=[0.5, 1.0, 1.5], width=0.5).log_prior.exp()
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+
+    frequencies: Tensor
+    log_prior: Tensor
+    noise: Tensor
+    level: Tensor
+    amplitude: Tensor
+
+    def __init__(self, n_channels: int, frequencies: Sequence[float], width: float, shared: bool = False) -> None:
+        super().__init__()
+        self.shared, self.width = shared, width
+        n_answers = len(frequencies) + 1
+        self.register_buffer("frequencies", torch.tensor([float(f) for f in frequencies]))
+        self.register_buffer("log_prior", torch.full((n_answers,), -math.log(n_answers)))
+        # Variances, of scaled values.
+        for name, variance in (("noise", 0.1), ("level", 1.0), ("amplitude", 0.5)):
+            self.register_buffer(name, torch.full((n_channels,), variance))
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Wave:
+        """Read the rhythm of each history and carry it to the queries."""
+        channels = self.channels(batch)
+        frequencies, log_prior = self.closer(self.grid_odds(channels))
+        queries = batch.query_times
+        if not self.shared:
+            channels = channels.apart()
+            queries = queries.repeat_interleave(len(self.noise), 0)
+        fit = channels.fit(wave_sums(channels, frequencies))
+        odds = fit.odds(log_prior)
+        level, there = (odds * fit.level).sum(-1), odds[..., 1:]
+        a, b = there * fit.cos, there * fit.sin
+        cos, sin = _turns(queries, frequencies)
+        value = cos @ a.mT + sin @ b.mT + level[:, None]
+        explained = there.sum(-1)
+        certain = 1 - torch.special.entr(odds).sum(-1) / math.log(odds.shape[-1])
+        pitch = (there * (frequencies / self.frequencies[-1]).log()[:, None]).sum(-1) / explained.clamp_min(1e-6)
+        n_series, n_channels = batch.mask.shape[0], batch.mask.shape[2]
+
+        def of_channels(x: Tensor) -> Tensor:
+            return x.expand(n_series, n_channels) if self.shared else x.reshape(n_series, n_channels)
+
+        value = value if self.shared else value.reshape(n_series, n_channels, -1).mT
+        now = torch.cat([of_channels(x) for x in (level, a.sum(-1), b.sum(-1))], -1)
+        return Wave(value, now, *(of_channels(x) for x in (explained, certain, pitch)))
+
+    def channels(self, batch: Batch) -> Channels:
+        """Observations and variances as the fits take them."""
+        variances = (v[:, None] for v in (self.noise, self.level, self.amplitude))
+        return Channels(batch.times, batch.values * batch.mask, batch.mask, *variances)
+
+    def grid_odds(self, channels: Channels) -> Tensor:
+        """Probabilities over the grid, (series, 1, 1 + frequency); (series, channel, 1 + frequency) if not shared."""
+        fit = channels.fit(wave_sums(channels, self.frequencies))
+        return fit.odds(self.log_prior) if self.shared else torch.softmax(fit.evidence + self.log_prior, -1)
+
+    def closer(self, odds: Tensor) -> tuple[Tensor, Tensor]:
+        """Frequencies around the likeliest of the grid, and their prior.
+
+        Parameters
+        ----------
+        odds : Tensor
+            As :meth:`grid_odds` gives them.
+
+        Returns
+        -------
+        frequencies : Tensor
+            (series, frequency); every channel counts as a series if they do not share one.
+        log_prior : Tensor
+            (series, 1, 1 + frequency), the first of "no sinusoid".
+        """
+        cells = odds[..., 1:].flatten(0, 1).topk(min(CELLS_KEPT, len(self.frequencies)), -1).indices
+        within = ((torch.arange(PER_CELL, device=odds.device) + 0.5) / PER_CELL - 0.5) * self.width
+        frequencies = (self.frequencies[cells][..., None] + within).flatten(1)
+        of_cells = (self.log_prior[1:][cells] - math.log(PER_CELL)).repeat_interleave(PER_CELL, 1)
+        log_prior = torch.cat([self.log_prior[:1].expand(len(cells), 1), of_cells], 1)
+        return frequencies, log_prior[:, None]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from latentode.nn.batch import Batch
-from latentode.nn.rhythm import Rhythm, SinusoidFit
+from latentode.nn.rhythm import Channels, Rhythm, SinusoidFit, wave_sums
 
 __all__ = ["learn_priors"]
 
@@ -22,6 +22,9 @@ UNSEEN = 0.1
 def learn_priors(rhythm: Rhythm, batch: Batch, rounds: int = 12) -> float:
     """Find the priors of a rhythm by expectation maximisation (empirical Bayes), in place.
 
+    First all of them on the grid, then the variances at the closer frequencies: between two places of the grid a
+    sinusoid misses its values, which would be taken for noise.
+
     Parameters
     ----------
     rhythm : Rhythm
@@ -29,36 +32,53 @@ def learn_priors(rhythm: Rhythm, batch: Batch, rounds: int = 12) -> float:
     batch : Batch
         Histories of many series; queries are not read.
     rounds : int
-        Of expectation and maximisation.
+        Of expectation and maximisation, on the grid and then closer.
 
     Returns
     -------
     float
-        The log evidence of the histories, before the last round, up to a constant of the histories.
+        The log evidence of the histories at the closer frequencies before the last round, up to a constant of the
+        histories.
     """
-    sums = rhythm.sums(batch)
-    squares = (batch.values * batch.mask).square().sum(1)
-    n = sums[:, :, 0, 0]
-    seen = (n > 0).to(n.dtype)
-    evidence = 0.0
+    evidence, channels = 0.0, rhythm.channels(batch)
+    sums = wave_sums(channels, rhythm.frequencies)
     for _ in range(rounds):
-        fit = rhythm.fit(sums)
-        odds = rhythm.posterior(fit.evidence) * seen[..., None]
-        evidence = _log_evidence(rhythm, fit, squares, n)
-        count = (odds.amax(1) if rhythm.shared else odds.sum(1)).sum(0) + UNSEEN
+        channels = rhythm.channels(batch)
+        fit = channels.fit(sums)
+        odds = fit.odds(rhythm.log_prior) if rhythm.shared else torch.softmax(fit.evidence + rhythm.log_prior, -1)
+        seen = (channels.mask.sum(1) > 0).to(odds.dtype)[..., None]
+        count = (odds if rhythm.shared else odds * seen).sum((0, 1)) + UNSEEN
         rhythm.log_prior.copy_((count / count.sum()).log())
-        missed, level, amplitude = _expected_squares(fit, sums, squares)
-        waves = odds[..., 1:].sum((0, 2)) + UNSEEN
-        rhythm.noise.copy_(((odds * missed).sum((0, 2)) / n.sum(0).clamp_min(1)).clamp_min(QUIETEST**2))
-        rhythm.level.copy_(((odds * level).sum((0, 2)) / seen.sum(0).clamp_min(1)).clamp(SMALLEST, LARGEST))
-        rhythm.amplitude.copy_((((odds[..., 1:] * amplitude).sum((0, 2)) / 2) / waves).clamp(SMALLEST, LARGEST))
+        _set_variances(rhythm, channels, fit, odds, sums)
+    frequencies, log_prior = rhythm.closer(rhythm.grid_odds(rhythm.channels(batch)))
+    closer = rhythm.channels(batch) if rhythm.shared else rhythm.channels(batch).apart()
+    sums = wave_sums(closer, frequencies)
+    for _ in range(rounds):
+        channels = rhythm.channels(batch) if rhythm.shared else rhythm.channels(batch).apart()
+        fit = channels.fit(sums)
+        evidence = _log_evidence(channels, fit, log_prior)
+        _set_variances(rhythm, channels, fit, fit.odds(log_prior), sums)
     return evidence
 
 
-def _log_evidence(rhythm: Rhythm, fit: SinusoidFit, squares: Tensor, n: Tensor) -> float:
-    evidence = fit.evidence.sum(1) if rhythm.shared else fit.evidence
-    noise = 0.5 * (squares / rhythm.noise + n * rhythm.noise.log()).sum()
-    return float((evidence + rhythm.log_prior).logsumexp(-1).sum() - noise)
+def _log_evidence(channels: Channels, fit: SinusoidFit, log_prior: Tensor) -> float:
+    n, squares = channels.mask.sum(1)[..., None], channels.values.square().sum(1)[..., None]
+    noise = 0.5 * (squares / channels.noise + n * channels.noise.log()).sum()
+    return float((fit.evidence.sum(1, keepdim=True) + log_prior).logsumexp(-1).sum() - noise)
+
+
+def _set_variances(rhythm: Rhythm, channels: Channels, fit: SinusoidFit, odds: Tensor, sums: Tensor) -> None:
+    """Each variance is the expected square of what it is the variance of."""
+    n = channels.mask.sum(1)
+    seen = (n > 0).to(n.dtype)
+    odds = odds * seen[..., None]
+    missed, level, amplitude = _expected_squares(fit, sums, channels.values.square().sum(1))
+    waves = odds[..., 1:]
+    of_each = ((odds * missed).sum(-1), n, (odds * level).sum(-1), seen, (waves * amplitude).sum(-1) / 2, waves.sum(-1))
+    of_noise, n_values, of_level, n_seen, of_waves, n_waves = (x.reshape(-1, len(rhythm.noise)).sum(0) for x in of_each)
+    rhythm.noise.copy_((of_noise / n_values.clamp_min(1)).clamp_min(QUIETEST**2))
+    rhythm.level.copy_((of_level / n_seen.clamp_min(1)).clamp(SMALLEST, LARGEST))
+    rhythm.amplitude.copy_((of_waves / (n_waves + UNSEEN)).clamp(SMALLEST, LARGEST))
 
 
 def _expected_squares(fit: SinusoidFit, sums: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:

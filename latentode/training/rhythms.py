@@ -12,10 +12,10 @@ __all__ = ["find_rhythm"]
 
 Floats = NDArray[np.float64]
 
-OVERSAMPLING = 12.0
-"""Frequencies of the grid per cycle over a whole history: one history ahead, an answer is in phase still."""
+OVERSAMPLING = 4.0
+"""Frequencies of the grid per cycle over a whole history: none falls between two of them unseen."""
 
-MOST_SOUGHT, MOST_KEPT = 2048, 160
+MOST_SOUGHT, MOST_KEPT = 1024, 256
 """Frequencies sought at most, and the likeliest of them that are kept."""
 
 CELLS = 3e5
@@ -37,7 +37,7 @@ MOST_ASKED = 300
 def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
     """A rhythm with the priors of the series of some tasks, or None where it would not help to answer them.
 
-    The grid goes from a twelfth of a cycle over a long history to one cycle in two usual gaps. Whether the channels of
+    The grid goes from a quarter of a cycle over a long history to one cycle in two usual gaps. Whether the channels of
     a series have one frequency or each its own is decided by which makes the data likelier. It is kept where it takes
     a tenth of the squared error away: of random questions, beside what level, neighbours and drift say.
 
@@ -58,11 +58,12 @@ def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
     gap = float(np.median(gaps[gaps > 0]))
     duration = float(np.quantile(series.times[end[usable] - 1] - series.times[begin[usable]], 0.9)) / span
     n = int(np.clip(0.5 * OVERSAMPLING * duration / gap, OVERSAMPLING, MOST_SOUGHT))
-    grid = list(np.arange(1, n + 1) / (OVERSAMPLING * max(duration, gap)))
+    width = 1 / (OVERSAMPLING * max(duration, gap))
+    grid = list(width * np.arange(1, n + 1))
     n_channels = series.values.shape[1]
     n_looked_at = max(int(CELLS / (len(grid) * n_channels)), 20)
     batch = _whole(series, rng.permutation(usable)[:n_looked_at], begin, end, span)
-    candidates = [Rhythm(n_channels, grid, shared) for shared in ((False, True) if n_channels > 1 else (False,))]
+    candidates = [Rhythm(n_channels, grid, width, shared) for shared in ((False, True) if n_channels > 1 else (False,))]
     best = max(candidates, key=lambda rhythm: learn_priors(rhythm, batch))
     if len(grid) > MOST_KEPT:
         best = _likeliest(best)
@@ -115,7 +116,7 @@ def _whole(
 def _likeliest(rhythm: Rhythm) -> Rhythm:
     """The same with the likeliest frequencies only."""
     kept = np.sort(rhythm.log_prior[1:].numpy().argsort()[-MOST_KEPT:])
-    fewer = Rhythm(len(rhythm.noise), rhythm.frequencies[torch.from_numpy(kept)].tolist(), rhythm.shared)
+    fewer = Rhythm(len(rhythm.noise), rhythm.frequencies[torch.from_numpy(kept)].tolist(), rhythm.width, rhythm.shared)
     for name in ("noise", "level", "amplitude"):
         getattr(fewer, name).copy_(getattr(rhythm, name))
     fewer.log_prior.copy_(rhythm.log_prior[torch.from_numpy(np.append(0, kept + 1))].log_softmax(0))

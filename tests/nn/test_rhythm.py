@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from latentode.nn import Rhythm, learn_priors
+from latentode.nn.rhythm import wave_sums
 from tests.nn.batches import NAN, batch_of, random_batch
 
 FREQUENCIES = [0.5, 1.1, 2.0, 3.7]
+GRID = [0.25 * k for k in range(1, 13)]
 
 
 def rhythm_of(frequencies=FREQUENCIES, shared=False, n_channels=2):
     """With priors that differ between channels, in double precision."""
-    rhythm = Rhythm(n_channels, frequencies, shared).double()
+    rhythm = Rhythm(n_channels, frequencies, 0.6, shared).double()
     rhythm.noise.copy_(torch.tensor([0.1, 0.4])[:n_channels])
     rhythm.level.copy_(torch.tensor([1.5, 0.3])[:n_channels])
     rhythm.amplitude.copy_(torch.tensor([0.7, 0.2])[:n_channels])
@@ -52,7 +54,8 @@ def waves(n_series=40, n_rows=12, frequency=(1.0, 2.0), noise=0.05, n_channels=1
 @pytest.mark.parametrize("k", range(len(FREQUENCIES)))
 def test_level_amplitudes_and_evidence_are_those_of_a_bayesian_regression(k):
     batch, rhythm = double(random_batch(n_series=3, n_rows=8)), rhythm_of()
-    fit = rhythm.fit(rhythm.sums(batch))
+    channels = rhythm.channels(batch)
+    fit = channels.fit(wave_sums(channels, rhythm.frequencies))
     for series in range(3):
         for channel in range(2):
             seen = batch.mask[series, :, channel] > 0
@@ -78,7 +81,7 @@ def test_level_amplitudes_and_evidence_are_those_of_a_bayesian_regression(k):
 
 def test_a_sinusoid_is_carried_on_in_phase():
     batch, truth = waves(noise=0.0)
-    rhythm = Rhythm(1, [k / 24 for k in range(1, 73)])
+    rhythm = Rhythm(1, GRID, 0.25)
     learn_priors(rhythm, batch)
     wave = rhythm(batch)
     assert (wave.value - truth).square().mean() < 0.03
@@ -89,7 +92,7 @@ def test_a_sinusoid_is_carried_on_in_phase():
 def test_what_is_known_of_other_series_tells_frequencies_apart():
     """Five values fit many frequencies; the ones that the series have make the answer."""
     batch, truth = waves(n_series=200, n_rows=5, frequency=(1.4, 1.6), noise=0.02)
-    ignorant = Rhythm(1, [k / 12 for k in range(1, 37)])
+    ignorant = Rhythm(1, GRID, 0.25)
     ignorant.noise.fill_(0.02**2)
     before = (ignorant(batch).value - truth).square().mean()
     learn_priors(ignorant, batch)
@@ -102,7 +105,7 @@ def test_what_is_known_of_other_series_tells_frequencies_apart():
 def test_expectation_maximisation_never_makes_the_data_less_likely():
     batch, _ = waves(n_channels=2, shared=False)
     for shared in (False, True):
-        rhythm = Rhythm(2, FREQUENCIES, shared)
+        rhythm = Rhythm(2, FREQUENCIES, 0.6, shared)
         found = [learn_priors(rhythm, batch, rounds=1) for _ in range(8)]
         assert all(b >= a - 0.05 for a, b in itertools.pairwise(found))
         assert found[-1] > found[0]
@@ -110,7 +113,7 @@ def test_expectation_maximisation_never_makes_the_data_less_likely():
 
 def test_the_noise_found_is_that_of_the_data():
     batch, _ = waves(n_series=300, n_rows=30, noise=0.2)
-    rhythm = Rhythm(1, [k / 24 for k in range(1, 73)])
+    rhythm = Rhythm(1, GRID, 0.25)
     learn_priors(rhythm, batch, rounds=30)
     assert float(rhythm.noise.sqrt()) == pytest.approx(0.2, rel=0.15)
 
@@ -118,9 +121,8 @@ def test_the_noise_found_is_that_of_the_data():
 def test_channels_share_a_frequency_where_that_is_likelier():
     together, _ = waves(n_channels=2, n_rows=8)
     apart, _ = waves(n_channels=2, n_rows=8, shared=False)
-    grid = [k / 12 for k in range(1, 37)]
     evidence = {
-        (name, shared): learn_priors(Rhythm(2, grid, shared), batch)
+        (name, shared): learn_priors(Rhythm(2, GRID, 0.25, shared), batch)
         for name, batch in (("together", together), ("apart", apart))
         for shared in (False, True)
     }
@@ -130,7 +132,7 @@ def test_channels_share_a_frequency_where_that_is_likelier():
 
 def test_of_a_series_without_observations_nothing_is_said():
     wave = rhythm_of().float()(batch_of([], [(-0.2, NAN, 1.0), (0.0, NAN, 2.0)], queries=[[0.3], [0.3]]))
-    assert wave.value[0].abs().max() == 0
+    assert wave.value[0].abs().max() == 0  # of which nothing is known
     assert wave.value[1, 0, 0] == 0
     assert wave.value[1, 0, 1] > 0
     assert all(torch.isfinite(x).all() for x in vars(wave).values())

@@ -50,10 +50,10 @@ def test_series_too_short_have_none():
 
 
 def test_the_likeliest_frequencies_of_a_long_grid_are_kept():
-    times, rng = irregular(n_series=30, n_rows=120)
+    times, rng = irregular(n_series=30, n_rows=200)
     frequency = rng.uniform(0.2, 0.4, (30, 1))
     rhythm = found(times, np.sin(2 * np.pi * frequency * times)[..., None])
-    assert len(rhythm.frequencies) == 160
+    assert len(rhythm.frequencies) == 256
     assert np.isclose(float(rhythm.log_prior.exp().sum()), 1.0, atol=1e-4)
 
 
