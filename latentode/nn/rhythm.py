@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND
 
-__all__ = ["Channels", "Rhythm", "SinusoidFit", "Wave", "wave_sums"]
+__all__ = ["PRIORS", "Channels", "Rhythm", "SinusoidFit", "Wave", "wave_sums"]
 
 CELLS_KEPT = 8
 """Likeliest frequencies of the grid that are looked at more closely."""
 
-PER_CELL = 4
+PER_CELL = 6
 """Frequencies looked at in place of each of them."""
+
+PRIORS = {"noise": 0.1, "level": 1.0, "amplitude": 0.5, "power": -0.6, "power_spread": 1.3}
+"""What is ordinary for a channel, until it is learned: see :class:`Channels`."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Channels:
         (series, time, channel), 0 where not observed.
     noise, level, amplitude : Tensor
         (channel, 1) or (series, channel, 1): variances.
+    power, power_spread : Tensor
+        Of the same shapes: mean and standard deviation of the logarithm of the squared amplitude.
     """
 
     times: Tensor
@@ -80,17 +85,15 @@ class Channels:
     noise: Tensor
     level: Tensor
     amplitude: Tensor
+    power: Tensor
+    power_spread: Tensor
 
     def apart(self) -> "Channels":
         """Every channel as a series of its own."""
         n_series, _, n_channels = self.values.shape
         values, mask = (x.mT.flatten(0, 1)[..., None] for x in (self.values, self.mask))
-        variances = (v.expand(n_channels, 1).repeat(n_series, 1)[:, None] for v in self._variances)
-        return Channels(self.times.repeat_interleave(n_channels, 0), values, mask, *variances)
-
-    @property
-    def _variances(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.noise, self.level, self.amplitude
+        priors = (getattr(self, name).repeat(n_series, 1)[:, None] for name in PRIORS)
+        return Channels(self.times.repeat_interleave(n_channels, 0), values, mask, *priors)
 
     def fit(self, sums: Tensor) -> "SinusoidFit":
         """Fit a sinusoid of every frequency.
@@ -101,7 +104,7 @@ class Channels:
             Of these observations, as :func:`wave_sums` gives them.
         """
         n, c, s, c2, s2, y, yc, ys = sums.unbind(2)
-        noise, level, amplitude = self._variances
+        noise, level, amplitude = self.noise, self.level, self.amplitude
         # The precision of (level, cos, sin) given the values, as L D L'.
         d0 = n / noise + 1 / level
         l10, l20 = c / noise / d0, s / noise / d0
@@ -117,8 +120,9 @@ class Channels:
         flat = u0 / d0
         of_level = 0.5 * (u0 * flat - torch.log(d0 * level))
         of_wave = 0.5 * (u1.square() / d1 + u2.square() / d2 - torch.log(d1 * d2 * amplitude.square()))
+        gauss_to_known = _log_normal_over_rayleigh(_log_power(cos, sin), amplitude, self.power, self.power_spread)
         return SinusoidFit(
-            torch.cat([of_level[..., :1], of_level + of_wave], -1),
+            torch.cat([of_level[..., :1], of_level + of_wave + gauss_to_known], -1),
             torch.cat([flat[..., :1], flat - l10 * cos - l20 * sin], -1),
             cos,
             sin,
@@ -163,6 +167,26 @@ class SinusoidFit:
             (series, 1, 1 + frequency)
         """
         return torch.softmax(self.evidence.sum(1, keepdim=True) + log_prior, -1)
+
+    @property
+    def log_power(self) -> Tensor:
+        """Logarithm of the squared amplitude, (series, channel, frequency)."""
+        return _log_power(self.cos, self.sin)
+
+
+def _log_power(cos: Tensor, sin: Tensor) -> Tensor:
+    return (cos.square() + sin.square()).clamp_min(1e-12).log()
+
+
+def _log_normal_over_rayleigh(log_power: Tensor, amplitude: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """How much likelier a fitted power is among those of all series than two Gaussian amplitudes have it.
+
+    A Gaussian prior makes the fit linear, but it holds no amplitude for usual. Where all series swing alike, one that
+    fits a wrong frequency with thrice the usual amplitude gives itself away.
+    """
+    known = -0.5 * ((log_power - mean) / spread).square() - spread.log() - 0.5 * math.log(2 * math.pi)
+    gaussian = log_power - log_power.exp() / (2 * amplitude) - torch.log(2 * amplitude)
+    return known - gaussian
 
 
 def wave_sums(channels: Channels, frequencies: Tensor) -> Tensor:
@@ -235,6 +259,8 @@ class Rhythm(nn.Module):
     noise: Tensor
     level: Tensor
     amplitude: Tensor
+    power: Tensor
+    power_spread: Tensor
 
     def __init__(self, n_channels: int, frequencies: Sequence[float], width: float, shared: bool = False) -> None:
         super().__init__()
@@ -242,9 +268,8 @@ class Rhythm(nn.Module):
         n_answers = len(frequencies) + 1
         self.register_buffer("frequencies", torch.tensor([float(f) for f in frequencies]))
         self.register_buffer("log_prior", torch.full((n_answers,), -math.log(n_answers)))
-        # Variances, of scaled values.
-        for name, variance in (("noise", 0.1), ("level", 1.0), ("amplitude", 0.5)):
-            self.register_buffer(name, torch.full((n_channels,), variance))
+        for name, value in PRIORS.items():
+            self.register_buffer(name, torch.full((n_channels,), value))
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Wave:
@@ -275,8 +300,8 @@ class Rhythm(nn.Module):
 
     def channels(self, batch: Batch) -> Channels:
         """Observations and variances as the fits take them."""
-        variances = (v[:, None] for v in (self.noise, self.level, self.amplitude))
-        return Channels(batch.times, batch.values * batch.mask, batch.mask, *variances)
+        priors = (getattr(self, name)[:, None] for name in PRIORS)
+        return Channels(batch.times, batch.values * batch.mask, batch.mask, *priors)
 
     def grid_odds(self, channels: Channels) -> Tensor:
         """Probabilities over the grid, (series, 1, 1 + frequency); (series, channel, 1 + frequency) if not shared."""

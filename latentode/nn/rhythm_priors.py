@@ -14,6 +14,9 @@ QUIETEST = 0.02
 SMALLEST, LARGEST = 1e-3, 1e2
 """Bounds of the variances of level and amplitude."""
 
+NARROWEST = 0.1
+"""Smallest spread of the logarithm of the power."""
+
 UNSEEN = 0.1
 """What every frequency counts, in series, before any was seen."""
 
@@ -22,13 +25,14 @@ UNSEEN = 0.1
 def learn_priors(rhythm: Rhythm, batch: Batch, rounds: int = 12) -> float:
     """Find the priors of a rhythm by expectation maximisation (empirical Bayes), in place.
 
-    First all of them on the grid, then the variances at the closer frequencies: between two places of the grid a
-    sinusoid misses its values, which would be taken for noise.
+    First all of them on the grid, then all but the frequency's closer by: between two places of the grid a
+    sinusoid misses its values, which would be taken for noise. The usual power weighs frequencies but not the fits at
+    them, so that this is expectation maximisation but nearly.
 
     Parameters
     ----------
     rhythm : Rhythm
-        Whose priors are found: of the frequency, and the variances of noise, level and amplitude of each channel.
+        Whose priors are found: of the frequency, and of noise, level and amplitude of each channel.
     batch : Batch
         Histories of many series; queries are not read.
     rounds : int
@@ -49,7 +53,7 @@ def learn_priors(rhythm: Rhythm, batch: Batch, rounds: int = 12) -> float:
         seen = (channels.mask.sum(1) > 0).to(odds.dtype)[..., None]
         count = (odds if rhythm.shared else odds * seen).sum((0, 1)) + UNSEEN
         rhythm.log_prior.copy_((count / count.sum()).log())
-        _set_variances(rhythm, channels, fit, odds, sums)
+        _set_priors(rhythm, channels, fit, odds, sums)
     frequencies, log_prior = rhythm.closer(rhythm.grid_odds(rhythm.channels(batch)))
     closer = rhythm.channels(batch) if rhythm.shared else rhythm.channels(batch).apart()
     sums = wave_sums(closer, frequencies)
@@ -57,7 +61,7 @@ def learn_priors(rhythm: Rhythm, batch: Batch, rounds: int = 12) -> float:
         channels = rhythm.channels(batch) if rhythm.shared else rhythm.channels(batch).apart()
         fit = channels.fit(sums)
         evidence = _log_evidence(channels, fit, log_prior)
-        _set_variances(rhythm, channels, fit, fit.odds(log_prior), sums)
+        _set_priors(rhythm, channels, fit, fit.odds(log_prior), sums)
     return evidence
 
 
@@ -67,18 +71,28 @@ def _log_evidence(channels: Channels, fit: SinusoidFit, log_prior: Tensor) -> fl
     return float((fit.evidence.sum(1, keepdim=True) + log_prior).logsumexp(-1).sum() - noise)
 
 
-def _set_variances(rhythm: Rhythm, channels: Channels, fit: SinusoidFit, odds: Tensor, sums: Tensor) -> None:
-    """Each variance is the expected square of what it is the variance of."""
+def _set_priors(rhythm: Rhythm, channels: Channels, fit: SinusoidFit, odds: Tensor, sums: Tensor) -> None:
+    """Each variance becomes the expected square of what it is the variance of; powers get their mean and spread."""
     n = channels.mask.sum(1)
     seen = (n > 0).to(n.dtype)
     odds = odds * seen[..., None]
     missed, level, amplitude = _expected_squares(fit, sums, channels.values.square().sum(1))
     waves = odds[..., 1:]
-    of_each = ((odds * missed).sum(-1), n, (odds * level).sum(-1), seen, (waves * amplitude).sum(-1) / 2, waves.sum(-1))
-    of_noise, n_values, of_level, n_seen, of_waves, n_waves = (x.reshape(-1, len(rhythm.noise)).sum(0) for x in of_each)
-    rhythm.noise.copy_((of_noise / n_values.clamp_min(1)).clamp_min(QUIETEST**2))
-    rhythm.level.copy_((of_level / n_seen.clamp_min(1)).clamp(SMALLEST, LARGEST))
-    rhythm.amplitude.copy_((of_waves / (n_waves + UNSEEN)).clamp(SMALLEST, LARGEST))
+
+    def total(of_each: Tensor) -> Tensor:
+        return of_each.reshape(-1, len(rhythm.noise)).sum(0)
+
+    n_waves = total(waves.sum(-1))
+    rhythm.noise.copy_((total((odds * missed).sum(-1)) / total(n).clamp_min(1)).clamp_min(QUIETEST**2))
+    rhythm.level.copy_((total((odds * level).sum(-1)) / total(seen).clamp_min(1)).clamp(SMALLEST, LARGEST))
+    half = total((waves * amplitude).sum(-1)) / 2
+    rhythm.amplitude.copy_((half / (n_waves + UNSEEN)).clamp(SMALLEST, LARGEST))
+    # As if one more series had been seen, of the power known before.
+    first, second = (total((waves * fit.log_power**k).sum(-1)) for k in (1, 2))
+    mean = (first + rhythm.power) / (n_waves + 1)
+    square = (second + rhythm.power.square() + rhythm.power_spread.square()) / (n_waves + 1)
+    rhythm.power.copy_(mean)
+    rhythm.power_spread.copy_((square - mean.square()).clamp_min(NARROWEST**2).sqrt())
 
 
 def _expected_squares(fit: SinusoidFit, sums: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.nn import Batch, Rhythm, learn_priors, neighbours
+from latentode.nn.rhythm import PRIORS
 from latentode.training.fit import validation_batches
 from latentode.training.tasks import MAX_HISTORY, RaggedSeries, TaskMaker, question_batch
 
@@ -117,7 +118,7 @@ def _likeliest(rhythm: Rhythm) -> Rhythm:
     """The same with the likeliest frequencies only."""
     kept = np.sort(rhythm.log_prior[1:].numpy().argsort()[-MOST_KEPT:])
     fewer = Rhythm(len(rhythm.noise), rhythm.frequencies[torch.from_numpy(kept)].tolist(), rhythm.width, rhythm.shared)
-    for name in ("noise", "level", "amplitude"):
+    for name in PRIORS:
         getattr(fewer, name).copy_(getattr(rhythm, name))
     fewer.log_prior.copy_(rhythm.log_prior[torch.from_numpy(np.append(0, kept + 1))].log_softmax(0))
     return fewer
