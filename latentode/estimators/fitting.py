@@ -24,7 +24,7 @@ from latentode.training import (
     train,
     validation_batches,
 )
-from latentode.training.tasks import MAX_HISTORY
+from latentode.training.tasks import MAX_HISTORY, NEARLY
 
 __all__ = ["FitSettings", "FittedModel", "fit_model", "is_of_counts"]
 
@@ -37,8 +37,8 @@ FEW_SERIES = 20
 MOST_HELD_OUT = 500
 """Series held out at most: more would make the looks at them slow, and no surer."""
 
-LONG, EARLY = 0.8, 1 / 3
-"""Where the horizon is longer than this part of the usual duration, so many origins are drawn early in their series."""
+EARLY = 1 / 3
+"""Where the horizon is nearly as long as the usual series, so many origins are drawn early in their series."""
 
 GAPS = 0.3
 """Part of the series with hidden points that lose some channels for a while, instead of points here and there."""
@@ -175,7 +175,7 @@ def _fit(
     counts = None if weights is None else (weights / weights.mean()).astype(np.float32)
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons, panel.covariates, counts)
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
-    early = EARLY if span >= LONG * _usual_duration(panel) else 0.0
+    early = EARLY if span >= NEARLY * _usual_duration(panel) else 0.0
     maker, held_out = _hold_out(series, span, settings.validation_fraction, rng, early)
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
     config = _config(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
@@ -331,6 +331,6 @@ def _hold_out(
         return maker, validation_batches(TaskMaker(series, span), held, draws, rng)
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
     # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
-    maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span, GAPS)
+    maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span, GAPS, early)
     asked = usable[cut[usable] < lengths[usable]]
     return maker, validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])

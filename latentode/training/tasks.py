@@ -11,7 +11,7 @@ from torch import Tensor
 from latentode.data import Covariates, Seasons, pad, slices
 from latentode.nn import Batch
 
-__all__ = ["MAX_HISTORY", "MAX_REACH", "RaggedSeries", "TaskMaker", "draws_per_epoch", "question_batch"]
+__all__ = ["MAX_HISTORY", "MAX_REACH", "NEARLY", "RaggedSeries", "TaskMaker", "draws_per_epoch", "question_batch"]
 
 MAX_HISTORY = 256
 """Rows of history that are read: the latest ones."""
@@ -25,6 +25,9 @@ MAX_REACH = 24
 
 TARGET_BOUND = 20.0
 """Scaled targets are drawn in to this in training, so that one absurd value does not own the loss."""
+
+NEARLY = 0.8
+"""A series is far shorter than a span if it lasts less than this part of it."""
 
 ROWS_PER_DRAW = 32
 """A series is visited once an epoch for every so many of its rows."""
@@ -132,12 +135,13 @@ class TaskMaker:
 
     @cached_property
     def _with_room(self) -> Ints:
-        """Rows of each series with nine tenths of a span ahead of them; all of them where none has."""
+        """Rows with nine tenths of a span, or of the whole course, ahead of them; of a far shorter series all."""
         offsets, times = self.series.offsets, self.series.times
-        ends = np.append(times, 0.0)[offsets[1:] - 1]
-        room = times <= np.repeat(ends, self.series.lengths) - 0.9 * self.span
-        counts = np.diff(np.concatenate([[0], np.cumsum(room)])[offsets])
-        rows: Ints = np.where(counts > 0, counts, np.maximum(self.series.lengths, 1))
+        begin, end = (np.append(times, 0.0)[at] for at in (offsets[:-1], offsets[1:] - 1))
+        course = np.minimum(self.span, end - begin)
+        last = np.where(course >= NEARLY * self.span, end - 0.9 * course, end)
+        room = times <= np.repeat(last, self.series.lengths)
+        rows: Ints = np.maximum(np.diff(np.concatenate([[0], np.cumsum(room)])[offsets]), 1)
         return rows
 
     def at(

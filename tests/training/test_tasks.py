@@ -251,6 +251,12 @@ def test_some_origins_are_drawn_early_where_it_is_said():
     assert TaskMaker(series, 38.0).draw(np.arange(300), rng).lengths.max() > 30
 
 
+def test_a_series_a_little_shorter_than_the_span_has_early_origins_too():
+    rng = np.random.default_rng(0)
+    lengths = TaskMaker(series_of(*[40] * 300, step=1.0), 45.0, early=1.0).draw(np.arange(300), rng).lengths
+    assert lengths.max() <= 4  # a tenth of its course
+
+
 def test_where_no_series_is_long_enough_origins_are_spread():
     lengths = (
         TaskMaker(series_of(*[40] * 300, step=1.0), 100.0, early=1.0)
