@@ -60,6 +60,11 @@ class Panel:
         """The last time of a series, by position; NaN where it is not known."""
         return np.append(self.last_times, np.nan)[series]
 
+    def holds(self, ids: pd.Index, times: Floats) -> NDArray[np.bool_]:
+        """Whether there is a row of a series and time, for each of some (row,)."""
+        asked = pd.MultiIndex.from_arrays([self.ids.get_indexer(ids), times])
+        return np.asarray(asked.isin(pd.MultiIndex.from_arrays([self.series_of_row, self.times])))
+
     @property
     def series_of_row(self) -> NDArray[np.int64]:
         """The position in ``ids`` of every row's series, (rows,)."""
