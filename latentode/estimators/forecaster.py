@@ -24,7 +24,9 @@ from latentode.data import (
     TimeAxis,
     find_seasons,
     infer_schema,
+    is_stored,
     panel_from_frame,
+    read_parquet,
     values_of,
 )
 from latentode.estimators import storage
@@ -278,8 +280,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : DataFrame
-            Ids, times and, when ``y`` is None, the channels; NaN where a channel was not measured then.
+        X : DataFrame, or path of a Parquet file, or pyarrow dataset
+            Ids, times and, when ``y`` is None, the channels; NaN where a channel was not measured then. What is stored
+            is read by :func:`latentode.data.read_parquet`: of a table larger than memory some of the series, whole.
         y : DataFrame, Series or array, optional
             The channels apart, row by row as ``X``.
         sample_weight : array, optional
@@ -300,6 +303,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         DataWarning
             When rows were left out or merged, or a channel holds no value: what, and how many.
         """
+        if is_stored(X):
+            if y is not None or sample_weight is not None:
+                raise DataError("y and sample_weight go with a frame; a stored table holds its channels itself")
+            X = read_parquet(X, self.id_col)
         df = join_targets(X, y, self.target_cols)
         # What stands in y is what is to be forecast: whatever else X holds is no channel.
         targets = (
