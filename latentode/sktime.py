@@ -33,10 +33,12 @@ class SktimeLatentODEForecaster(BaseForecaster):
     Examples
     --------
     >>> import pandas as pd
-    >>> from latentode.sktime import SktimeLatentODEForecaster  # doctest: +SKIP
-    >>> y = pd.Series([1.0, 2.0, 1.5], index=pd.to_datetime(["2024-01-01", "2024-01-03", "2024-01-09"]))
-    >>> forecaster = SktimeLatentODEForecaster(max_steps=10).fit(y)  # doctest: +SKIP
-    >>> forecaster.predict(fh=pd.DatetimeIndex(["2024-01-11", "2024-01-20"]))  # doctest: +SKIP
+    >>> from latentode.sktime import SktimeLatentODEForecaster
+    >>> dates = pd.to_datetime(["2024-01-01", "2024-01-03", "2024-01-04", "2024-01-09", "2024-01-10"])
+    >>> y = pd.Series([1.0, 2.0, 1.5, 2.5, 2.0], index=dates)
+    >>> forecaster = SktimeLatentODEForecaster(max_steps=10, random_state=0).fit(y)
+    >>> len(forecaster.predict(fh=pd.DatetimeIndex(["2024-01-11 06:00", "2024-01-20"])))
+    2
     """
 
     _tags: ClassVar[dict[str, Any]] = {

@@ -3,6 +3,7 @@
 from latentode.data.covariates import Coding, ColumnCoding, Covariates
 from latentode.data.errors import DataError, DataWarning
 from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
+from latentode.data.parquet import is_stored, read_parquet
 from latentode.data.ragged import pad, slices
 from latentode.data.reshaping import from_events, from_wide
 from latentode.data.scaling import ChannelScaler
@@ -27,8 +28,10 @@ __all__ = [
     "from_wide",
     "infer_keys",
     "infer_schema",
+    "is_stored",
     "pad",
     "panel_from_frame",
+    "read_parquet",
     "slices",
     "values_of",
 ]

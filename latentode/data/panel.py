@@ -60,6 +60,11 @@ class Panel:
         """The last time of a series, by position; NaN where it is not known."""
         return np.append(self.last_times, np.nan)[series]
 
+    def holds(self, ids: pd.Index, times: Floats) -> NDArray[np.bool_]:
+        """Whether there is a row of a series and time, for each of some (row,)."""
+        asked = pd.MultiIndex.from_arrays([self.ids.get_indexer(ids), times])
+        return np.asarray(asked.isin(pd.MultiIndex.from_arrays([self.series_of_row, self.times])))
+
     @property
     def series_of_row(self) -> NDArray[np.int64]:
         """The position in ``ids`` of every row's series, (rows,)."""
@@ -229,7 +234,7 @@ def panel_from_frame(
     observed = ~np.isnan(values).all(axis=1)  # rows that say nothing would move the end of the history
     kept = np.flatnonzero(observed & ~np.isnan(times) & (codes >= 0))
     rows = kept[np.lexsort((times[kept], codes[kept]))]
-    codes, times, values = codes[rows], times[rows], values[rows]
+    codes, times, values = codes[rows], times[rows], _taken(values, rows)
 
     first = np.ones(len(rows), dtype=bool)
     first[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
@@ -304,8 +309,24 @@ def _refuse_unnamed_series(schema: Schema, first: NDArray[np.bool_]) -> None:
         )
 
 
+def _taken(values: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Some rows in that order, in the memory of the values themselves: there may be gigabytes of them."""
+    for column in values.T:
+        column[: len(rows)] = column[rows]
+    return values[: len(rows)]
+
+
 def _average_groups(values: Floats, starts: NDArray[np.int64]) -> Floats:
-    present = ~np.isnan(values)
-    count = np.add.reduceat(present, starts, axis=0, dtype=np.int64)
-    total = np.add.reduceat(np.where(present, values, 0.0), starts, axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    """A row for every group of rows, each channel averaged over what was observed; overwrites the values."""
+    sizes = np.diff(np.append(starts, len(values)))
+    several = sizes > 1
+    repeated = np.repeat(several, sizes)
+    within = np.concatenate([[0], np.cumsum(sizes[several])[:-1]])
+    for column in values.T:  # one at a time: there may be gigabytes of them
+        x = column[repeated]
+        present = ~np.isnan(x)
+        count = np.add.reduceat(present, within, dtype=np.int64)
+        total = np.add.reduceat(np.where(present, x, 0.0), within)
+        column[: len(starts)] = column[starts]
+        column[: len(starts)][several] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return values[: len(starts)]

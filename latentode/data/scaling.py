@@ -89,10 +89,12 @@ class ChannelScaler:
     def transform(self, values: Floats) -> Floats:
         """Scaled values, (..., channel), drawn in to what single precision can square."""
         in_logs = ~np.isnan(self.log_floor)
-        floor = np.where(in_logs, self.log_floor, 1.0)
-        read = np.where(in_logs, np.log(np.maximum(values, floor)), values)
-        scaled: Floats = np.clip((read - self.center) / self.scale, -FARTHEST, FARTHEST)
-        return scaled
+        scaled: Floats = np.maximum(values, np.where(in_logs, self.log_floor, 1.0))
+        np.log(scaled, out=scaled)
+        scaled = np.where(in_logs, scaled, values)
+        scaled -= self.center  # in place: there may be gigabytes of them
+        scaled /= self.scale
+        return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled)
 
     def inverse(self, values: Floats) -> Floats:
         """Values in the channel's own unit, (..., channel); quantiles go to quantiles."""

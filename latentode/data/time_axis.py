@@ -4,6 +4,7 @@ Dates become seconds since the first date seen in fit, numbers stay what they ar
 integers, so that a nanosecond survives beside a century.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import Any
@@ -23,6 +24,9 @@ _KINDS = {
     "period": "periods",
     "number": "numbers",
 }
+
+
+_OFFSET = re.compile(r"[T ]\d.*(?:[Zz]|[+-]\d\d:?\d\d)$")
 
 
 @dataclass(frozen=True)
@@ -190,9 +194,11 @@ def _as_dates(times: pd.Series) -> pd.Series:
     first = present.iloc[0]
     source = "df.index" if times.name is None else f"df[{times.name!r}]"
     held = "text" if isinstance(first, str) else f"objects of type {type(first).__name__}"
+    # Text with offsets, such as pd.read_csv leaves as it is where summer time changes them, needs a common zone.
+    zoned = isinstance(first, str) and _OFFSET.search(first)
     raise DataError(
         f"{_where(times)} holds {held} ({shown(first)} in row {shown(present.index[0])}) instead of times; "
-        f"convert it with pd.to_datetime({source}), or pd.to_numeric if it holds numbers"
+        f"convert it with pd.to_datetime({source}{', utc=True' if zoned else ''}), or pd.to_numeric if it holds numbers"
     )
 
 

@@ -1,10 +1,11 @@
 """From a panel to a fitted, calibrated model: sizes, held-out part, training."""
 
+import copy
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,8 +27,9 @@ from latentode.training import (
 )
 from latentode.training.tasks import MAX_HISTORY, NEARLY
 
-__all__ = ["FitSettings", "FittedModel", "fit_model", "is_of_counts"]
+__all__ = ["FitSettings", "FittedModel", "Watcher", "fit_model", "is_of_counts"]
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -112,6 +114,8 @@ class FittedModel:
         Losses by step.
     interrupted : bool
         Whether the user broke training off.
+    learned_from : array of bool, optional
+        (rows of the panel,), False where they were held out; None once training is over.
     """
 
     model: LatentODE
@@ -119,11 +123,22 @@ class FittedModel:
     calibration: Calibration
     history: list[dict[str, float]]
     interrupted: bool = False
+    learned_from: Bools | None = None
 
     @property
     def n_steps(self) -> int:
         """Steps of training at the last look."""
         return int(self.history[-1]["step"]) if self.history else 0
+
+
+class Watcher(Protocol):
+    """Who is told how training goes."""
+
+    def begin(self, n_looks: int) -> None:
+        """Training begins; there will be so many looks at most."""
+
+    def look(self, fitted: Callable[[], FittedModel]) -> bool:
+        """A look: what there would be if training stopped here, made when asked for; True to stop."""
 
 
 def fit_model(
@@ -133,6 +148,7 @@ def fit_model(
     settings: FitSettings,
     before: LatentODE | None = None,
     weights: Floats | None = None,
+    watcher: Watcher | None = None,
 ) -> FittedModel:
     """Train a latent ODE on a panel.
 
@@ -150,6 +166,8 @@ def fit_model(
         A model of the same columns whose sizes and weights training goes on from.
     weights : array of float, optional
         (rows of the panel,), what each row counts in the loss.
+    watcher : Watcher, optional
+        Who is told of every look at the held-out part, and may stop training there.
 
     Raises
     ------
@@ -158,7 +176,7 @@ def fit_model(
     """
     _check(settings)
     with torch.inference_mode(False), torch.enable_grad():
-        return _fit(panel, scaler, seasons, settings, before, weights)
+        return _fit(panel, scaler, seasons, settings, before, weights, watcher)
 
 
 def _fit(
@@ -168,6 +186,7 @@ def _fit(
     settings: FitSettings,
     before: LatentODE | None,
     weights: Floats | None,
+    watcher: Watcher | None,
 ) -> FittedModel:
     scaled = scaler.transform(panel.values)
     rng = as_generator(settings.random_state)
@@ -176,7 +195,7 @@ def _fit(
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons, panel.covariates, counts)
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * _usual_duration(panel) else 0.0
-    maker, held_out = _hold_out(series, span, settings.validation_fraction, rng, early)
+    maker, held_out, learned_from = _hold_out(series, span, settings.validation_fraction, rng, early)
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
     config = _config(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     if rhythm is not None:
@@ -187,6 +206,9 @@ def _fit(
             shared_rhythm=rhythm.shared,
         )
     options = _options(panel, scaled, settings)
+    if watcher is not None:
+        watcher.begin(-(-options.n_steps // options.steps_per_round))
+        options = replace(options, on_look=_looking(watcher, span, held_out, learned_from))
     small = config.hidden_dim * options.batch_size <= SMALL
     with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
         model = LatentODE(config).float()
@@ -196,6 +218,22 @@ def _fit(
             model.load_state_dict(before.state_dict())
         history, interrupted = train(model, maker, held_out, options, rng)
     return FittedModel(model, span, calibrate(model, held_out), history, interrupted)
+
+
+def _looking(
+    watcher: Watcher, span: float, held_out: list[Batch], learned_from: Bools
+) -> Callable[[LatentODE, list[dict[str, float]]], bool]:
+    """What training calls at every look."""
+
+    def look(average: LatentODE, history: list[dict[str, float]]) -> bool:
+        def fitted() -> FittedModel:
+            model = copy.deepcopy(average).eval()
+            return FittedModel(model, span, calibrate(model, held_out), list(history), learned_from=learned_from)
+
+        with torch.inference_mode(False), torch.no_grad():
+            return watcher.look(fitted)
+
+    return look
 
 
 def is_of_counts(likelihood: str) -> bool:
@@ -318,8 +356,8 @@ def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOpt
 
 def _hold_out(
     series: RaggedSeries, span: float, fraction: float, rng: np.random.Generator, early: float = 0.0
-) -> tuple[TaskMaker, list[Batch]]:
-    """Training tasks, and fixed questions on what they never see: whole series, or the last part of each."""
+) -> tuple[TaskMaker, list[Batch], Bools]:
+    """Training tasks; fixed questions on what they never see: whole series, or the last part of each; rows they see."""
     lengths = series.lengths
     usable = np.flatnonzero(lengths >= 2)
     if len(usable) >= FEW_SERIES:
@@ -328,9 +366,12 @@ def _hold_out(
         kept = np.setdiff1d(np.arange(len(lengths)), held)
         maker = TaskMaker(series.take(kept), span, GAPS, early)
         draws = int(np.clip(400 // n_held, 2, 8))
-        return maker, validation_batches(TaskMaker(series, span), held, draws, rng)
+        seen = np.repeat(~np.isin(np.arange(len(lengths)), held), lengths)
+        return maker, validation_batches(TaskMaker(series, span), held, draws, rng), seen
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
     # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
     maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span, GAPS, early)
     asked = usable[cut[usable] < lengths[usable]]
-    return maker, validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])
+    place = np.arange(lengths.sum()) - np.repeat(series.offsets[:-1], lengths)
+    questions = validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])
+    return maker, questions, place < np.repeat(cut, lengths)

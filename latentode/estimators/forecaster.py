@@ -24,16 +24,19 @@ from latentode.data import (
     TimeAxis,
     find_seasons,
     infer_schema,
+    is_stored,
     panel_from_frame,
+    read_parquet,
     values_of,
 )
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.encoding import encoded
-from latentode.estimators.fitting import FitSettings, fit_model, is_of_counts
+from latentode.estimators.fitting import FitSettings, FittedModel, fit_model, is_of_counts
 from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of, weights_of
 from latentode.estimators.native import any_frame
 from latentode.estimators.randomness import as_generator
+from latentode.estimators.watching import CallbackSupportMixin, Watch, watched
 from latentode.nn import LatentODE
 
 __all__ = ["LatentODEForecaster", "load"]
@@ -44,7 +47,7 @@ FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
 
 
-class LatentODEForecaster(BaseEstimator):
+class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     """Forecasts and interpolates irregular series with a latent ODE.
 
     A recurrent encoder reads each series' observations into a distribution over a latent state at the end of
@@ -271,6 +274,7 @@ class LatentODEForecaster(BaseEstimator):
     # ------------------------------------------------------------------------------------------ fitting
 
     @any_frame
+    @watched
     def fit(
         self,
         X: pd.DataFrame,
@@ -281,8 +285,9 @@ class LatentODEForecaster(BaseEstimator):
 
         Parameters
         ----------
-        X : DataFrame
-            Ids, times and, when ``y`` is None, the channels; NaN where a channel was not measured then.
+        X : DataFrame, or path of a Parquet file, or pyarrow dataset
+            Ids, times and, when ``y`` is None, the channels; NaN where a channel was not measured then. What is stored
+            is read by :func:`latentode.data.read_parquet`: of a table larger than memory some of the series, whole.
         y : DataFrame, Series or array, optional
             The channels apart, row by row as ``X``.
         sample_weight : array, optional
@@ -303,6 +308,10 @@ class LatentODEForecaster(BaseEstimator):
         DataWarning
             When rows were left out or merged, or a channel holds no value: what, and how many.
         """
+        if is_stored(X):
+            if y is not None or sample_weight is not None:
+                raise DataError("y and sample_weight go with a frame; a stored table holds its channels itself")
+            X = read_parquet(X, self.id_col)
         df = join_targets(X, y, self.target_cols)
         # What stands in y is what is to be forecast: whatever else X holds is no channel.
         targets = (
@@ -345,20 +354,30 @@ class LatentODEForecaster(BaseEstimator):
         weights = None if sample_weight is None else weights_of(sample_weight, len(df))[treatment.rows]
         if weights is not None and not weights.any():
             raise ValueError("sample_weight is 0 for every row that could be learned from")
-        fitted = fit_model(panel, scaler, seasons, self._settings(horizon), before, weights)
-        self.schema_ = schema
-        self.time_axis_ = axis
-        self.coding_ = coding
-        self.scaler_ = scaler
-        self.seasons_ = seasons
-        self.model_ = fitted.model
-        self.horizon_ = fitted.span
-        factor = np.where(empty, np.nan, fitted.calibration.factor)
-        self.calibration_ = replace(fitted.calibration, factor=factor)
-        self.history_ = pd.DataFrame(fitted.history)
-        self.panel_ = panel
-        self.feature_names_in_ = np.array([str(c) for c in X.columns], dtype=object)
-        self.n_features_in_ = X.shape[1]
+
+        def learned(fitted: FittedModel) -> dict[str, Any]:
+            factor = np.where(empty, np.nan, fitted.calibration.factor)
+            return {
+                "schema_": schema,
+                "time_axis_": axis,
+                "coding_": coding,
+                "scaler_": scaler,
+                "seasons_": seasons,
+                "model_": fitted.model,
+                "horizon_": fitted.span,
+                "calibration_": replace(fitted.calibration, factor=factor),
+                "history_": pd.DataFrame(fitted.history),
+                "panel_": panel if fitted.learned_from is None else panel.where(fitted.learned_from),
+                "feature_names_in_": np.array([str(c) for c in X.columns], dtype=object),
+                "n_features_in_": X.shape[1],
+            }
+
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        watch = Watch(self, df, df[list(schema.target_cols)], metadata, learned)
+        fitted = fit_model(panel, scaler, seasons, self._settings(horizon), before, weights, watch)
+        for name, value in learned(fitted).items():
+            setattr(self, name, value)
+        watch.end()
         if fitted.interrupted:
             raise KeyboardInterrupt(
                 f"training was interrupted after {fitted.n_steps} steps; the forecaster keeps the best weights so far "
@@ -589,6 +608,11 @@ class LatentODEForecaster(BaseEstimator):
         ------
         DataError
             When no row is a question.
+
+        Warns
+        -----
+        DataWarning
+            When rows stand before or between those seen in fit: fit has learned from their future.
         """
         check_is_fitted(self, "model_")
         df = join_targets(X, y, self.target_cols)
@@ -597,11 +621,15 @@ class LatentODEForecaster(BaseEstimator):
         fitted_end = self.panel_.end_of(self.panel_.ids.get_indexer(ids))
         unseen = np.isnan(fitted_end)
         asked = np.where(unseen, last_third(times, ids), times > fitted_end) & ~np.isnan(truth).all(1)
+        between = ~unseen & (times <= fitted_end) & ~np.isnan(truth).all(1) & ~self.panel_.holds(ids, times)
+        advice = "where rows were split at random, split by series (GroupKFold) or in time (CutoffSplit) instead"
         if not asked.any():
             raise DataError(
                 "no row to score: series seen in fit are scored on rows after their last fitted time, "
-                "and there are none"
+                f"and there are none{f'; {advice}' if between.any() else ''}"
             )
+        if between.any():
+            _warn([f"{int(between.sum())} rows lie before or between rows that fit saw and were not scored: {advice}"])
         weight = np.ones(len(df)) if sample_weight is None else weights_of(sample_weight, len(df))
         history = df[~asked & unseen] if (~asked & unseen).any() else None
         with warnings.catch_warnings():
@@ -625,8 +653,8 @@ class LatentODEForecaster(BaseEstimator):
         Returns
         -------
         DataFrame
-            A copy; what was observed is as it was, what was missing is its expected value. A row without a time keeps
-            its holes.
+            A copy; what was observed is as it was, what was missing is its expected value, and a column without holes
+            is untouched. A row without a time keeps its holes.
 
         Raises
         ------
@@ -646,10 +674,12 @@ class LatentODEForecaster(BaseEstimator):
         check_is_fitted(self, "model_")
         observed = values_of(X, self.schema_)[:, : len(self.channels_)]
         found = self.predict(X, history=X).to_numpy()
-        whole = np.where(np.isnan(observed), found, observed)
         filled = X.copy()
         for k, name in enumerate(self.channels_):
-            filled[name] = whole[:, k]
+            missing = np.isnan(observed[:, k])
+            if missing.any():
+                whole, dtype = np.where(missing, found[:, k], observed[:, k]), X[name].dtype
+                filled[name] = whole.astype(dtype) if isinstance(dtype, np.dtype) and dtype.kind == "f" else whole
         return filled
 
     @any_frame

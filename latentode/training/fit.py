@@ -86,6 +86,9 @@ class _Coach(pl.Callback):
             self.best, self.since_best = score, 0
             self._keep(module)
         self.progress.look(self.history[-1], self.best)
+        if self.options.on_look is not None and self.options.on_look(module.average, self.history):
+            trainer.should_stop = True
+            return
         if not broken and self.since_best < self.options.patience:
             return
         self.n_decays, self.since_best = self.n_decays + 1, 0

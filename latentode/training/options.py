@@ -1,6 +1,9 @@
 """How to train; numbers that adapt to the data when nobody says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from latentode.nn import LatentODE
 
 __all__ = ["TrainingOptions"]
 
@@ -35,6 +38,8 @@ class TrainingOptions:
         Largest norm of a gradient.
     verbose : int
         0 for silence, 1 for a bar, 2 for a line at every look besides.
+    on_look : callable, optional
+        Given the averaged model and the history so far at every look; training stops where it gives True.
     """
 
     n_steps: int = 1500
@@ -50,3 +55,4 @@ class TrainingOptions:
     averaging: float = 0.98
     clip: float = 1.0
     verbose: int = 0
+    on_look: Callable[[LatentODE, list[dict[str, float]]], bool] | None = None

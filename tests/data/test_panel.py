@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import DataError, TimeAxis, infer_schema, panel_from_frame, values_of
+from latentode.data import ChannelScaler, DataError, TimeAxis, infer_schema, panel_from_frame, values_of
 
 
 def read(df, **names):
@@ -213,16 +213,18 @@ def test_rows_without_any_value_say_nothing():
     assert treatment.merged_rows == 0
 
 
-def test_a_frame_becomes_a_panel_within_three_times_its_memory():
+def test_a_frame_becomes_scaled_arrays_within_three_times_its_memory():
     rng = np.random.default_rng(0)
     n = 100_000
     df = pd.DataFrame({"id": rng.integers(0, 2_000, n), "time": rng.uniform(0, 100, n)})
     df = df.join(pd.DataFrame(np.where(rng.random((n, 6)) < 0.5, np.nan, 1.0), columns=list("abcdef")))
     schema = infer_schema(df)
-    tracemalloc.start()
-    try:
-        panel_from_frame(df, schema, TimeAxis("number"))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 3.5 * df.memory_usage(deep=True).sum()
+    for frame in (df, pd.concat([df[::2], df[::2]])):  # none and all of the rows merged with another
+        tracemalloc.start()
+        try:
+            panel, _ = panel_from_frame(frame, schema, TimeAxis("number"))
+            ChannelScaler.from_values(panel.values).transform(panel.values).astype(np.float32)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 3 * frame.memory_usage(deep=True).sum()

@@ -135,6 +135,12 @@ def test_text_is_refused_with_the_row_and_the_cure():
         TimeAxis.from_times(times)
 
 
+@pytest.mark.parametrize("text", ["2024-03-31T04:00:00+02:00", "2024-03-31 04:00Z", "2024-03-31 04:00:00+0200"])
+def test_text_with_offsets_is_refused_with_the_cure_for_offsets_that_change(text):
+    with pytest.raises(DataError, match=r"pd\.to_datetime\(df\['when'\], utc=True\)"):
+        TimeAxis.from_times(pd.Series([text], name="when"))
+
+
 def test_an_index_of_text_is_called_the_index():
     with pytest.raises(DataError, match=r"^the index holds text.*pd\.to_datetime\(df\.index\)"):
         TimeAxis.from_times(pd.Series(["2024-05-01"]))

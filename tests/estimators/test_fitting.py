@@ -26,7 +26,7 @@ def values_read(batches):
 def test_of_many_series_whole_ones_are_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([6] * 40)
-    maker, held_out = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
+    maker, held_out, _ = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
     trained = set(maker.series.values.ravel())
     assert len(maker.series.lengths) == 32
     assert not trained & set(values_asked(held_out))
@@ -37,14 +37,14 @@ def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
     monkeypatch.setattr(fitting, "MOST_HELD_OUT", 7)
     offsets = np.arange(0, 3 * 60 + 1, 3)
     series = RaggedSeries(offsets, np.tile(np.arange(3.0), 60), np.zeros((180, 1), dtype=np.float32))
-    maker, _ = fitting._hold_out(series, 3.0, 0.5, np.random.default_rng(0))
+    maker, *_ = fitting._hold_out(series, 3.0, 0.5, np.random.default_rng(0))
     assert len(maker.series.lengths) == 60 - 7
 
 
 def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([20] * (FEW_SERIES - 1))
-    maker, held_out = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
+    maker, held_out, _ = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
     trained = set(maker.series.values.ravel())
     assert maker.series.lengths.tolist() == [16] * (FEW_SERIES - 1)
     assert set(values_asked(held_out)) & set(series.values.ravel())
@@ -53,7 +53,7 @@ def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
 
 def test_series_of_one_row_are_never_asked():
     series = series_of([1] * 30 + [5] * 25)
-    _, held_out = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
+    _, held_out, _ = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
     assert values_asked(held_out).min() >= 20  # TARGET_BOUND draws in what lies beyond
 
 

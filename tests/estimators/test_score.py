@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import DataError
+from latentode.data import DataError, DataWarning
 from tests.estimators.tiny import quick, single, waves
 
 
@@ -39,7 +39,8 @@ def test_rows_the_encoder_saw_are_never_scored(fitted, df):
 
 def test_of_a_known_series_the_rows_after_its_end_are_asked(fitted, df, asked):
     later = df.assign(time=lambda d: d["time"] + 5)
-    fitted.score(pd.concat([df, later], ignore_index=True))
+    with pytest.warns(DataWarning, match="29 rows lie before or between"):
+        fitted.score(pd.concat([df, later], ignore_index=True))
     ((queries, history, _),) = asked
     ends = df.dropna(subset=["x", "y"], how="all").groupby("id")["time"].max()
     assert history is None

@@ -1,6 +1,8 @@
-"""The habits of scikit-learn. ``check_estimator`` runs one check on an estimator of frames; the others are here."""
+"""Where scikit-learn's tools meet the forecaster; its own checks are in ``tests/sklearn_checks.py``."""
 
 import pickle
+import warnings
+from dataclasses import fields
 
 import joblib
 import numpy as np
@@ -11,43 +13,23 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    KFold,
     RandomizedSearchCV,
+    TimeSeriesSplit,
     cross_val_predict,
     cross_validate,
 )
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import estimator_checks
 
-from latentode import LatentODEForecaster
+from latentode import CutoffSplit, LatentODEForecaster
+from latentode.data import DataError, DataWarning
 from tests.estimators.tiny import quick, waves
-
-WITHOUT_DATA = [
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_n_features_in_after_fitting",
-    "check_mixin_order",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-]
 
 
 @pytest.fixture(scope="module")
 def small():
     return waves(6, 6)
-
-
-@pytest.mark.parametrize("name", WITHOUT_DATA)
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_the_checks_that_need_no_data_pass(name):
-    if not hasattr(estimator_checks, name):
-        pytest.skip(f"this scikit-learn has no {name}")
-    getattr(estimator_checks, name)("LatentODEForecaster", LatentODEForecaster())
 
 
 def test_a_clone_has_the_parameters_and_nothing_learned(small):
@@ -56,22 +38,6 @@ def test_a_clone_has_the_parameters_and_nothing_learned(small):
     assert copy.get_params() == forecaster.get_params()
     assert not hasattr(copy, "model_")
     pd.testing.assert_frame_equal(copy.fit(small).predict(small), forecaster.predict(small), check_exact=True)
-
-
-def test_fit_returns_itself_and_touches_no_parameter(small):
-    forecaster = quick(target_cols=["x", "y"])
-    before = dict(forecaster.get_params())
-    assert forecaster.fit(small) is forecaster
-    after = forecaster.get_params()
-    assert all(after[k] is before[k] for k in before)
-
-
-def test_what_is_learned_ends_in_an_underscore(small):
-    forecaster = quick()
-    before = set(vars(forecaster))
-    assert before == set(forecaster.get_params())
-    forecaster.fit(small)
-    assert all(name.endswith("_") for name in set(vars(forecaster)) - before)
 
 
 def test_parameters_set_later_are_those_fitted(small):
@@ -210,3 +176,71 @@ def test_an_array_from_an_earlier_step_is_refused_with_the_cure(small):
     columns.set_output(transform="pandas").set_params(verbose_feature_names_out=False)
     predicted = Pipeline([("columns", columns), ("model", quick())]).fit(small).predict(small)
     assert predicted.shape == (len(small), 2)
+
+
+# ------------------------------------------------------------------------------------------ traps of splitting
+
+
+def by_id(df):
+    return df.sort_values(["id", "time"], ignore_index=True)
+
+
+def test_rows_dealt_out_at_random_are_noticed_and_never_scored_from_their_future(small):
+    train, test = next(KFold(3, shuffle=True, random_state=0).split(small))
+    forecaster = quick().fit(small.iloc[train])
+    with pytest.warns(DataWarning, match=r"rows lie before or between rows that fit saw.*GroupKFold.*CutoffSplit"):
+        told = forecaster.score(small.iloc[test])
+    last = small.iloc[train].groupby("id")["time"].max()
+    after = small.iloc[test][small.iloc[test]["time"] > small.iloc[test]["id"].map(last)]
+    assert 0 < len(after) < len(test)
+    assert told == forecaster.score(after)
+
+
+def test_an_honest_split_is_not_warned_of(small):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for cv in (GroupKFold(2), CutoffSplit(2)):
+            cross_validate(quick(), small, groups=small["id"], cv=cv, error_score="raise")
+        early = small["time"] < 3
+        quick().fit(small[early]).score(small)  # what fit saw may stand in the frame again
+
+
+def test_rows_that_are_all_before_what_fit_saw_are_refused_with_the_cure(small):
+    late = small["time"] > 3
+    with pytest.raises(DataError, match=r"no row to score.*split by series \(GroupKFold\)"):
+        quick().fit(small[late]).score(small[~late & small["id"].isin(small[late]["id"])])
+
+
+def test_sorted_by_id_a_split_of_time_series_splits_series_and_sorted_by_time_it_is_one_in_time(small):
+    for train, test in TimeSeriesSplit(2).split(by_id(small)):
+        shared = set(by_id(small)["id"].iloc[train]) & set(by_id(small)["id"].iloc[test])
+        assert len(shared) <= 1  # it has cut between series, not in time: the docs say so
+    in_time = small.sort_values("time", ignore_index=True)
+    for train, test in TimeSeriesSplit(2).split(in_time):
+        assert in_time["time"].iloc[train].max() <= in_time["time"].iloc[test].min()
+    found = cross_validate(quick(), in_time, cv=TimeSeriesSplit(2), error_score="raise")
+    assert np.isfinite(found["test_score"]).all()
+
+
+def test_permuted_future_values_change_no_tensor_of_training(small, monkeypatch):
+    seen = []
+
+    def watched(model, tasks, validation, options, rng):
+        generator = np.random.default_rng(0)
+        batches = [tasks.draw(np.arange(len(tasks.series.lengths)), generator), *validation]
+        seen.append([getattr(b, f.name) for b in batches for f in fields(b)] + [tasks.series.values])
+        return [], False
+
+    monkeypatch.setattr("latentode.estimators.fitting.train", watched)
+    rng = np.random.default_rng(1)
+    for train, test in CutoffSplit(2).split(small):
+        shuffled = small.copy()
+        shuffled.loc[test, ["x", "y"]] = rng.permutation(small.loc[test, ["x", "y"]].to_numpy())
+        assert not shuffled.equals(small)
+        for df in (small, shuffled):
+            X, y = df[["id", "time"]], df[["x", "y"]]
+            quick().fit(X.iloc[train], y.iloc[train])
+        first, second = seen[-2:]
+        assert len(first) == len(second) > 10
+        for one, two in zip(first, second, strict=True):
+            np.testing.assert_array_equal(np.asarray(one, dtype=float), np.asarray(two, dtype=float))

@@ -1,0 +1,105 @@
+"""Stored tables: whole, or some of the series, each of them whole."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode.data import DataError, DataWarning, read_parquet
+from tests.estimators.tiny import dated, quick, waves
+
+pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+dataset = pytest.importorskip("pyarrow.dataset", exc_type=ImportError)
+DF = dated(waves(20, 6), zone="Europe/Athens")
+
+
+@pytest.fixture
+def path(tmp_path):
+    DF.to_parquet(tmp_path / "visits.parquet", index=False)
+    return tmp_path / "visits.parquet"
+
+
+def test_a_small_table_is_read_whole_and_in_silence(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for source in (path, str(path), path.parent, dataset.dataset(path)):
+            pd.testing.assert_frame_equal(read_parquet(source), DF)
+
+
+def test_of_a_large_one_some_series_are_read_each_of_them_whole_and_it_is_said(path):
+    with pytest.warns(DataWarning, match=r"^8 of 20 series were read, 48 of 120 rows"):
+        some = read_parquet(path, max_rows=50)
+    pd.testing.assert_frame_equal(some, DF[DF["id"].isin(some["id"])].reset_index(drop=True))
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+def test_the_choice_is_the_same_in_any_order_and_over_many_files(path, tmp_path):
+    some = read_parquet(path, max_rows=50)
+    (tmp_path / "parts").mkdir()
+    mixed = DF.sample(frac=1, random_state=0)
+    for k in range(3):
+        mixed.iloc[k::3].to_parquet(tmp_path / "parts" / f"{k}.parquet", index=False)
+    other = read_parquet(tmp_path / "parts", max_rows=50).sort_values(["id", "time"], ignore_index=True)
+    pd.testing.assert_frame_equal(other, some.sort_values(["id", "time"], ignore_index=True))
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+@pytest.mark.parametrize("dtype", ["category", object, "int64"])
+def test_ids_of_any_kind(tmp_path, dtype):
+    df = DF.assign(unit=DF["id"].str[1:].astype(int).astype(str if dtype is object else "int64").astype(dtype))
+    df.drop(columns="id").to_parquet(tmp_path / "t.parquet")
+    assert read_parquet(tmp_path / "t.parquet", "unit", max_rows=30)["unit"].nunique() == 5
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+def test_an_index_of_series_and_time_comes_back_as_one(tmp_path):
+    DF.set_index(["id", "time"]).to_parquet(tmp_path / "t.parquet")
+    some = read_parquet(tmp_path / "t.parquet", max_rows=50)
+    assert some.index.names == ["id", "time"]
+    assert len(some) == 48
+
+
+def test_what_cannot_be_read_is_said(path, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_parquet(tmp_path / "nothing.parquet")
+    (tmp_path / "t.csv").write_text("id,time\n1,2\n")
+    with pytest.raises(DataError, match=r"t\.csv cannot be read as Parquet"):
+        read_parquet(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="id_col='patient': no such column"):
+        read_parquet(path, "patient", max_rows=10)
+    with pytest.raises(DataError, match="no series can be read whole within max_rows=5"):
+        read_parquet(path, max_rows=5)
+    with pytest.raises(DataError, match="y and sample_weight go with a frame"):
+        quick().fit(path, DF["x"])
+
+
+PEAK = """
+import sys, warnings
+import pyarrow
+from latentode.data import read_parquet
+warnings.simplefilter("ignore")
+assert len(read_parquet(sys.argv[1], max_rows=50_000)) == 50_000
+print(pyarrow.default_memory_pool().max_memory())
+"""
+
+
+def test_no_more_than_the_chosen_series_are_in_memory(tmp_path):
+    n = 1_000_000
+    df = pd.DataFrame({"id": np.arange(n) // 100, "time": np.arange(n) % 100.0})
+    df = df.assign(**{c: np.random.default_rng(0).normal(size=n) for c in "abcdef"})
+    df.to_parquet(tmp_path / "t.parquet", row_group_size=25_000)
+    # In a process of its own: what Arrow has held at most is counted from the start.
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "t.parquet")]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert told.returncode == 0, told.stderr
+    assert int(told.stdout) < 0.5 * df.memory_usage(deep=True).sum()
+
+
+def test_a_path_is_fitted_as_the_frame_is(path):
+    fitted = quick().fit(path)
+    pd.testing.assert_frame_equal(fitted.predict(DF), quick().fit(DF).predict(DF), check_exact=True)
+    assert fitted.n_features_in_ == 4
