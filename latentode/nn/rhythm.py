@@ -30,6 +30,8 @@ class Wave:
     ----------
     value : Tensor
         (series, query, channel), the expected value.
+    doubt : Tensor
+        (series, query, channel), the logarithm of its standard deviation over frequencies, noise added.
     now : Tensor
         (series, 3 * channel), level, cosine and sine of the expected wave at the origin.
     explained : Tensor
@@ -41,6 +43,7 @@ class Wave:
     """
 
     value: Tensor
+    doubt: Tensor
     now: Tensor
     explained: Tensor
     certain: Tensor
@@ -54,8 +57,8 @@ class Wave:
     @property
     def at_queries(self) -> tuple[Tensor, Tensor, Tensor]:
         """What a decoder reads, three times (series, query, channel)."""
-        explained, certain = (x[:, None].expand_as(self.value) for x in (self.explained, self.certain))
-        return self.value.clamp(-INPUT_BOUND, INPUT_BOUND), explained, certain
+        explained = self.explained[:, None].expand_as(self.value)
+        return self.value.clamp(-INPUT_BOUND, INPUT_BOUND), explained, self.doubt
 
     def tile(self, n: int) -> "Wave":
         """The whole wave n times over, one copy after the other."""
@@ -286,6 +289,14 @@ class Rhythm(nn.Module):
         a, b = there * fit.cos, there * fit.sin
         cos, sin = _turns(queries, frequencies)
         value = cos @ a.mT + sin @ b.mT + level[:, None]
+        level_there = fit.level[..., 1:]
+        square = cos.square() @ (a * fit.cos).mT + sin.square() @ (b * fit.sin).mT + 2 * (cos * sin) @ (a * fit.sin).mT
+        square = (
+            square
+            + 2 * (cos @ (a * level_there).mT + sin @ (b * level_there).mT)
+            + (odds * fit.level.square()).sum(-1)[:, None]
+        )
+        doubt = 0.5 * ((square - value.square()).clamp_min(0) + channels.noise.mT.expand_as(value)).log()
         explained = there.sum(-1)
         certain = 1 - torch.special.entr(odds).sum(-1) / math.log(odds.shape[-1])
         pitch = (there * (frequencies / self.frequencies[-1]).log()[:, None]).sum(-1) / explained.clamp_min(1e-6)
@@ -294,9 +305,10 @@ class Rhythm(nn.Module):
         def of_channels(x: Tensor) -> Tensor:
             return x.expand(n_series, n_channels) if self.shared else x.reshape(n_series, n_channels)
 
-        value = value if self.shared else value.reshape(n_series, n_channels, -1).mT
+        if not self.shared:
+            value, doubt = (x.reshape(n_series, n_channels, -1).mT for x in (value, doubt))
         now = torch.cat([of_channels(x) for x in (level, a.sum(-1), b.sum(-1))], -1)
-        return Wave(value, now, *(of_channels(x) for x in (explained, certain, pitch)))
+        return Wave(value, doubt, now, *(of_channels(x) for x in (explained, certain, pitch)))
 
     def channels(self, batch: Batch) -> Channels:
         """Observations and variances as the fits take them."""

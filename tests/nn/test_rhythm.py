@@ -157,3 +157,22 @@ def test_a_tiled_wave_repeats_itself():
     tiled = wave.tile(2)
     torch.testing.assert_close(tiled.value[3:], wave.value)
     torch.testing.assert_close(tiled.pitch[:3], wave.pitch)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_doubt_is_the_spread_over_frequencies(shared):
+    batch, rhythm = double(random_batch(n_series=3, n_rows=5, n_queries=4)), rhythm_of(shared=shared)
+    wave = rhythm(batch)
+    channels = rhythm.channels(batch)
+    frequencies, log_prior = rhythm.closer(rhythm.grid_odds(channels))
+    channels = channels if shared else channels.apart()
+    fit = channels.fit(wave_sums(channels, frequencies))
+    odds = fit.odds(log_prior)
+    row = 1 if shared else 2  # of channel 0 of series 1, which has a row of its own where channels are apart
+    angle = 2 * math.pi * batch.query_times[1][:, None] * frequencies[row]
+    told = fit.level[row, 0, 1:] + fit.cos[row, 0] * torch.cos(angle) + fit.sin[row, 0] * torch.sin(angle)
+    told = torch.cat([fit.level[row, 0, :1].expand(len(told), 1), told], 1)
+    mean = (odds[row, 0] * told).sum(1)
+    variance = (odds[row, 0] * (told - mean[:, None]).square()).sum(1)
+    torch.testing.assert_close(wave.value[1, :, 0], mean)
+    torch.testing.assert_close(wave.doubt[1, :, 0], 0.5 * (variance + rhythm.noise[0]).log())
