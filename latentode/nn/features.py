@@ -95,7 +95,7 @@ def _rate(change: Tensor, gap: Tensor, usual: Usual) -> Tensor:
     return rate.clamp(-RATE_BOUND, RATE_BOUND)
 
 
-def row_features(batch: Batch, usual: Usual) -> Tensor:
+def row_features(batch: Batch, usual: Usual, rows: Tensor) -> Tensor:
     """Inputs of the recurrent encoder.
 
     Parameters
@@ -104,32 +104,35 @@ def row_features(batch: Batch, usual: Usual) -> Tensor:
         The histories.
     usual : Usual
         What is ordinary in the data.
+    rows : Tensor
+        (row,), of which rows, by their places in the flattened (series * time): padding need not be paid for.
 
     Returns
     -------
     Tensor
-        (series, time, 5 * channel + 2 + given): value, mask, last value before, time since then and rate of
-        change since then for each channel; gap to the row before and time to the origin; what is given of its time.
+        (row, 5 * channel + 2 + given): value, mask, last value before, time since then and rate of change since then
+        for each channel; gap to the row before and time to the origin; what is given of its time.
     """
-    before = shifted(batch.last_seen)
-    seen = (before >= 0).to(batch.values.dtype)
-    last, last_time = _pick(batch.values, batch.times, before)
-    since = (batch.times[..., None] - last_time) * seen
-    both = seen * batch.mask
-    gap = torch.cat([torch.zeros_like(batch.times[:, :1]), batch.times.diff(dim=1)], dim=1)
-    return torch.cat(
-        [
-            batch.values.clamp(-INPUT_BOUND, INPUT_BOUND),
-            batch.mask,
-            (last * seen).clamp(-INPUT_BOUND, INPUT_BOUND),
-            log_gap(since, usual.gap) * seen,
-            _rate((batch.values - last) * both, since, usual),
-            log_gap(gap, usual.gap)[..., None],
-            log_gap(-batch.times, usual.gap)[..., None],
-            *(() if batch.given is None else (batch.given,)),
-        ],
-        dim=-1,
-    )
+    n = batch.times.shape[1]
+    values, mask, before = (x.flatten(0, 1)[rows] for x in (batch.values, batch.mask, shifted(batch.last_seen)))
+    times, seen = batch.times.flatten()[rows, None], (before >= 0).to(batch.values.dtype)
+    begin = rows.div(n, rounding_mode="floor")[:, None] * n
+    place = begin + before.clamp_min(0)  # any row will do where there is none
+    last = batch.values.flatten(0, 1).gather(0, place)
+    since = (times - batch.times.flatten()[place]) * seen
+    gap = times - batch.times.flatten()[torch.maximum(rows[:, None] - 1, begin)]
+    parts = [
+        values.clamp(-INPUT_BOUND, INPUT_BOUND),
+        mask,
+        (last * seen).clamp(-INPUT_BOUND, INPUT_BOUND),
+        log_gap(since, usual.gap) * seen,
+        _rate((values - last) * (seen * mask), since, usual),
+        log_gap(gap, usual.gap),
+        log_gap(-times, usual.gap),
+    ]
+    if batch.given is not None:
+        parts.append(batch.given.flatten(0, 1)[rows])
+    return torch.cat(parts, dim=-1)
 
 
 def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:

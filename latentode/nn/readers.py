@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND, Usual, log_gap, row_features, shifted
-from latentode.nn.recurrence import last_states
+from latentode.nn.packing import Packing, packing
+from latentode.nn.recurrence import Slope, last_states
 
 __all__ = ["READERS", "AttentionReader", "BidirectionalGRUReader", "GRUReader", "ODERNNReader", "Reader"]
 
@@ -66,10 +67,9 @@ class GRUReader(Reader):
         self.gru = nn.GRU(5 * n_channels + 2 + given_dim, hidden_dim, batch_first=True)
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
-        """Read the rows; a history without any is read as one row in which nothing was observed."""
-        rows = row_features(batch, usual)
-        lengths = batch.lengths.clamp_min(1)
-        return last_states(self.gru, _turned(rows, lengths) if self.backward else rows, lengths)
+        """Read the rows."""
+        packed = _packed(batch, self.backward)
+        return last_states(self.gru, row_features(batch, usual, packed.rows), packed)
 
 
 class BidirectionalGRUReader(Reader):
@@ -83,9 +83,8 @@ class BidirectionalGRUReader(Reader):
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
         """Read the rows in both directions."""
-        rows, lengths = row_features(batch, usual), batch.lengths.clamp_min(1)
-        states = last_states(self.forth, rows, lengths), last_states(self.back, _turned(rows, lengths), lengths)
-        return torch.cat(states, dim=-1)
+        both = (self.forth, _packed(batch)), (self.back, _packed(batch, backward=True))
+        return torch.cat([last_states(gru, row_features(batch, usual, p.rows), p) for gru, p in both], dim=-1)
 
 
 class ODERNNReader(Reader):
@@ -105,22 +104,15 @@ class ODERNNReader(Reader):
 
     def forward(self, batch: Batch, usual: Usual) -> Tensor:
         """Read row by row, in time that grows with the rows."""
+        packed = _packed(batch, self.backward)
         given = () if batch.given is None else (batch.given,)
-        rows = torch.cat([batch.values.clamp(-INPUT_BOUND, INPUT_BOUND), batch.mask, *given], dim=-1)
-        lengths = batch.lengths.clamp_min(1)
-        times = batch.times[..., None]
-        if self.backward:
-            rows, times = _turned(rows, lengths), _turned(times, lengths)
-        gaps = torch.cat([torch.zeros_like(times[:, :1]), times.diff(dim=1).abs()], dim=1)
-        there = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
-        observed = there & (_turned(batch.mask, lengths) if self.backward else batch.mask).any(-1)
-        h = rows.new_zeros(len(rows), self.hidden_dim)
-        for row, gap, is_there, is_observed in zip(
-            rows.unbind(1), gaps.unbind(1), there[..., None].unbind(1), observed[..., None].unbind(1), strict=True
-        ):
-            moved = h + torch.where(is_there, gap, 0.0) * self.slope(h)
-            h = torch.where(is_observed, self.cell(row, moved), moved)
-        return h
+        parts = (batch.values, batch.mask, *given)
+        values, mask, *given_rows = (part.flatten(0, 1)[packed.rows] for part in parts)
+        times = batch.times.flatten()[packed.rows]
+        before = times[(packed.before - 1).clamp_min(0)]
+        gaps = torch.where(packed.before > 0, times - before, 0.0).abs()
+        rows = torch.cat([values.clamp(-INPUT_BOUND, INPUT_BOUND), mask, *given_rows], dim=-1)
+        return last_states(self.cell, rows, packed, Slope(self.slope, gaps), read=mask.any(-1))
 
 
 class AttentionReader(Reader):
@@ -222,8 +214,6 @@ READERS: dict[str, type[Reader]] = {
 """Readers by the name that ``LatentODEForecaster(encoder=...)`` takes."""
 
 
-def _turned(rows: Tensor, lengths: Tensor) -> Tensor:
-    """The rows of each series in reverse, padding left at the end."""
-    steps = torch.arange(rows.shape[1], device=rows.device)
-    place = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
-    return rows.gather(1, place[..., None].expand_as(rows))
+def _packed(batch: Batch, backward: bool = False) -> Packing:
+    """The rows of the histories; one without any is read as one row in which nothing was observed."""
+    return packing(batch.lengths.clamp_min(1), batch.times.shape[1], backward)

@@ -83,6 +83,7 @@ class LatentODEModule(pl.LightningModule):
                 {"params": others, "weight_decay": 0.0},
             ],
             lr=self.options.learning_rate,
+            fused=True,  # one operator for all weights, not a dozen for each
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -11,6 +11,11 @@ USUAL = Usual(GAP, torch.tensor([1.0, 2.0]))
 HISTORY = [(-1.0, 1.0, NAN), (-0.5, 3.0, 10.0), (0.0, 2.0, NAN)]
 
 
+def features_of(history, **more):
+    batch = batch_of(history, **more)
+    return row_features(batch, USUAL, torch.arange(batch.times.numel()))
+
+
 def near(history, queries):
     found = neighbours(batch_of(history, queries=[queries]), GAP)
     return {name: getattr(found, name)[0] for name in vars(found)}
@@ -115,7 +120,7 @@ def test_two_values_taken_together_make_no_cliff():
 
 def rows_of(history, **more):
     """Named features of every row of one history."""
-    features = row_features(batch_of(history, **more), USUAL)[0]
+    features = features_of(history, **more)
     names = ["value", "mask", "last", "since", "rate"]
     found = {name: features[:, 2 * k : 2 * k + 2] for k, name in enumerate(names)}
     return {**found, "gap": features[:, 10], "to_origin": features[:, 11]}
@@ -145,13 +150,13 @@ def test_the_rate_is_bounded():
 
 def test_rows_do_not_see_what_comes_after_them():
     changed = [*HISTORY[:2], (0.0, 50.0, 50.0)]
-    before, after = (row_features(batch_of(h), USUAL)[0] for h in (HISTORY, changed))
+    before, after = (features_of(h) for h in (HISTORY, changed))
     torch.testing.assert_close(before[:2], after[:2])
     assert not torch.equal(before[2], after[2])
 
 
 def test_an_absurd_value_is_drawn_in():
-    assert row_features(batch_of([(-1.0, 1e30, -1e30), (0.0, 1.0, 1.0)]), USUAL).abs().max() <= 8
+    assert features_of([(-1.0, 1e30, -1e30), (0.0, 1.0, 1.0)]).abs().max() <= 8
 
 
 # ----------------------------------------------------------------------------------------------- summary

@@ -65,6 +65,18 @@ def test_only_matrices_decay():
     assert sum(len(g["params"]) for g in groups) == len(list(module_of().model.parameters()))
 
 
+def test_the_optimiser_takes_one_operator_a_group_whatever_the_number_of_weights():
+    module = module_of()
+    optimiser = module.configure_optimizers()["optimizer"]
+    for parameter in module.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+        optimiser.step()
+    counts = {e.key: e.count for e in profiled.key_averages()}
+    assert counts["aten::_fused_adamw_"] == len(optimiser.param_groups)
+    assert "aten::addcdiv_" not in counts
+
+
 def test_averaged_weights_follow_the_model_and_end_at_its_mean():
     module = module_of(averaging=0.9)
     parameter, average = next(module.model.parameters()), next(module.average.parameters())
