@@ -251,7 +251,7 @@ def _config(
     latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
     return LatentODEConfig(
         n_channels=scaled.shape[1],
-        usual_gap=usual_gap / span,
+        usual_gap=max(usual_gap / span, 1e-6),  # single precision divides by it
         usual_change=_usual_changes(panel, scaled, usual_gap),
         latent_dim=latent,
         context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),

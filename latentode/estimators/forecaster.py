@@ -27,6 +27,8 @@ from latentode.data import (
     panel_from_frame,
     values_of,
 )
+from latentode.data.scaling import FARTHEST
+from latentode.data.schema import LARGEST
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.encoding import encoded
@@ -588,6 +590,7 @@ class LatentODEForecaster(BaseEstimator):
         check_is_fitted(self, "model_")
         df = join_targets(X, y, self.target_cols)
         truth = values_of(df, self.schema_)[:, : len(self.channels_)]
+        truth = np.where(np.abs(truth) > LARGEST, np.nan, truth)
         times, ids = self.time_axis_.to_float(self.schema_.times_of(df)), self._ids_of(df)
         fitted_end = self.panel_.end_of(self.panel_.ids.get_indexer(ids))
         unseen = np.isnan(fitted_end)
@@ -602,7 +605,9 @@ class LatentODEForecaster(BaseEstimator):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # a series with one row has no history: no surprise
             predicted = self.predict(df[asked], history=history).to_numpy()
-        error = ((predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]) ** 2
+        with np.errstate(over="ignore"):
+            scaled = (predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]
+        error = np.clip(scaled, -FARTHEST, FARTHEST) ** 2
         weights = np.where(np.isnan(error), 0.0, weight[asked][:, None])
         return -float((np.nan_to_num(error) * weights).sum() / weights.sum())
 
@@ -884,5 +889,5 @@ def _warn(sentences: list[str]) -> None:
 
 def _merged(fitted: Panel, given: Panel) -> Panel:
     """What fit saw, with the given series in place of theirs."""
-    kept = fitted.take(np.flatnonzero(~fitted.ids.isin(given.ids)))
+    kept = fitted.take(np.flatnonzero(given.ids.get_indexer(fitted.ids) < 0))
     return kept.append(given)
