@@ -363,7 +363,14 @@ def _as_numbers(column: pd.Series) -> pd.Series:
     try:
         return pd.to_numeric(column, errors="coerce")
     except (OverflowError, TypeError, ValueError):  # whole numbers beyond float64; lists, on some versions
-        return pd.Series(np.nan, index=column.index)
+        return column.map(_as_number).astype(np.float64)
+
+
+def _as_number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (OverflowError, TypeError, ValueError):
+        return np.nan
 
 
 def _is_date(dtype: object) -> bool:

@@ -625,8 +625,8 @@ class LatentODEForecaster(BaseEstimator):
         Returns
         -------
         DataFrame
-            A copy; what was observed is as it was, what was missing is its expected value. A row without a time keeps
-            its holes.
+            A copy; what was observed is as it was, what was missing (or infinite) is its expected value. A row without
+            a time keeps its holes.
 
         Raises
         ------
@@ -645,6 +645,7 @@ class LatentODEForecaster(BaseEstimator):
         """
         check_is_fitted(self, "model_")
         observed = values_of(X, self.schema_)[:, : len(self.channels_)]
+        observed = np.where(np.abs(observed) > LARGEST, np.nan, observed)
         found = self.predict(X, history=X).to_numpy()
         whole = np.where(np.isnan(observed), found, observed)
         filled = X.copy()
