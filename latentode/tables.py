@@ -59,6 +59,9 @@ def read_table(path: Path, time_col: Hashable | None = None) -> pd.DataFrame:
 def write_table(df: pd.DataFrame, path: Path, values: Sequence[Hashable]) -> None:
     """Write a table, the columns `values` to six digits: more would pretend.
 
+    Names of series and of columns are written as they came. A spreadsheet that opens a .csv file takes a cell that
+    begins with ``=``, ``+``, ``-`` or ``@`` for a formula: import such a column as text, or write .parquet.
+
     Parameters
     ----------
     df : DataFrame

@@ -40,6 +40,15 @@ def with_value(column: str, value: Any, row: int = 3) -> Callable[[pd.DataFrame]
     return spoil
 
 
+def with_object(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A column of objects, the first of them spoilt."""
+    return lambda df: df.assign(**{column: pd.Series([value, *df[column].iloc[1:]], dtype=object, index=df.index)})
+
+
+def _holes_in_the_first(df: pd.DataFrame) -> dict[str, pd.Series]:
+    return {c: df[c].mask(df["id"] == df["id"].iloc[0]) for c in ("x", "y")}
+
+
 FAULTS = [
     Fault("no rows", "fit", lambda d: d.head(0), "refused", "the frame has no rows"),
     Fault("one row", "fit", lambda d: d.head(1), "refused", "none with two or more"),
@@ -67,6 +76,36 @@ FAULTS = [
     Fault("all channels missing", "fit", lambda d: d.assign(x=np.nan, y=np.nan), "refused", "none with two or more"),
     Fault("a channel all missing", "fit", lambda d: d.assign(y=np.nan), "said", "hold no value at all"),
     Fault("infinities", "fit", with_value("x", np.inf), "said", "1 infinite values were taken as missing"),
+    Fault("values beyond 1e100", "fit", with_value("x", 1e200), "said", "1 values beyond 1e+100 were taken as missing"),
+    Fault(
+        "an absurd time", "fit", with_value("time", -1e200), "said", "1 rows with a time beyond 1e+100 were left out"
+    ),
+    Fault(
+        "lists as names of series",
+        "fit",
+        lambda d: d.assign(id=[[i] for i in d["id"]]),
+        "refused",
+        "row 0 holds ['s00'], which is no name",
+    ),
+    Fault(
+        "columns of two levels",
+        "fit",
+        lambda d: d.set_axis(pd.MultiIndex.from_product([d.columns, ["u"]]), axis=1),
+        "refused",
+        "the frame's columns have 2 levels",
+    ),
+    Fault("whole numbers beyond any float", "fit", with_object("x", 10**400), "refused", "should hold numbers"),
+    Fault(
+        "times in several zones",
+        "fit",
+        lambda d: d.assign(time=[t.tz_localize(f"+0{i % 3}:00") for i, t in enumerate(dated(d)["time"])]),
+        "refused",
+        "use pd.to_datetime(..., utc=True)",
+    ),
+    Fault("all times equal", "fit", lambda d: d.assign(time=1.0), "refused", "none with two or more"),
+    Fault("all times missing", "fit", lambda d: d.assign(time=np.nan), "refused", "none with two or more"),
+    Fault("a series all missing", "fit", lambda d: d.assign(**_holes_in_the_first(d)), "taken"),
+    Fault("100 channels", "fit", lambda d: d.assign(**{f"c{k}": d["x"] * k for k in range(98)}), "taken"),
     Fault("rows without a time", "fit", with_value("time", np.nan), "said", "1 rows without a time were left out"),
     Fault("rows without an id", "fit", with_value("id", None), "said", "1 rows without a series id were left out"),
     Fault("a row twice", "fit", lambda d: pd.concat([d, d.head(1)]), "said", "1 rows repeat a (series, time)"),
@@ -108,6 +147,17 @@ FAULTS = [
     Fault("the far future", "predict", lambda d: d.assign(time=1e6), "said", "farther answers are guesses"),
     Fault("the far past", "predict", lambda d: d.assign(time=-1e6), "taken"),
     Fault("no rows", "predict", lambda d: d.head(0), "taken"),
+    Fault("an array", "predict", lambda d: d.to_numpy(), "refused", "expected a DataFrame of ids and times"),
+    Fault("a zone where fit had none", "update", lambda d: dated(d, zone="UTC"), "refused", "times are dates here"),
+    Fault("no column of a channel", "update", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
+    Fault(
+        "text in a channel", "update", with_value("x", "high"), "refused", "should hold numbers but row 3 holds 'high'"
+    ),
+    Fault("infinities", "update", with_value("x", -np.inf), "said", "in the update: 1 infinite values were taken as"),
+    Fault("rows without a time", "update", with_value("time", np.nan), "said", "in the update: 1 rows without a time"),
+    Fault("no column of a channel", "impute", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
+    Fault("infinities", "impute", with_value("x", np.inf), "said", "in history: 1 infinite values were taken as"),
+    Fault("an unknown series", "impute", lambda d: d.assign(id="new-" + d["id"]), "taken"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Every fault of the table is tried, and the page tells what was tried."""
 
+import copy
 import re
 import warnings
 
@@ -21,7 +22,11 @@ def test_a_fault_is_met_as_the_table_says(fault, fitted):
     spoilt, before = fault.spoil(BASE), BASE.copy()
 
     def meet():
-        return quick().fit(spoilt).forecast()[["x", "y"]] if fault.where == "fit" else fitted.predict(spoilt)
+        if fault.where == "fit":
+            return quick().fit(spoilt).forecast()[["x", "y"]]
+        if fault.where == "update":
+            return copy.copy(fitted).update(spoilt).forecast()[["x", "y"]]
+        return fitted.impute(spoilt)[["x", "y"]] if fault.where == "impute" else fitted.predict(spoilt)
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

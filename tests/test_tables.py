@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -87,3 +89,10 @@ def test_values_are_written_to_six_digits_and_times_whole(tmp_path):
     df = pd.DataFrame({"time": [1234567.875], "x": [0.123456789], "y": [1234567.0]})
     write_table(df, tmp_path / "a.csv", ["x"])
     assert (tmp_path / "a.csv").read_text() == "time,x,y\n1234567.875,0.123457,1234567.0\n"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-b", "@c", "=HYPERLINK(1)"])
+def test_names_that_a_spreadsheet_takes_for_formulas_are_written_as_they_came_which_the_docs_tell(name, tmp_path):
+    write_table(pd.DataFrame({"id": [name], "x": [1.0]}), tmp_path / "a.csv", ["x"])
+    assert read_table(tmp_path / "a.csv")["id"].tolist() == [name]
+    assert "for a formula" in (Path(__file__).parents[1] / "docs" / "faq.md").read_text("utf-8")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from latentode.data.errors import DataError, shown
+from latentode.data.schema import LARGEST, numbers_of
 
 __all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows"]
 
@@ -75,7 +76,8 @@ class ColumnCoding:
         if self.categories is None:
             if not types.is_numeric_dtype(column.dtype) and not column.isna().all():
                 raise DataError(f"column {self.name!r} holds {column.dtype} here but numbers in fit; convert it")
-            scaled = (_numbers(column) - self.center) / self.scale
+            with np.errstate(over="ignore"):
+                scaled = (_numbers(column) - self.center) / self.scale
             number: Features = np.nan_to_num(scaled.clip(-FARTHEST, FARTHEST))[:, None].astype(np.float32)
             return number
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(str).where(column.notna())))
@@ -262,5 +264,5 @@ def covariates_from_rows(static: Features, series: Ints, times: Floats, known: F
 
 
 def _numbers(column: pd.Series) -> NDArray[Any]:
-    x = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isinf(x), np.nan, x)
+    x = numbers_of(column)
+    return np.where(np.abs(x) > LARGEST, np.nan, x)

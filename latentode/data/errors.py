@@ -14,5 +14,6 @@ class DataWarning(UserWarning):
 
 
 def shown(value: object) -> str:
-    """A value as a person wrote it: ``8``, not ``np.int64(8)``."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    """A value as a person wrote it: ``8``, not ``np.int64(8)``; the beginning of a long one."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from latentode.data.covariates import Coding, Covariates, covariates_from_rows
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import slices
-from latentode.data.schema import Schema, require_numbers_where_meant
+from latentode.data.schema import LARGEST, Schema, numbers_of, require_numbers_where_meant
 from latentode.data.time_axis import TimeAxis
 
 __all__ = ["Panel", "Treatment", "panel_from_frame", "values_of"]
@@ -136,9 +136,9 @@ class Treatment:
 
     Parameters
     ----------
-    rows_without_time, rows_without_id, infinite_values, merged_rows : int
-        Rows dropped for want of a time or an id; infinite values taken as missing; rows merged into another
-        of the same series and time.
+    rows_without_time, rows_too_far, rows_without_id, infinite_values, huge_values, merged_rows : int
+        Rows dropped for want of a time, for one beyond :data:`LARGEST`, or for want of an id; values taken as missing
+        for being infinite, or beyond it; rows merged into another of the same series and time.
     example : str
         A place where a merge happened.
     rows : array of int
@@ -146,8 +146,10 @@ class Treatment:
     """
 
     rows_without_time: int = 0
+    rows_too_far: int = 0
     rows_without_id: int = 0
     infinite_values: int = 0
+    huge_values: int = 0
     merged_rows: int = 0
     example: str = ""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -157,10 +159,14 @@ class Treatment:
         said = []
         if self.rows_without_time:
             said.append(f"{self.rows_without_time} rows without a time were left out")
+        if self.rows_too_far:
+            said.append(f"{self.rows_too_far} rows with a time beyond {LARGEST:g} were left out")
         if self.rows_without_id:
             said.append(f"{self.rows_without_id} rows without a series id were left out")
         if self.infinite_values:
             said.append(f"{self.infinite_values} infinite values were taken as missing")
+        if self.huge_values:
+            said.append(f"{self.huge_values} values beyond {LARGEST:g} were taken as missing")
         if self.merged_rows:
             said.append(
                 f"{self.merged_rows} rows repeat a (series, time) of another row and were averaged with it "
@@ -188,7 +194,7 @@ def values_of(df: pd.DataFrame, schema: Schema) -> Floats:
         if isinstance(df[name], pd.DataFrame):
             raise DataError(f"the frame has more than one column named {name!r}; rename or drop the others")
         require_numbers_where_meant(df[name], always=True)
-        columns.append(df[name].to_numpy(dtype=np.float64, na_value=np.nan))
+        columns.append(numbers_of(df[name]))
     return np.column_stack(columns) if columns else np.empty((len(df), 0))
 
 
@@ -224,13 +230,17 @@ def panel_from_frame(
     treatment = Treatment()
     values = values_of(df, schema)
     infinite = np.isinf(values)
-    treatment.infinite_values = int(infinite.sum())
-    values = np.where(infinite, np.nan, values)
+    huge = (np.abs(values) > LARGEST) & ~infinite
+    treatment.infinite_values, treatment.huge_values = int(infinite.sum()), int(huge.sum())
+    values = np.where(infinite | huge, np.nan, values)
     times = axis.to_float(schema.times_of(df))
+    too_far = np.abs(times) > LARGEST
+    treatment.rows_too_far = int(too_far.sum())
     codes, ids = _codes(schema.ids_of(df), len(df))
     covariates = None if coding is None else _covariates(df, schema, coding, codes, ids, times)
     treatment.rows_without_time = int(np.isnan(times).sum())
     treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
+    times = np.where(too_far, np.nan, times)
     observed = ~np.isnan(values).all(axis=1)  # rows that say nothing would move the end of the history
     kept = np.flatnonzero(observed & ~np.isnan(times) & (codes >= 0))
     rows = kept[np.lexsort((times[kept], codes[kept]))]

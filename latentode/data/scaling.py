@@ -82,7 +82,7 @@ class ChannelScaler:
             center[k], scale[k] = _center_and_scale(x)
             spread[k] = scale[k]
             if logarithms and _is_lognormal(x):
-                log_floor[k] = 0.1 * x.min()
+                log_floor[k] = max(0.1 * x.min(), np.nextafter(0, 1))
                 center[k], scale[k] = _center_and_scale(np.log(x))
         return cls(center, scale, log_floor, spread)
 
@@ -92,8 +92,9 @@ class ChannelScaler:
         scaled: Floats = np.maximum(values, np.where(in_logs, self.log_floor, 1.0))
         np.log(scaled, out=scaled)
         scaled = np.where(in_logs, scaled, values)
-        scaled -= self.center  # in place: there may be gigabytes of them
-        scaled /= self.scale
+        with np.errstate(over="ignore"):  # an outlier in a channel of the smallest numbers
+            scaled -= self.center  # in place: there may be gigabytes of them
+            scaled /= self.scale
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled)
 
     def inverse(self, values: Floats) -> Floats:
@@ -126,7 +127,7 @@ def _center_and_scale(x: Floats) -> tuple[float, float]:
 
 def _is_lognormal(x: Floats) -> bool:
     """Whether logarithms are closer to normal than the values are, by the Box-Cox likelihood."""
-    if x.min() <= 0 or x.max() / x.min() < 2:
+    if x.min() <= 0 or 0.5 * x.max() < x.min():
         return False
     logs = np.log(x)
     size = float(x.max())  # in units of which no square overflows or vanishes

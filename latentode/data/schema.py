@@ -3,15 +3,20 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 
-__all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_keys", "infer_schema"]
+__all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_keys", "infer_schema", "numbers_of"]
 
 ID_NAMES = ("unique_id", "item_id", "id")
 TIME_NAMES = ("ds", "timestamp", "time")
+
+LARGEST = 1e100
+"""Values and times beyond it are taken as missing: their squares would overflow."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,7 @@ class Schema:
         if self.id_col is None and self.layout != "multiindex":
             return None
         self._require(df, self.id_name, "id_col")
-        ids: pd.Index = pd.Index(df[self.id_name])
-        return ids
+        return _as_ids(df[self.id_name])
 
     def times_of(self, df: pd.DataFrame) -> pd.Series:
         """The time of every row, as a series on the frame's own index."""
@@ -176,6 +180,11 @@ def infer_keys(df: pd.DataFrame, id_col: Hashable | None = None, time_col: Hasha
             f"expected a pandas DataFrame with a row per (series, time), got {type(df).__name__}; "
             "from arrays, build one with pd.DataFrame({'id': ..., 'time': ..., 'value': ...}); "
             "a step of scikit-learn gives one after its set_output(transform='pandas')"
+        )
+    if df.columns.nlevels > 1:
+        raise DataError(
+            f"the frame's columns have {df.columns.nlevels} levels; give each column one name, for instance with "
+            "df.columns = ['-'.join(map(str, c)) for c in df.columns]"
         )
     doubled = df.columns[df.columns.duplicated()].unique()
     if len(doubled):
@@ -302,7 +311,7 @@ def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None
     if _is_date(column.dtype):
         raise DataError(f"target column {column.name!r} holds dates ({column.dtype}); a channel holds numbers")
     present = column.dropna()
-    as_number = pd.to_numeric(present, errors="coerce")
+    as_number = _as_numbers(present)
     if always or as_number.notna().mean() > 0.5:
         bad = present[as_number.isna().to_numpy()]
         where = (
@@ -315,6 +324,53 @@ def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None
             f"pd.to_numeric(df[{column.name!r}], errors='coerce') (what is no number becomes missing), "
             "or leave it out with target_cols=[...]"
         )
+
+
+def numbers_of(column: pd.Series) -> NDArray[np.float64]:
+    """A numeric column as float64, NaN where missing, infinite where its own precision reaches beyond."""
+    with np.errstate(over="ignore"):
+        numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
+
+
+def _as_ids(column: pd.Series) -> pd.Index:
+    """Names of series as an index; what cannot be told apart is refused."""
+    if column.dtype == np.float16:  # pandas has no index of these
+        column = column.astype(np.float32)
+    if types.is_object_dtype(column.dtype):
+        try:
+            column.unique()
+        except TypeError:
+            row = next(i for i, value in enumerate(column) if not _has_hash(value))
+            raise DataError(
+                f"column {column.name!r} names the series, but row {shown(column.index[row])} holds "
+                f"{shown(column.iloc[row])}, which is no name; convert it with df[{column.name!r}].astype(str)"
+            ) from None
+    ids: pd.Index = pd.Index(column)
+    return ids
+
+
+def _has_hash(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """Objects and text as numbers, NaN for what is none."""
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except (OverflowError, TypeError, ValueError):  # whole numbers beyond float64; lists, on some versions
+        return column.map(_as_number).astype(np.float64)
+
+
+def _as_number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (OverflowError, TypeError, ValueError):
+        return np.nan
 
 
 def _is_date(dtype: object) -> bool:

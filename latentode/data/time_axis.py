@@ -100,7 +100,8 @@ class TimeAxis:
                 "add one with .dt.tz_localize(zone) or drop it with .dt.tz_localize(None)"
             )
         if self.kind == "number":
-            values = times.to_numpy(dtype=np.float64, na_value=np.nan)
+            with np.errstate(over="ignore"):  # longdouble reaches farther
+                values = times.to_numpy(dtype=np.float64, na_value=np.nan)
             return np.where(np.isfinite(values), values, np.nan)
         if self.kind == "timedelta":
             return _split_seconds(times.to_numpy(), 0)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 from scipy.special import ndtr, ndtri
 
 from latentode.nn import Batch, LatentODE
@@ -171,5 +172,5 @@ def _leaning(residuals: Floats, other: Floats) -> Floats:
     outward = np.where(LEVELS > 0.5, LEVELS * (1 + 1 / n), 1 - (1 - LEVELS) * (1 + 1 / n)).clip(0, 1)
     weight = n / (n + SHAPE_SHRINKAGE)
     shape = weight * np.quantile(residuals, outward) + (1 - weight) * other
-    centred: Floats = shape - np.trapezoid(shape, LEVELS) / (LEVELS[-1] - LEVELS[0])  # the mean stays the model's
+    centred: Floats = shape - trapezoid(shape, LEVELS) / (LEVELS[-1] - LEVELS[0])  # the mean stays the model's
     return centred

@@ -48,6 +48,9 @@ GAPS = 0.3
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
 
+LARGEST_SIZE = 10_000
+"""Of a layer, of a latent state, and of steps per horizon: what is larger is a slip of the pen."""
+
 SMALL = 128 * 128
 """Hidden units times series in a batch up to which training runs on one thread."""
 
@@ -250,6 +253,9 @@ def _check(settings: FitSettings) -> None:
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}={value!r} must be at least 1")
+    for name in ("latent_dim", "hidden_dim", "n_steps"):
+        if (getattr(settings, name) or 0) > LARGEST_SIZE:
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be at most {LARGEST_SIZE:,}")
     for name in ("learning_rate", "validation_fraction", "observation_std"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be greater than 0")
@@ -301,7 +307,7 @@ def _config(
     latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
     return LatentODEConfig(
         n_channels=scaled.shape[1],
-        usual_gap=usual_gap / span,
+        usual_gap=max(usual_gap / span, 1e-6),  # single precision divides by it
         usual_change=_usual_changes(panel, scaled, usual_gap),
         latent_dim=latent,
         context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),

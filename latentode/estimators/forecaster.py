@@ -29,6 +29,8 @@ from latentode.data import (
     read_parquet,
     values_of,
 )
+from latentode.data.scaling import FARTHEST
+from latentode.data.schema import LARGEST
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.encoding import encoded
@@ -617,6 +619,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         df = join_targets(X, y, self.target_cols)
         truth = values_of(df, self.schema_)[:, : len(self.channels_)]
+        truth = np.where(np.abs(truth) > LARGEST, np.nan, truth)
         times, ids = self.time_axis_.to_float(self.schema_.times_of(df)), self._ids_of(df)
         fitted_end = self.panel_.end_of(self.panel_.ids.get_indexer(ids))
         unseen = np.isnan(fitted_end)
@@ -635,7 +638,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # a series with one row has no history: no surprise
             predicted = self.predict(df[asked], history=history).to_numpy()
-        error = ((predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]) ** 2
+        with np.errstate(over="ignore"):
+            scaled = (predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]
+        error = np.clip(scaled, -FARTHEST, FARTHEST) ** 2
         weights = np.where(np.isnan(error), 0.0, weight[asked][:, None])
         return -float((np.nan_to_num(error) * weights).sum() / weights.sum())
 
@@ -653,8 +658,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            A copy; what was observed is as it was, what was missing is its expected value, and a column without holes
-            is untouched. A row without a time keeps its holes.
+            A copy; what was observed is as it was, what was missing (or infinite) is its expected value, and a column
+            without holes is untouched. A row without a time keeps its holes.
 
         Raises
         ------
@@ -673,6 +678,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self, "model_")
         observed = values_of(X, self.schema_)[:, : len(self.channels_)]
+        observed = np.where(np.abs(observed) > LARGEST, np.nan, observed)
         found = self.predict(X, history=X).to_numpy()
         filled = X.copy()
         for k, name in enumerate(self.channels_):
@@ -919,5 +925,5 @@ def _warn(sentences: list[str]) -> None:
 
 def _merged(fitted: Panel, given: Panel) -> Panel:
     """What fit saw, with the given series in place of theirs."""
-    kept = fitted.take(np.flatnonzero(~fitted.ids.isin(given.ids)))
+    kept = fitted.take(np.flatnonzero(given.ids.get_indexer(fitted.ids) < 0))
     return kept.append(given)

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from latentode.data import ChannelScaler, Coding, ColumnCoding, Covariates, Panel, Schema, Seasons, TimeAxis
 from latentode.estimators.calibration import LEADS, LEVELS, Calibration
+from latentode.estimators.trust import (
+    LARGEST_CONFIG,
+    read_inside,
+    require_finite,
+    require_rows,
+    sound_config,
+    sound_sizes,
+)
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import isolated_rng
 
@@ -84,31 +91,22 @@ def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
     ValueError
         When it does not hold a model this version can read.
     """
-    for name in (CONFIG, WEIGHTS):
-        if not (path / name).is_file():
-            raise ValueError(f"{path} holds no saved forecaster: {name} is not there")
+    text, content = read_inside(path, CONFIG, LARGEST_CONFIG), read_inside(path, WEIGHTS)
     try:
-        config = json.loads((path / CONFIG).read_text("utf-8"))
+        config = json.loads(text.decode("utf-8"))
         version = config["format_version"]
         if version != FORMAT_VERSION:
-            raise ValueError(f"format version {version!r}; this latentode reads version {FORMAT_VERSION}")
-        arrays = load_arrays((path / WEIGHTS).read_bytes())
-        _fill(forecaster, config, arrays)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        SafetensorError,
-    ) as cause:
-        what = f"{cause} is not there" if isinstance(cause, KeyError) else str(cause)
-        raise ValueError(f"{path} is no forecaster that can be read: {what}") from cause
+            raise ValueError(f"format version {str(version)[:80]}; this latentode reads version {FORMAT_VERSION}")
+        _fill(forecaster, sound_config(config), load_arrays(content))
+    except Exception as cause:  # whatever a file made by others brings about in any library, it is the file's fault
+        what = f"{cause} is not there" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__
+        raise ValueError(f"{path} is no forecaster that can be read: {what[:500]}") from cause
 
 
 def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dict[str, Any]) -> None:
-    sizes = LatentODEConfig(**config["model"])
+    listed = ("target_cols", "static_cols", "known_cols", "past_cols")
+    schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in listed}})
+    sizes = sound_sizes(config["model"], len(schema.channels))
     weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
     with torch.device("meta"):  # compare before anything is allocated: sizes in a file may be absurd
         expected = {
@@ -119,25 +117,19 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
         model = LatentODE(sizes).float()
     model.load_state_dict(weights)
     ids = _ids_in(config["ids"])
-    listed = ("target_cols", "static_cols", "known_cols", "past_cols")
-    schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in listed}})
     coding = None if config["coding"] is None else _coding_in(config["coding"])
     _require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     covariates = None if coding is None else _covariates_in(arrays, coding, sizes, len(ids))
+    require_finite(arrays)
+    require_rows("panel", arrays["panel.offsets"], arrays["panel.times"])
     panel = Panel(ids, arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"], covariates)
-    if len(schema.channels) != sizes.n_channels or not ids.is_unique:
-        raise ValueError("the names of the channels, or the ids of the series, do not fit the arrays")
-    if panel.offsets[0] != 0 or (panel.lengths < 0).any() or panel.offsets[-1] != len(panel.times):
-        raise ValueError("panel.offsets do not divide the rows among the series")
-    if not all(isinstance(c, str | int | float) for k in listed for c in getattr(schema, k)):
-        raise ValueError("columns are neither texts nor numbers")
+    if not ids.is_unique:
+        raise ValueError("an id names two series")
     horizon = float(config["horizon"])
-    if not (horizon > 0 and np.isfinite(horizon)):
-        raise ValueError(f"horizon={horizon!r} must be positive")
     seasons = Seasons(tuple(float(period) for period in config["seasons"]))
     n_known = 0 if coding is None else coding.n_known
     fits = (seasons.n_features + n_known, n_known) == (sizes.given_dim, sizes.control_dim)
-    if not all(period > 0 for period in seasons.periods) or not fits:
+    if not fits:
         raise ValueError(f"seasons={config['seasons']!r} do not fit the model")
     axis = TimeAxis(**config["time_axis"])
     axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
@@ -198,9 +190,7 @@ def _covariates_in(arrays: dict[str, Any], coding: Coding, sizes: LatentODEConfi
         },
     )
     covariates = Covariates(**{k: arrays[f"covariates.{k}"] for k in COVARIATES})
-    lengths = np.diff(covariates.offsets)
-    if covariates.offsets[0] != 0 or (lengths < 0).any() or covariates.offsets[-1] != n_rows:
-        raise ValueError("covariates.offsets do not divide the rows among the series")
+    require_rows("covariates", covariates.offsets, covariates.times)
     return covariates
 
 

@@ -23,6 +23,9 @@ ONE_SPAN = 1 + 1e-9
 MAX_REACH = 24
 """Spans ahead of (and behind) the origin beyond which the trajectory is not carried on."""
 
+FARTHEST = 1e6
+"""Spans that are told apart: single precision can square them."""
+
 TARGET_BOUND = 20.0
 """Scaled targets are drawn in to this in training, so that one absurd value does not own the loss."""
 
@@ -163,7 +166,7 @@ class TaskMaker:
         rows = np.arange(clock.shape[1])
         inside = rows < (stop - first)[:, None]
         anchor = np.clip(origins - first, 0, None)
-        times = (clock - clock[np.arange(len(which)), anchor][:, None]) / self.span
+        times = _in_spans(clock - clock[np.arange(len(which)), anchor][:, None], self.span)
         past = (rows <= (origins - first)[:, None]) & inside
         observed = ~np.isnan(values)
         hidden = self._hidden(observed & past[..., None], hidden_rate, whole_rows, rng)
@@ -278,11 +281,11 @@ def question_batch(
     """
     lengths = stops - starts
     clock = pad(history.times, starts, lengths, 0.0)
-    times = (clock - origins[:, None]) / span
+    times = _in_spans(clock - origins[:, None], span)
     values = pad(history.values, starts, lengths, np.nan)
     past = np.arange(times.shape[1]) < lengths[:, None]
     visible = ~np.isnan(values)
-    ahead = np.nan_to_num((query_times - origins[:, None]) / span)
+    ahead = np.nan_to_num(_in_spans(query_times - origins[:, None], span))
     batch = Batch(
         times=_floats(np.where(past, times, 0.0)),
         values=_floats(np.where(visible, values, 0.0)),
@@ -335,6 +338,12 @@ def _holding(
     place = np.clip(at.numpy() - 1, 0, None)
     held: NDArray[np.float32] = np.take_along_axis(knots, place[..., None], axis=1)
     return held
+
+
+def _in_spans(lengths: NDArray[np.float64], span: float) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        spans: NDArray[np.float64] = np.clip(lengths / span, -FARTHEST, FARTHEST)
+    return spans
 
 
 def _floats(array: NDArray[np.generic]) -> Tensor:

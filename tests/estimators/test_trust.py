@@ -1,0 +1,91 @@
+"""Directories that say of themselves what cannot be, one by one; ``tests/fuzz`` tries them by the thousand."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from latentode import load
+from tests.estimators.tiny import quick, waves
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    quick(max_steps=1).fit(waves(3, 6)).save(path)
+    return path
+
+
+@pytest.fixture
+def spoilt(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "spoilt")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("model", "n_channels", 10**9),
+        ("model", "n_steps", 10**9),
+        ("model", "n_steps", True),
+        ("model", "usual_gap", 0.0),
+        ("model", "method", "nothing"),
+        ("model", "usual_change", [1.0] * 3),
+        ("model", "center", [float("nan"), 0.0]),
+        ("params", "n_samples", 10**12),
+        ("schema", "layout", "cube"),
+        ("schema", "id_col", ["id"]),
+        ("schema", "target_cols", ["x", "x"]),
+        ("time_axis", "origin", 10**18),
+        ("ids", "dtype", "U1000000000"),
+        ("ids", "values", [["s00"], ["s01"], ["s02"]]),
+    ],
+)
+def test_a_part_of_the_wrong_kind_or_size_is_refused_by_name(spoilt, part, name, value):
+    config = json.loads((spoilt / "config.json").read_text())
+    config[part][name] = value
+    (spoilt / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"no forecaster that can be read: .*(names of the channels|out of range)"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("model.likelihood.log_scale", lambda a: np.full_like(a, np.nan)),
+        ("scaler.scale", lambda a: -a),
+        ("scaler.center", lambda a: a * np.inf),
+        ("panel.values", lambda a: np.full_like(a, np.inf)),
+        ("panel.times", lambda a: a[::-1].copy()),
+    ],
+)
+def test_arrays_that_would_spoil_every_answer_are_refused_by_name(spoilt, name, spoil):
+    arrays = load_file(spoilt / "weights.safetensors")
+    with np.errstate(invalid="ignore"):
+        arrays[name] = spoil(arrays[name])
+    save_file(arrays, spoilt / "weights.safetensors")
+    with pytest.raises(ValueError, match=rf"no forecaster that can be read: {name}"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_a_link_that_leads_out_of_the_directory_is_not_followed(spoilt, saved, name):
+    (spoilt / name).unlink()
+    (spoilt / name).symlink_to(saved / name)
+    with pytest.raises(ValueError, match=rf"{name} is a link that leads out"):
+        load(spoilt)
+
+
+def test_a_directory_that_is_a_link_is_read(saved, tmp_path):
+    (tmp_path / "link").symlink_to(saved)
+    assert load(tmp_path / "link").channels_ == ("x", "y")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_a_pipe_is_not_waited_for(spoilt):
+    (spoilt / "config.json").unlink()
+    os.mkfifo(spoilt / "config.json")
+    with pytest.raises(ValueError, match=r"config\.json is not there"):
+        load(spoilt)
