@@ -2,6 +2,7 @@
 
 from latentode.data.covariates import Coding, ColumnCoding, Covariates
 from latentode.data.errors import DataError, DataWarning
+from latentode.data.growing import GrowingPanel
 from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
 from latentode.data.ragged import pad, slices
 from latentode.data.reshaping import from_events, from_wide
@@ -17,6 +18,7 @@ __all__ = [
     "Covariates",
     "DataError",
     "DataWarning",
+    "GrowingPanel",
     "Panel",
     "Schema",
     "Seasons",
