@@ -1,6 +1,7 @@
 """Latent-ODE models: encoders, dynamics, decoders, likelihoods, and what composes them."""
 
 from latentode.nn.batch import Batch, Prediction
+from latentode.nn.chance import Dropout, InitialisedFrom, drawing_from
 from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.encoders import Encoder, Encoding
@@ -37,6 +38,7 @@ __all__ = [
     "BernoulliLikelihood",
     "BidirectionalGRUReader",
     "Decoder",
+    "Dropout",
     "Encoder",
     "Encoding",
     "FixedLikelihood",
@@ -44,6 +46,7 @@ __all__ = [
     "GatedDynamics",
     "GaussianLikelihood",
     "HeadsDecoder",
+    "InitialisedFrom",
     "LatentODE",
     "LatentODEConfig",
     "LinearDecoder",
@@ -61,6 +64,7 @@ __all__ = [
     "SecondOrderDynamics",
     "SkipDecoder",
     "StudentTLikelihood",
+    "drawing_from",
     "mixture_quantiles",
     "neighbours",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentode.nn.chance import Dropout
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
 
 __all__ = ["DECODERS", "Decoder", "HeadsDecoder", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
@@ -104,7 +105,7 @@ class MLPDecoder(Decoder):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         seen = latent_dim + context_dim + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
         self.to_mean = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Linear(hidden_dim, n_channels)
         _start_at_zero(self.to_scale)
@@ -131,7 +132,7 @@ class SkipDecoder(Decoder):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         seen = latent_dim + context_dim + 2 * n_channels + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
         self.to_mean = nn.Linear(hidden_dim, 4 * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         last = nn.Linear(hidden_dim, n_channels)
@@ -169,7 +170,7 @@ class HeadsDecoder(Decoder):
         self.channel = nn.Parameter(0.1 * torch.randn(n_channels, width))
         self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
         self.own = nn.Linear(6, width)
-        self.trunk = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
+        self.trunk = nn.Sequential(nn.SiLU(), Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.to_mean = nn.Parameter(torch.zeros(4, n_channels, width))
         self.mean_bias = nn.Parameter(torch.tensor([2.0, 0.0, -2.0, -2.0])[:, None].repeat(1, n_channels))
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
