@@ -2,6 +2,7 @@
 
 from latentode.data.covariates import Coding, ColumnCoding, Covariates
 from latentode.data.errors import DataError, DataWarning
+from latentode.data.growing import GrowingPanel
 from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
 from latentode.data.parquet import is_stored, read_parquet
 from latentode.data.ragged import pad, slices
@@ -18,6 +19,7 @@ __all__ = [
     "Covariates",
     "DataError",
     "DataWarning",
+    "GrowingPanel",
     "Panel",
     "Schema",
     "Seasons",

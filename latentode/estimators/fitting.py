@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,13 +15,24 @@ from numpy.typing import NDArray
 from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.calibration import Calibration, calibrate
 from latentode.estimators.randomness import as_generator
-from latentode.nn import ACTIVATIONS, DECODERS, DYNAMICS, LIKELIHOODS, READERS, Batch, LatentODE, LatentODEConfig
+from latentode.estimators.resuming import resumable
+from latentode.nn import (
+    ACTIVATIONS,
+    DECODERS,
+    DYNAMICS,
+    LIKELIHOODS,
+    READERS,
+    Batch,
+    InitialisedFrom,
+    LatentODE,
+    LatentODEConfig,
+)
 from latentode.training import (
+    Checkpoint,
     RaggedSeries,
     TaskMaker,
     TrainingOptions,
     find_rhythm,
-    isolated_rng,
     one_thread,
     train,
     validation_batches,
@@ -97,6 +109,7 @@ class FitSettings:
     weight_decay: float
     patience: int
     validation_fraction: float
+    checkpoint_dir: str | Path | None
     verbose: bool | int | None
     random_state: Any
 
@@ -178,8 +191,16 @@ def fit_model(
         When a parameter is out of its range.
     """
     _check(settings)
-    with torch.inference_mode(False), torch.enable_grad():
-        return _fit(panel, scaler, seasons, settings, before, weights, watcher)
+    rng = as_generator(settings.random_state)
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        resumable(panel, scaler, seasons, settings, before, weights, rng) as checkpoint,
+    ):
+        fitted = _fit(panel, scaler, seasons, settings, before, weights, watcher, rng, checkpoint)
+        if checkpoint is not None and not fitted.interrupted:
+            checkpoint.remove()
+        return fitted
 
 
 def _fit(
@@ -190,9 +211,10 @@ def _fit(
     before: LatentODE | None,
     weights: Floats | None,
     watcher: Watcher | None,
+    rng: np.random.Generator,
+    checkpoint: Checkpoint | None,
 ) -> FittedModel:
     scaled = scaler.transform(panel.values)
-    rng = as_generator(settings.random_state)
     span = settings.horizon or _usual_duration(panel)
     counts = None if weights is None else (weights / weights.mean()).astype(np.float32)
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons, panel.covariates, counts)
@@ -213,13 +235,14 @@ def _fit(
         watcher.begin(-(-options.n_steps // options.steps_per_round))
         options = replace(options, on_look=_looking(watcher, span, held_out, learned_from))
     small = config.hidden_dim * options.batch_size <= SMALL
-    with isolated_rng(int(rng.integers(2**62))), one_thread() if small else nullcontext():
-        model = LatentODE(config).float()
+    with one_thread() if small else nullcontext():
+        with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
+            model = LatentODE(config).float()
         if rhythm is not None:
             model.rhythm = rhythm
         if before is not None:
             model.load_state_dict(before.state_dict())
-        history, interrupted = train(model, maker, held_out, options, rng)
+        history, interrupted = train(model, maker, held_out, options, rng, checkpoint)
     return FittedModel(model, span, calibrate(model, held_out), history, interrupted)
 
 

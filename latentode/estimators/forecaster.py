@@ -1,8 +1,11 @@
 """The scikit-learn face: fit on a long frame, predict any series at any time."""
 
 import sys
+import threading
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +21,7 @@ from latentode.data import (
     Coding,
     DataError,
     DataWarning,
+    GrowingPanel,
     Panel,
     Schema,
     Seasons,
@@ -44,6 +48,9 @@ from latentode.nn import LatentODE
 __all__ = ["LatentODEForecaster", "load"]
 
 Floats = NDArray[np.float64]
+
+_QUIET: ContextVar[bool] = ContextVar("latentode_quiet", default=False)
+_UPDATING = threading.Lock()
 
 FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
@@ -140,6 +147,15 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Draws of the latent state behind quantiles and intervals.
     warm_start : bool
         Whether a second fit goes on from the weights of the first, with its scales, times and horizon.
+    checkpoint_dir : str or Path, optional
+        A directory in which training keeps its state at every look at the held-out part, so that a fit that was killed
+        can go on: ``fit`` with the same data, parameters and ``random_state`` finds the state, goes on from it, and
+        ends with the weights of a fit that was not broken off, bit for bit (on the same machine, with the same versions
+        of torch and latentode). With ``random_state=None`` it goes on with the random numbers of the fit that was
+        killed. A finished fit takes its file away; after an interrupt (Ctrl-C) the file stays. The state of a fit with
+        other data, parameters or versions is never gone on from: a warning says what differs, it is left as it is, and
+        training begins anew beside it; so several fits may share a directory, at the same time too. The files are
+        safetensors and hold weights, not data; reading them executes nothing. None keeps nothing.
     verbose : bool or int, optional
         Whether to show a progress bar; 2 to say a line at every look at the held-out part, too. None means a bar when a
         person is watching (a terminal). The logger ``latentode`` has the same lines at its level INFO.
@@ -186,7 +202,6 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     seasons_: Seasons
     horizon_: float
     model_: LatentODE
-    panel_: Panel
 
     def __init__(
         self,
@@ -229,6 +244,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         validation_fraction: float = 0.15,
         n_samples: int = 32,
         warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
         verbose: bool | int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -270,6 +286,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_samples = n_samples
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.verbose = verbose
         self.random_state = random_state
 
@@ -304,11 +321,18 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         ------
         DataError
             When the frame cannot be used; the message says what is wrong, where, and what to do.
+        OSError
+            When ``checkpoint_dir`` cannot be written to, because the disk is full for one: the last state kept there
+            is whole, and the next fit goes on from it.
+        ValueError
+            When a parameter is out of its range, or a file in ``checkpoint_dir`` with this fit's name cannot be read.
 
         Warns
         -----
         DataWarning
             When rows were left out or merged, or a channel holds no value: what, and how many.
+        UserWarning
+            When ``checkpoint_dir`` holds the training of another fit, or training left the finite numbers.
         """
         if is_stored(X):
             if y is not None or sample_weight is not None:
@@ -401,6 +425,15 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     def _settings(self, horizon: float | None) -> FitSettings:
         given = {f.name: getattr(self, f.name) for f in fields(FitSettings)}
         return FitSettings(**{**given, "horizon": horizon})
+
+    @property
+    def panel_(self) -> Panel:
+        """The observations that answers are given from: those of ``fit`` and of every ``update``."""
+        return self._seen_.panel
+
+    @panel_.setter
+    def panel_(self, panel: Panel) -> None:
+        self._seen_ = GrowingPanel(panel)
 
     @property
     def channels_(self) -> tuple[Hashable, ...]:
@@ -635,8 +668,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             _warn([f"{int(between.sum())} rows lie before or between rows that fit saw and were not scored: {advice}"])
         weight = np.ones(len(df)) if sample_weight is None else weights_of(sample_weight, len(df))
         history = df[~asked & unseen] if (~asked & unseen).any() else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # a series with one row has no history: no surprise
+        with _nothing_said():  # a series with one row has no history: no surprise
             predicted = self.predict(df[asked], history=history).to_numpy()
         with np.errstate(over="ignore"):
             scaled = (predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]
@@ -722,6 +754,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     def update(self, X: pd.DataFrame) -> Self:
         """Take further observations, of series seen before or of new ones, without training again.
 
+        They are sorted in among the others at the next question: the time a call takes does not grow with what is
+        known.
+
         Parameters
         ----------
         X : DataFrame
@@ -748,7 +783,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         np.True_
         """
         check_is_fitted(self, "model_")
-        self.panel_ = self.panel_.updated(self._panel_of(X, "the update"))
+        new = self._panel_of(X, "the update")
+        with _UPDATING:  # of two threads neither may lose what the other adds
+            self._seen_ = self._seen_.with_rows(new)
         return self
 
     # ------------------------------------------------------------------------------------------ files
@@ -914,9 +951,19 @@ def _width(y: pd.DataFrame | pd.Series | ArrayLike | None) -> int:
     return shape[1] if len(shape) > 1 else 1
 
 
+@contextmanager
+def _nothing_said() -> Iterator[None]:
+    """No warning of ours within the block, in this thread; the filters of the process stay as they are."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
 def _warn(sentences: list[str]) -> None:
     """Say it once, as of the line of the caller's own code that led here."""
-    if sentences:
+    if sentences and not _QUIET.get():
         frame, level = sys._getframe(1), 2
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("latentode."):
             frame, level = frame.f_back, level + 1

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -24,8 +23,8 @@ from latentode.estimators.trust import (
     sound_config,
     sound_sizes,
 )
-from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import isolated_rng
+from latentode.nn import InitialisedFrom, LatentODE, LatentODEConfig
+from latentode.training import write_whole
 
 if TYPE_CHECKING:
     from latentode.estimators.forecaster import LatentODEForecaster
@@ -79,8 +78,8 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
         arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
     text = json.dumps(config, indent=1)
     path.mkdir(parents=True, exist_ok=True)
-    _write(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
-    _write(path / CONFIG, text.encode())
+    write_whole(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
+    write_whole(path / CONFIG, text.encode())
 
 
 def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
@@ -113,7 +112,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
             f"model.{k}": (np.float32, tuple(v.shape)) for k, v in LatentODE(sizes).float().state_dict().items()
         }
     _require_arrays(arrays, expected)
-    with isolated_rng(0):
+    with InitialisedFrom(torch.Generator()):
         model = LatentODE(sizes).float()
     model.load_state_dict(weights)
     ids = _ids_in(config["ids"])
@@ -133,7 +132,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dic
         raise ValueError(f"seasons={config['seasons']!r} do not fit the model")
     axis = TimeAxis(**config["time_axis"])
     axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
-    forecaster.set_params(**config["params"])
+    forecaster.set_params(**{**config["params"], "checkpoint_dir": None})  # a file names no place to write to
     forecaster.model_ = model.eval()
     forecaster.schema_ = schema
     forecaster.coding_ = coding
@@ -204,7 +203,12 @@ def _require_arrays(arrays: dict[str, Any], expected: Mapping[str, tuple[type, t
 
 
 def _plain(value: Any, name: str) -> Any:
-    """A value as JSON holds it; a random state that is no number cannot go along and need not."""
+    """A value as JSON holds it.
+
+    A random state that is no number cannot go along and need not; a directory belongs to the machine it was said on.
+    """
+    if name == "checkpoint_dir":
+        return None
     if name in ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality") and isinstance(
         value, tuple | list | pd.Index
     ):
@@ -233,15 +237,3 @@ def _ids_in(stored: dict[str, Any]) -> pd.Index:
     dtype = stored["dtype"]
     ids: pd.Index = pd.Index(stored["values"], dtype=object if dtype == "text" else dtype)
     return ids
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: written beside its place, then moved there."""
-    beside = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

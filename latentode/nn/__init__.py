@@ -1,6 +1,7 @@
 """Latent-ODE models: encoders, dynamics, decoders, likelihoods, and what composes them."""
 
 from latentode.nn.batch import Batch, Prediction
+from latentode.nn.chance import Dropout, InitialisedFrom, drawing_from
 from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.encoders import Encoder, Encoding
@@ -39,6 +40,7 @@ __all__ = [
     "BernoulliLikelihood",
     "BidirectionalGRUReader",
     "Decoder",
+    "Dropout",
     "Encoder",
     "Encoding",
     "FixedLikelihood",
@@ -46,6 +48,7 @@ __all__ = [
     "GatedDynamics",
     "GaussianLikelihood",
     "HeadsDecoder",
+    "InitialisedFrom",
     "LatentODE",
     "LatentODEConfig",
     "LinearDecoder",
@@ -65,6 +68,7 @@ __all__ = [
     "SkipDecoder",
     "StudentTLikelihood",
     "Wave",
+    "drawing_from",
     "learn_priors",
     "mixture_quantiles",
     "neighbours",

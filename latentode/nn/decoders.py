@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from latentode.nn.chance import Dropout
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
 from latentode.nn.rhythm import Wave
 
@@ -124,7 +125,7 @@ class MLPDecoder(Decoder):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         seen = latent_dim + context_dim + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
         self.to_mean = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Linear(hidden_dim, n_channels)
         _start_at_zero(self.to_scale)
@@ -157,7 +158,7 @@ class SkipDecoder(Decoder):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         seen = latent_dim + context_dim + (5 if self.waves else 2) * n_channels + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), nn.Dropout(dropout))
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
         self.n_read = 4 + self.bow + self.waves
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
@@ -202,7 +203,7 @@ class HeadsDecoder(Decoder):
         self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
         n_read = 4 + self.bow + self.waves
         self.own = nn.Linear(9 if self.waves else 6, width)
-        self.trunk = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
+        self.trunk = nn.Sequential(nn.SiLU(), Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.to_mean = nn.Parameter(torch.zeros(n_read, n_channels, width))
         begin = torch.tensor(_first_read(n_read, self.waves))
         self.mean_bias = nn.Parameter(begin[:, None].repeat(1, n_channels))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
+from latentode.nn.chance import Dropout
 from latentode.nn.features import Usual, summary_features
 from latentode.nn.readers import READERS
 from latentode.nn.rhythm import Wave
@@ -95,7 +96,7 @@ class Encoder(nn.Module):
         self.summary = summary
         self.reader = READERS[reader](n_channels, hidden_dim, given_dim, backward)
         features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim + 6 * n_channels * waves
-        self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
+        self.trunk = nn.Sequential(Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh()) if context_dim else None
         with torch.no_grad():  # a narrow posterior to begin with: noise is learned, not unlearned

@@ -1,23 +1,27 @@
 """Training: tasks drawn from series, the Lightning module, the quiet loop."""
 
+from latentode.training.checkpoint import Checkpoint, checkpoint_in
+from latentode.training.files import write_whole
 from latentode.training.fit import train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
-from latentode.training.quiet import isolated_rng, one_thread, quiet_lightning
+from latentode.training.quiet import one_thread, quiet_lightning
 from latentode.training.rhythms import find_rhythm
 from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 
 __all__ = [
+    "Checkpoint",
     "LatentODEModule",
     "RaggedSeries",
     "TaskMaker",
     "TrainingOptions",
+    "checkpoint_in",
     "find_rhythm",
     "gaussian_crps",
-    "isolated_rng",
     "one_thread",
     "question_batch",
     "quiet_lightning",
     "train",
     "validation_batches",
+    "write_whole",
 ]

@@ -1,109 +1,31 @@
 """The training loop: quiet, early to stop, best weights kept in memory."""
 
-import copy
-import time
 import warnings
-from collections.abc import Iterator
-from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset
 
-from latentode.nn import Batch, LatentODE
+from latentode.nn import Batch, LatentODE, drawing_from
+from latentode.training.checkpoint import Checkpoint
+from latentode.training.coach import Coach
 from latentode.training.module import LatentODEModule
 from latentode.training.options import TrainingOptions
-from latentode.training.progress import Progress
 from latentode.training.quiet import quiet_lightning
-from latentode.training.tasks import TaskMaker, draws_per_epoch
+from latentode.training.rounds import Fixed, Rounds
+from latentode.training.tasks import TaskMaker
 
 __all__ = ["train", "validation_batches"]
 
 
-class _Tasks(IterableDataset[Batch]):
-    """One round of training batches, drawn anew each time."""
+class _Trainer(pl.Trainer):
+    """Lightning's trainer, without its look at the random states of the process, which other threads share."""
 
-    def __init__(self, maker: TaskMaker, options: TrainingOptions, rng: np.random.Generator) -> None:
-        self.maker, self.options, self.rng = maker, options, rng
-        self.visits = np.repeat(np.arange(len(maker.series.lengths)), draws_per_epoch(maker.series.lengths))
-        self.queue = np.empty(0, dtype=np.int64)
-        self.steps_left = options.n_steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        size = min(self.options.batch_size, len(self.visits))
-        n_steps = min(self.options.steps_per_round, self.steps_left)
-        self.steps_left -= n_steps
-        for _ in range(n_steps):
-            if len(self.queue) < size:
-                self.queue = np.concatenate([self.queue, self.rng.permutation(self.visits)])
-            which, self.queue = self.queue[:size], self.queue[size:]
-            yield self.maker.draw(which, self.rng)
-
-
-class _Coach(pl.Callback):
-    """Looks at the held-out questions: keeps the best weights, lowers the rate where they get no better, and stops.
-
-    After ``patience`` looks without improvement training goes back to the best weights and on at a lower rate; it stops
-    when that has happened ``options.decays`` times. A loss that is not finite is met in the same way, at once.
-    """
-
-    def __init__(self, options: TrainingOptions) -> None:
-        self.options = options
-        self.progress = Progress(options.n_steps, options.verbose)
-        self.best = float("inf")
-        self.since_best = self.n_decays = self.n_breaks = 0
-        self.average: dict[str, Any] = {}
-        self.weights: dict[str, Any] = {}
-        self.history: list[dict[str, float]] = []
-        self.started = time.perf_counter()
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Keep what there is to go back to."""
-        self._keep(cast(LatentODEModule, module))
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Take the score of this look."""
-        module = cast(LatentODEModule, module)
-        asked = sum(float(n) for _, n in module.scores)
-        score = sum(float(s) for s, _ in module.scores) / max(asked, 1.0)
-        losses = [float(x) for x in module.losses]
-        module.scores, module.losses = [], []
-        self.history.append(
-            {
-                "step": float(trainer.global_step),
-                "loss": float(np.mean(losses)) if losses else float("nan"),
-                "validation_crps": score,
-                "learning_rate": self.options.learning_rate * module.rate,
-                "seconds": time.perf_counter() - self.started,
-            }
-        )
-        broken = not np.isfinite([*losses, score]).all()
-        self.n_breaks += broken
-        self.since_best += 1
-        if score < self.best and not broken:
-            self.best, self.since_best = score, 0
-            self._keep(module)
-        self.progress.look(self.history[-1], self.best)
-        if self.options.on_look is not None and self.options.on_look(module.average, self.history):
-            trainer.should_stop = True
-            return
-        if not broken and self.since_best < self.options.patience:
-            return
-        self.n_decays, self.since_best = self.n_decays + 1, 0
-        if self.n_decays > self.options.decays:
-            trainer.should_stop = True
-            return
-        module.average.load_state_dict(self.average)
-        module.model.load_state_dict(self.weights)
-        module.rate *= self.options.decay
-        if broken:
-            trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
-
-    def _keep(self, module: LatentODEModule) -> None:
-        self.average = copy.deepcopy(module.average.state_dict())
-        self.weights = copy.deepcopy(module.model.state_dict())
+    def _run_stage(self) -> None:
+        self.strategy.barrier("run-stage")
+        self.lightning_module.zero_grad()
+        self.fit_loop.run()
 
 
 def train(
@@ -112,6 +34,7 @@ def train(
     validation: list[Batch],
     options: TrainingOptions,
     rng: np.random.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[list[dict[str, float]], bool]:
     """Train a model in place and leave it with the best weights seen, when it is interrupted too.
 
@@ -127,6 +50,9 @@ def train(
         How to train.
     rng : Generator
         Where all draws come from.
+    checkpoint : Checkpoint, optional
+        Where the state of training is kept at every look. What is found there is gone on from: the weights are in the
+        end bit for bit those of a training that was not broken off.
 
     Returns
     -------
@@ -137,15 +63,15 @@ def train(
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     module = LatentODEModule(model, options, generator)
-    coach = _Coach(options)
-    n_rounds = -(-options.n_steps // options.steps_per_round)
+    rounds = Rounds(tasks, options, rng)
+    coach = Coach(options, module, rounds, checkpoint)
     interrupted = False
     try:
-        with quiet_lightning() as root:
-            trainer = pl.Trainer(
+        with quiet_lightning() as root, drawing_from(generator):
+            trainer = _Trainer(
                 accelerator="cpu",
                 devices=1,
-                max_epochs=n_rounds,
+                max_epochs=rounds.n_left,
                 gradient_clip_val=options.clip,
                 callbacks=[coach],
                 default_root_dir=root,
@@ -155,11 +81,7 @@ def train(
                 enable_progress_bar=False,
                 num_sanity_val_steps=0,
             )
-            trainer.fit(
-                module,
-                DataLoader(_Tasks(tasks, options, rng), batch_size=None),
-                DataLoader(validation, batch_size=None),  # type: ignore[arg-type]
-            )
+            trainer.fit(module, rounds, Fixed(validation))
     except KeyboardInterrupt:  # the caller is told once the best weights are in place
         interrupted = True
     finally:

@@ -41,16 +41,22 @@ class LatentODEModule(pl.LightningModule):
         self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(options.averaging))
         self.options = options
         self.generator = generator
+        self.first_step = 0  # steps taken before, where training goes on from a checkpoint
         self.rate = 1.0  # of the learning rate, lowered as training gets on
         self.losses: list[Tensor] = []
         self.scores: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The negative ELBO of a batch."""
-        kl_weight = self.options.kl_weight * min(1.0, self.global_step / self._first(KL_WARM_UP, 0.3))
+        kl_weight = self.options.kl_weight * min(1.0, self.step / self._first(KL_WARM_UP, 0.3))
         loss = self.model.loss(batch, kl_weight, self.generator, self.options.n_draws)
         self.losses.append(loss.total.detach())
         return loss.total
+
+    @property
+    def step(self) -> int:
+        """Steps taken in all."""
+        return self.first_step + int(self.global_step)
 
     @property
     def average(self) -> LatentODE:
@@ -90,6 +96,7 @@ class LatentODEModule(pl.LightningModule):
 
     def _rate(self, step: int) -> float:
         """Rise, hold, and fall to almost nothing over the last third of the steps there may be."""
+        step += self.first_step
         last = min(1.0, 3 * (1 - step / max(self.options.n_steps, 1)))
         return self.rate * min((step + 1) / self._first(WARM_UP, 0.05), 1.0) * max(last, 0.02)
 

@@ -19,11 +19,17 @@ class Progress:
         Steps at most.
     verbose : int
         0 for no bar, 1 for a bar, 2 to write the lines of the log beside it.
+    done : int
+        Steps taken before, where training goes on.
     """
 
-    def __init__(self, n_steps: int, verbose: int) -> None:
-        self.verbose, self.n_steps, self.done = verbose, n_steps, 0
-        self.bar: Any = tqdm(total=n_steps, desc="latentode", unit="step", leave=False, disable=not verbose)
+    def __init__(self, n_steps: int, verbose: int, done: int = 0) -> None:
+        self.verbose, self.n_steps, self.done = verbose, n_steps, done
+        self.bar: Any = tqdm(
+            total=n_steps, initial=done, desc="latentode", unit="step", leave=False, disable=not verbose
+        )
+        if done:
+            LOGGER.info(f"going on from step {done} of at most {n_steps}")
 
     def look(self, row: dict[str, float], best: float) -> None:
         """Tell of a look at the held-out part."""

@@ -1,5 +1,10 @@
-"""Lightning without its voice: no lines, no files, no warnings, and nothing of the caller's changed."""
+"""Lightning without its voice: no lines, no files, no warnings, and nothing of the caller's changed.
 
+Levels of loggers, warning filters and the number of threads belong to the process, and several fits may run in it at
+once. So what is changed is changed by the first one in and taken back by the last one out, whatever their order.
+"""
+
+import contextlib
 import logging
 import signal
 import tempfile
@@ -7,31 +12,71 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 
-__all__ = ["isolated_rng", "one_thread", "quiet_lightning"]
+__all__ = ["one_thread", "quiet_lightning"]
 
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
+
+_OURS = r"lightning\.(?#latentode)"
+"""The modules whose warnings are ignored; the comment tells our filter from one of the caller's."""
+
+
+class _Silence:
+    """What is silenced while one fit at least is running."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.levels: dict[str, int] = {}
+        self.filters: list[Any] = []
+        self.ignored: Any = None
+
+    def enter(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside > 1:
+                return
+            self.levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+            for name in _LOGGERS:
+                logging.getLogger(name).setLevel(logging.ERROR)
+            self.filters = cast(list[Any], warnings.filters)
+            warnings.filterwarnings("ignore", module=_OURS)
+            self.ignored = self.filters[0]
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside:
+                return
+            for name, level in self.levels.items():
+                if logging.getLogger(name).level == logging.ERROR:  # else somebody else has set it since
+                    logging.getLogger(name).setLevel(level)
+            # The list itself is not put back: another thread may have changed it. A caller within a
+            # ``catch_warnings`` of its own has two, that of now and that of afterwards.
+            for filters in (self.filters, cast(list[Any], warnings.filters)):
+                with contextlib.suppress(ValueError):
+                    filters.remove(self.ignored)
+
+
+_SILENCE = _Silence()
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[str]:
     """Silence Lightning within the block; give a temporary directory for its root.
 
-    Levels of its loggers and the warning filters are as before afterwards. An interrupt, which Lightning turns
-    into an exit that ignores the next one, reaches the caller as the interrupt it is.
+    Levels of its loggers and the warning filters are as before afterwards, once the last of several such blocks at the
+    same time has ended. An interrupt, which Lightning turns into an exit that ignores the next one, reaches the caller
+    as the interrupt it is.
     """
     import lightning.pytorch  # noqa: F401  (its import sets log levels: they are saved after it)
 
     on_interrupt = signal.getsignal(signal.SIGINT)
-    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    _SILENCE.enter()
     try:
-        for name in _LOGGERS:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="latentode-") as root:
-            warnings.filterwarnings("ignore", module="lightning.*")
-            warnings.filterwarnings("ignore", module="torch.utils.data.*")
+        with tempfile.TemporaryDirectory(prefix="latentode-") as root:
             yield root
     except SystemExit as left:
         if isinstance(left.__context__, KeyboardInterrupt):
@@ -40,27 +85,30 @@ def quiet_lightning() -> Iterator[str]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def isolated_rng(seed: int) -> Iterator[None]:
-    """Seed torch within the block; its random state is as before afterwards."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+        _SILENCE.leave()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread within the block.
+    """Run torch on one thread within the block, and in this thread only.
 
     Matrices of this size gain nothing from a second thread, and lose much where the machine has other work.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    _set_threads_here(1, elsewhere=before)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _set_threads_here(n: int, elsewhere: int) -> None:
+    """Set torch's threads for this thread.
+
+    torch keeps the number per thread, and gives every new thread the one that was last set anywhere: without the
+    second call, a thread that is born while we train would be left with one for good.
+    """
+    torch.set_num_threads(n)
+    other = threading.Thread(target=torch.set_num_threads, args=(elsewhere,))
+    other.start()
+    other.join()

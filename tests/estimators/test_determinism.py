@@ -179,12 +179,11 @@ def test_a_fit_in_another_thread_is_the_same(small, fitted_small):
     assert_same_fit(other, fitted_small, small)
 
 
-@pytest.mark.xfail(strict=True, reason="torch's global random state is shared by threads")
 def test_fits_at_the_same_time_are_the_same(small, fitted_small):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         others = list(pool.map(lambda _: quick().fit(small).predict(small), range(2)))
     for other in others:
-        np.testing.assert_allclose(other, fitted_small.predict(small), atol=1e-4)
+        pd.testing.assert_frame_equal(other, fitted_small.predict(small), check_exact=True)
 
 
 def test_predictions_at_the_same_time_are_the_same(small, fitted_small):

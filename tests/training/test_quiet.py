@@ -1,13 +1,13 @@
+import concurrent.futures
 import logging
-import random
+import threading
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from latentode.training import isolated_rng, quiet_lightning
+from latentode.training import one_thread, quiet_lightning
 
 NAMES = ("lightning", "lightning.pytorch", "lightning.fabric")
 
@@ -41,22 +41,94 @@ def test_the_root_is_a_directory_that_goes_away():
     assert not Path(root).exists()
 
 
-def test_the_random_state_within_is_its_own():
-    torch.manual_seed(3)
-    expected = torch.rand(3)
-    torch.manual_seed(3)
-    others = np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
-    with isolated_rng(7):
-        first = torch.rand(3)
-    assert torch.equal(torch.rand(3), expected)
-    with isolated_rng(7):
-        assert torch.equal(torch.rand(3), first)
-    np.testing.assert_array_equal(np.random.get_state()[1], others[0])  # noqa: NPY002
-    assert random.getstate() == others[1]
+def overlapping(manager):
+    """Two threads in blocks of a context manager: the first in is the first out."""
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with manager():
+            first_in.set()
+            second_in.wait(10)
+        first_out.set()
+
+    def second():
+        first_in.wait(10)
+        with manager():
+            second_in.set()
+            first_out.wait(10)
+            return seen()
+
+    def seen():
+        return logging.getLogger("lightning.pytorch").level, torch.get_num_threads()
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        one, other = pool.submit(first), pool.submit(second)
+        one.result(10)
+        return other.result(10)
 
 
-def test_the_random_state_comes_back_after_a_failure():
-    before = torch.get_rng_state()
-    with pytest.raises(RuntimeError), isolated_rng(7):
-        torch.rand(3) @ torch.rand(2)
-    assert torch.equal(torch.get_rng_state(), before)
+def test_what_is_silenced_is_as_before_when_the_first_in_is_the_first_out():
+    logger = logging.getLogger("lightning.pytorch")
+    filters, level = list(warnings.filters), logger.level
+    while_the_second_is_in, _ = overlapping(quiet_lightning)
+    assert while_the_second_is_in == logging.ERROR
+    assert warnings.filters == filters
+    assert logger.level == level
+
+
+def test_a_filter_of_the_callers_outlives_ours():
+    with warnings.catch_warnings():
+        before = list(warnings.filters)
+        with quiet_lightning():
+            warnings.filterwarnings("error", message="mine")
+        assert warnings.filters[1:] == before
+        assert warnings.filters[0][0] == "error"
+
+
+def test_a_block_of_the_callers_that_began_within_ours_leaves_nothing_of_it():
+    before = list(warnings.filters)
+    ours = quiet_lightning()
+    ours.__enter__()
+    with warnings.catch_warnings():
+        ours.__exit__(None, None, None)
+    assert warnings.filters == before
+
+
+def test_a_level_set_meanwhile_stays():
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    try:
+        with quiet_lightning():
+            logger.setLevel(17)
+        assert logger.level == 17
+    finally:
+        logger.setLevel(before)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_of_a_new_thread():
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_is_for_the_block_and_for_its_thread_only():
+    with one_thread():
+        assert torch.get_num_threads() == 1
+        assert threads_of_a_new_thread() == 2
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_is_over_when_the_first_in_is_the_first_out():
+    _, while_the_second_is_in = overlapping(one_thread)
+    assert while_the_second_is_in == 1
+    assert torch.get_num_threads() == 2
+    assert threads_of_a_new_thread() == 2

@@ -1,0 +1,160 @@
+"""Who looks at the held-out questions while a model trains, and what is decided then."""
+
+import copy
+import time
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import numpy as np
+from torch import Tensor
+
+from latentode.training.checkpoint import Checkpoint
+from latentode.training.module import LatentODEModule
+from latentode.training.options import TrainingOptions
+from latentode.training.progress import Progress
+from latentode.training.rounds import Rounds
+from latentode.training.snapshot import Snapshot, optimiser_from, optimiser_of, part, under
+
+__all__ = ["Coach"]
+
+_COUNTERS = ("best", "since_best", "n_decays", "n_breaks", "history")
+
+
+class Coach(pl.Callback):
+    """Looks at the held-out questions: keeps the best weights, lowers the rate where they get no better, and stops.
+
+    After ``patience`` looks without improvement training goes back to the best weights and on at a lower rate; it stops
+    when that has happened ``options.decays`` times. A loss that is not finite is met in the same way, at once.
+
+    Parameters
+    ----------
+    options : TrainingOptions
+        How to train.
+    module : LatentODEModule
+        What is trained.
+    rounds : Rounds
+        The batches.
+    checkpoint : Checkpoint, optional
+        Where all of this is kept at every look; what is found there is gone on from.
+
+    Raises
+    ------
+    ValueError
+        When what is found there does not fit the model.
+    """
+
+    def __init__(
+        self, options: TrainingOptions, module: LatentODEModule, rounds: Rounds, checkpoint: Checkpoint | None = None
+    ) -> None:
+        self.options, self.module, self.rounds, self.checkpoint = options, module, rounds, checkpoint
+        self.best = float("inf")
+        self.since_best = self.n_decays = self.n_breaks = 0
+        self.average: dict[str, Tensor] = {}
+        self.weights: dict[str, Tensor] = {}
+        self.history: list[dict[str, float]] = []
+        self.started = time.perf_counter()
+        self.found = None if checkpoint is None else checkpoint.found
+        if self.found is None:
+            self._keep()
+        else:
+            self._go_on(self.found)
+        self.progress = Progress(options.n_steps, options.verbose, module.first_step)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Give the optimiser, which exists only now, its state of before."""
+        if self.checkpoint is None or self.found is None:
+            return
+        try:
+            optimiser_from(trainer.optimizers[0], part("optimiser", self.found.tensors), self.found.facts["rates"])
+        except (LookupError, RuntimeError, TypeError, ValueError) as cause:
+            raise self.checkpoint.unreadable(cause) from cause
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Take the score of this look."""
+        self._look(trainer)
+        if self.checkpoint is not None and self.rounds.steps_left and not trainer.should_stop:
+            self.checkpoint.write(self._snapshot(trainer))
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        module = self.module
+        asked = sum(float(n) for _, n in module.scores)
+        score = sum(float(s) for s, _ in module.scores) / max(asked, 1.0)
+        losses = [float(x) for x in module.losses]
+        module.scores, module.losses = [], []
+        self.history.append(
+            {
+                "step": float(module.step),
+                "loss": float(np.mean(losses)) if losses else float("nan"),
+                "validation_crps": score,
+                "learning_rate": self.options.learning_rate * module.rate,
+                "seconds": time.perf_counter() - self.started,
+            }
+        )
+        broken = not np.isfinite([*losses, score]).all()
+        self.n_breaks += broken
+        self.since_best += 1
+        if score < self.best and not broken:
+            self.best, self.since_best = score, 0
+            self._keep()
+        self.progress.look(self.history[-1], self.best)
+        if self.options.on_look is not None and self.options.on_look(module.average, self.history):
+            trainer.should_stop = True
+            return
+        if not broken and self.since_best < self.options.patience:
+            return
+        self.n_decays, self.since_best = self.n_decays + 1, 0
+        if self.n_decays > self.options.decays:
+            trainer.should_stop = True
+            return
+        module.average.load_state_dict(self.average)
+        module.model.load_state_dict(self.weights)
+        module.rate *= self.options.decay
+        if broken:
+            trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
+
+    def _keep(self) -> None:
+        self.average = copy.deepcopy(self.module.average.state_dict())
+        self.weights = copy.deepcopy(self.module.model.state_dict())
+
+    def _snapshot(self, trainer: pl.Trainer) -> Snapshot:
+        """All that training goes on from."""
+        moments, rates = optimiser_of(trainer.optimizers[0])
+        drawn, rounds = self.rounds.state()
+        return Snapshot(
+            {
+                **under("model", self.module.model.state_dict()),
+                **under("averaged", self.module.averaged.state_dict()),
+                **under("best_average", self.average),
+                **under("best_weights", self.weights),
+                **under("optimiser", moments),
+                **under("rounds", drawn),
+                "generator": self.module.generator.get_state(),
+            },
+            {
+                "step": self.module.step,
+                "rate": self.module.rate,
+                "rates": rates,
+                "rounds": rounds,
+                "seconds": time.perf_counter() - self.started,
+                **{name: getattr(self, name) for name in _COUNTERS},
+            },
+        )
+
+    def _go_on(self, found: Snapshot) -> None:
+        module, facts, tensors = self.module, found.facts, found.tensors
+        try:
+            self._keep()
+            for kept, name in ((self.average, "best_average"), (self.weights, "best_weights")):
+                module.model.load_state_dict(part(name, tensors))  # refuses what does not fit
+                kept.update(copy.deepcopy(module.model.state_dict()))
+            module.model.load_state_dict(part("model", tensors))
+            module.averaged.load_state_dict(part("averaged", tensors))
+            module.generator.set_state(tensors["generator"])
+            module.first_step, module.rate = int(facts["step"]), float(facts["rate"])
+            self.rounds.go_on(part("rounds", tensors), facts["rounds"])
+            for name in _COUNTERS:
+                setattr(self, name, cast(Any, type(getattr(self, name)))(facts[name]))
+            self.started -= float(facts["seconds"])
+        except (LookupError, RuntimeError, TypeError, ValueError) as cause:
+            assert self.checkpoint is not None  # it is where this was found
+            raise self.checkpoint.unreadable(cause) from cause

@@ -1,0 +1,133 @@
+"""Files that are whole or not there, and locks that end with the process that holds them."""
+
+import contextlib
+import os
+import secrets
+import sys
+from pathlib import Path
+
+__all__ = ["leftovers", "lock", "unlock", "write_whole"]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: beside its place, through to the disk, then moved there.
+
+    Parameters
+    ----------
+    path : Path
+        Where it belongs; its directory is there.
+    content : bytes
+        What it holds.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written, a full disk for one; what stood there before is as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "file", b"content")
+    ...     (Path(folder) / "file").read_bytes()
+    b'content'
+    """
+    beside = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing behind it
+        beside.replace(path)
+    except OSError as cause:
+        beside.unlink(missing_ok=True)
+        said = f"{cause.strerror or cause}: {path} could not be written; what stood there before is as it was"
+        raise OSError(cause.errno, said) from cause
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What writers of a file left beside it when they were killed."""
+    return sorted(path.parent.glob(f".{path.name}-*"))
+
+
+def _sync(directory: Path) -> None:
+    """The directory's entries through to the disk, where the system can do that."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):  # some file systems refuse it for a directory
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def lock(path: Path) -> int | None:
+    """Take a lock that no other process or thread can hold at the same time.
+
+    The system gives it back when the process ends, however it ends: a lock of one that was killed is free.
+
+    Parameters
+    ----------
+    path : Path
+        The file that stands for the lock; made if it is not there.
+
+    Returns
+    -------
+    int or None
+        What :func:`unlock` wants; None where another holds it.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be made, or its file system has no locks.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        try:
+            if not _taken(descriptor):
+                os.close(descriptor)
+                return None
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # the file was taken away between opening and locking: again
+
+
+def unlock(path: Path, descriptor: int) -> None:
+    """Give a lock back and take its file away."""
+    if os.name == "posix":  # before the lock is free, so that nobody's file but ours is taken away
+        path.unlink(missing_ok=True)
+    os.close(descriptor)
+    if os.name != "posix":
+        with contextlib.suppress(OSError):  # an open file cannot be taken away there, nor one opened since
+            path.unlink(missing_ok=True)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _taken(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _taken(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,134 @@
+"""All of training at one look, as tensors and as what JSON holds; reading it executes nothing."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.optim import Optimizer
+
+__all__ = ["Snapshot", "optimiser_from", "optimiser_of", "part", "rng_from", "rng_of", "under"]
+
+_KEY = "training"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Training as it was at one look.
+
+    Parameters
+    ----------
+    tensors : dict of Tensor
+        Weights, moments of the optimiser, states of generators.
+    facts : dict
+        Counters and the like, as JSON holds them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> stored = Snapshot({"x": torch.ones(2)}, {"step": 25}).to_bytes()
+    >>> Snapshot.from_bytes(stored).facts
+    {'step': 25}
+    """
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+    def to_bytes(self) -> bytes:
+        """One safetensors file, the facts in its header."""
+        tensors = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
+        return save(tensors, {_KEY: json.dumps(self.facts)})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Snapshot":
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises
+        ------
+        ValueError
+            When it is nothing of the kind.
+        """
+        try:
+            tensors = load(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            facts = json.loads(header["__metadata__"][_KEY])
+        except (SafetensorError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as cause:
+            raise ValueError(f"no state of a training: {cause}") from cause
+        if not isinstance(facts, dict):
+            raise ValueError("no state of a training: its facts are no object")
+        return cls(tensors, facts)
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors with longer names."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def part(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, without it: what :func:`under` was given."""
+    return {n.removeprefix(f"{prefix}."): t for n, t in tensors.items() if n.startswith(f"{prefix}.")}
+
+
+def rng_of(rng: np.random.Generator) -> Any:
+    """The state of a generator of NumPy's, of any kind, as JSON holds it."""
+    return _plain(rng.bit_generator.state)
+
+
+def rng_from(rng: np.random.Generator, state: Any) -> None:
+    """Put a generator into the state that :func:`rng_of` gave.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        When it is no state of such a generator.
+    """
+    rng.bit_generator.state = _unplain(state)
+
+
+def _plain(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {k: _plain(v) for k, v in state.items()}
+    if isinstance(state, np.ndarray):
+        return {"array": state.tolist(), "dtype": str(state.dtype)}
+    return state.item() if isinstance(state, np.generic) else state
+
+
+def _unplain(state: Any) -> Any:
+    if not isinstance(state, dict):
+        return state
+    if state.keys() == {"array", "dtype"}:
+        return np.array(state["array"], dtype=state["dtype"])
+    return {k: _unplain(v) for k, v in state.items()}
+
+
+def optimiser_of(optimiser: Optimizer) -> tuple[dict[str, Tensor], list[float]]:
+    """The moments of every parameter, and the rate of every group: all that changes in training."""
+    state = optimiser.state_dict()
+    moments = {f"{i}.{name}": value for i, of_one in state["state"].items() for name, value in of_one.items()}
+    return moments, [float(group["lr"]) for group in state["param_groups"]]
+
+
+def optimiser_from(optimiser: Optimizer, moments: dict[str, Tensor], rates: list[float]) -> None:
+    """Put back what :func:`optimiser_of` gave.
+
+    Raises
+    ------
+    ValueError
+        When it is of other parameters.
+    """
+    state = optimiser.state_dict()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    of_all: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        number, name = key.split(".", 1)
+        wanted = torch.Size([]) if name == "step" else parameters[int(number)].shape
+        if value.shape != wanted:
+            raise ValueError(f"{name} of parameter {number} has shape {tuple(value.shape)}, not {tuple(wanted)}")
+        of_all.setdefault(int(number), {})[name] = value
+    for group, rate in zip(state["param_groups"], rates, strict=True):
+        group["lr"] = float(rate)
+    optimiser.load_state_dict({**state, "state": of_all})

@@ -1,0 +1,476 @@
+"""A fit that is killed is gone on from, and ends where it would have ended."""
+
+import contextlib
+import errno
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import time
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from latentode import LatentODEForecaster, load
+from latentode.estimators import fitting
+from latentode.training import TrainingOptions
+from latentode.training.checkpoint import Checkpoint
+from latentode.training.files import lock, unlock, write_whole
+from tests.estimators.tiny import quick, waves
+
+LOOKS, STEPS = 4, 5
+"""Looks of a fit, and steps between two."""
+
+
+@contextlib.contextmanager
+def often_looking():
+    """Within the block training looks every few steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "TrainingOptions", partial(TrainingOptions, steps_per_round=STEPS))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _often():
+    with often_looking():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small():
+    return waves(22, 6)  # enough series for whole ones to be held out
+
+
+def forecaster(**params):
+    return quick(**{"max_steps": STEPS * LOOKS, "dropout": 0.1, **params})
+
+
+@pytest.fixture(scope="module")
+def whole(small):
+    """The fit that nobody breaks off."""
+    return forecaster().fit(small)
+
+
+class Killed(BaseException):
+    """What no handler of ours catches."""
+
+
+def killed_after(looks, df, **params):
+    """A fit that ends at once after so many states were kept."""
+    write, kept = Checkpoint.write, []
+
+    def counted(self, snapshot):
+        write(self, snapshot)
+        kept.append(snapshot)
+        if len(kept) == looks:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "write", counted)
+        with pytest.raises(Killed):
+            forecaster(**params).fit(df)
+    return kept
+
+
+def assert_same_weights(left, right):
+    theirs = right.model_.state_dict()
+    for name, weight in left.model_.state_dict().items():
+        assert torch.equal(weight, theirs[name]), name
+    for name in ("factor", "shape"):
+        np.testing.assert_array_equal(getattr(left.calibration_, name), getattr(right.calibration_, name))
+
+
+def states(directory):
+    return sorted(p.name for p in directory.iterdir() if p.suffix == ".safetensors")
+
+
+def test_a_fit_broken_off_twice_ends_with_the_weights_of_one_that_was_not(small, whole, tmp_path):
+    killed_after(1, small, checkpoint_dir=tmp_path)
+    killed_after(1, small, checkpoint_dir=tmp_path)
+    steps = []
+    with pytest.MonkeyPatch.context() as patch:
+        step = torch.optim.AdamW.step
+        patch.setattr(torch.optim.AdamW, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
+        resumed = forecaster(checkpoint_dir=tmp_path).fit(small)
+    assert len(steps) == STEPS * (LOOKS - 2)  # it went on, it did not begin anew
+    assert_same_weights(resumed, whole)
+    columns = [c for c in whole.history_ if c != "seconds"]
+    assert resumed.history_[columns].equals(whole.history_[columns])
+    assert (np.diff(resumed.history_["seconds"]) > 0).all()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, tmp_path, monkeypatch):
+    from latentode.nn import LatentODE
+
+    loss, calls = LatentODE.loss, []
+
+    def broken(self, *args):
+        calls.append(1)
+        found = loss(self, *args)
+        return type(found)(found.total * float("nan"), found.kl) if len(calls) == 7 else found
+
+    monkeypatch.setattr(LatentODE, "loss", broken)
+    params = {"patience": 1, "learning_rate": 0.3}
+    with pytest.warns(UserWarning, match="left the finite numbers 1 time"):
+        expected = forecaster(**params).fit(small)
+    assert expected.history_["learning_rate"].nunique() > 1
+    calls.clear()
+    killed_after(2, small, checkpoint_dir=tmp_path, **params)
+    with pytest.warns(UserWarning, match="left the finite numbers 1 time"):
+        resumed = forecaster(checkpoint_dir=tmp_path, **params).fit(small)
+    assert_same_weights(resumed, expected)
+
+
+def test_without_a_seed_the_numbers_of_the_killed_fit_are_gone_on_with(small, tmp_path):
+    (kept,) = killed_after(1, small, checkpoint_dir=tmp_path, random_state=None)
+    resumed = forecaster(checkpoint_dir=tmp_path, random_state=None).fit(small)
+    assert resumed.history_["loss"].iloc[0] == kept.facts["history"][0]["loss"]
+    other = forecaster(random_state=None).fit(small)
+    assert other.history_["loss"].iloc[0] != resumed.history_["loss"].iloc[0]
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, lambda s: np.random.Generator(np.random.MT19937(s))])
+def test_generators_of_every_kind_are_gone_on_with(small, tmp_path, make):
+    expected = forecaster(random_state=make(3), max_steps=2 * STEPS).fit(small)
+    killed_after(1, small, checkpoint_dir=tmp_path, random_state=make(3), max_steps=2 * STEPS)
+    resumed = forecaster(random_state=make(3), max_steps=2 * STEPS, checkpoint_dir=tmp_path).fit(small)
+    assert_same_weights(resumed, expected)
+
+
+def test_an_interrupt_leaves_the_state_and_the_next_fit_goes_on(small, whole, tmp_path, monkeypatch):
+    write = Checkpoint.write
+
+    def interrupted(self, snapshot):
+        write(self, snapshot)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="after 5 steps"):
+        forecaster(checkpoint_dir=tmp_path).fit(small)
+    monkeypatch.undo()
+    assert len(states(tmp_path)) == 1
+    assert_same_weights(forecaster(checkpoint_dir=str(tmp_path)).fit(small), whole)
+
+
+# ------------------------------------------------------------------------------------------- other fits
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_dim": 9}, "hidden_dim was 8 and is 9"),
+        ({"random_state": 1}, "random_state is another"),
+        ({"data": 1}, "the data are others"),
+        ({"sample_weight": 2.0}, "sample_weight is another"),
+    ],
+    ids=lambda c: "".join(c) if isinstance(c, dict) else "",
+)
+def test_the_training_of_another_fit_is_not_mixed_with(small, tmp_path, change, message):
+    killed_after(1, small, checkpoint_dir=tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")}
+    params = {k: v for k, v in change.items() if k not in ("data", "sample_weight")}
+    df = small.assign(x=small["x"] + 1) if "data" in change else small
+    weights = np.linspace(1, 2, len(df)) if "sample_weight" in change else None
+    expected = quick(**params).fit(df, sample_weight=weights)
+    with pytest.warns(UserWarning, match=f"unfinished training of another fit.*{message}") as said:
+        other = quick(**params, checkpoint_dir=tmp_path).fit(df, sample_weight=weights)
+    assert len(said) == 1
+    assert_same_weights(other, expected)
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")} == before
+
+
+def test_a_version_of_torch_that_is_another_is_told(small, tmp_path, monkeypatch):
+    killed_after(1, small, checkpoint_dir=tmp_path)
+    monkeypatch.setattr("torch.__version__", "9.9")
+    with pytest.warns(UserWarning, match=r"torch was '2.*' and is '9.9'"):
+        quick(checkpoint_dir=tmp_path).fit(small)
+
+
+def test_a_frame_in_another_order_and_a_bar_are_the_same_fit(small, whole, tmp_path, capsys):
+    killed_after(1, small, checkpoint_dir=tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resumed = forecaster(checkpoint_dir=tmp_path, verbose=1).fit(small.sample(frac=1, random_state=0))
+    assert_same_weights(resumed, whole)
+
+
+def test_the_state_of_a_fit_that_is_running_is_nobody_elses(small, whole, tmp_path):
+    """A fit of the same data and parameters at the same time takes a place of its own."""
+    killed_after(1, small, checkpoint_dir=tmp_path)
+    (name,) = states(tmp_path)
+    held = lock(tmp_path / name.replace(".safetensors", ".lock"))
+    try:
+        before = (tmp_path / name).read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert_same_weights(forecaster(checkpoint_dir=tmp_path).fit(small), whole)
+            quick(random_state=5, checkpoint_dir=tmp_path).fit(small)
+        assert (tmp_path / name).read_bytes() == before
+    finally:
+        unlock(tmp_path / name.replace(".safetensors", ".lock"), held)
+
+
+def test_as_many_as_were_killed_go_on(small, tmp_path):
+    """Two fits without a seed in one directory: each finds a state of its own again."""
+    first = killed_after(1, small, checkpoint_dir=tmp_path, random_state=None)[0]
+    (name,) = states(tmp_path)
+    held = lock(tmp_path / name.replace(".safetensors", ".lock"))
+    second = killed_after(1, small, checkpoint_dir=tmp_path, random_state=None)[0]
+    unlock(tmp_path / name.replace(".safetensors", ".lock"), held)
+    assert len(states(tmp_path)) == 2
+    found = [forecaster(checkpoint_dir=tmp_path, random_state=None).fit(small) for _ in range(2)]
+    assert [f.history_["loss"].iloc[0] for f in found] == [s.facts["history"][0]["loss"] for s in (first, second)]
+    assert states(tmp_path) == []
+
+
+# ------------------------------------------------------------------------------------------- broken files
+
+
+def tampered(path, change):
+    content = path.read_bytes()
+    arrays = load_arrays(content)
+    length = int.from_bytes(content[:8], "little")
+    facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["training"])
+    change(arrays, facts)
+    path.write_bytes(save_arrays(arrays, {"training": json.dumps(facts)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a, f: f.pop("rounds"),
+        lambda a, f: f.pop("began"),
+        lambda a, f: f.update(fingerprint={}),
+        lambda a, f: f.update(step="many"),
+        lambda a, f: f["rounds"]["rng"].update(bit_generator="Other"),
+        lambda a, f: a.pop("generator"),
+        lambda a, f: a.update(generator=np.zeros(3, dtype=np.uint8)),
+        lambda a, f: a.update({"rounds.queue": np.array([10_000])}),
+        lambda a, f: a.pop(next(k for k in a if k.startswith("best_average."))),
+        lambda a, f: a.update({next(k for k in a if k.startswith("model.")): np.zeros(999, dtype=np.float32)}),
+        lambda a, f: a.update({next(k for k in a if k.endswith(".exp_avg")): np.zeros(999, dtype=np.float32)}),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_and_says_what_to_do(kept_state, change):
+    df, directory, path = kept_state
+    tampered(path, change)
+    with pytest.raises(ValueError, match=r"no state of a training that can be gone on from.*Delete it to begin anew"):
+        forecaster(checkpoint_dir=directory).fit(df)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 40, (8).to_bytes(8, "little") + b"{}      "])
+def test_a_file_that_holds_something_else_is_refused(kept_state, content):
+    df, directory, path = kept_state
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="Delete it to begin anew"):
+        forecaster(checkpoint_dir=directory).fit(df)
+
+
+@pytest.fixture(scope="module")
+def one_state(small, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("kept")
+    killed_after(1, small, checkpoint_dir=directory)
+    return next(directory.glob("*.safetensors"))
+
+
+@pytest.fixture
+def kept_state(small, one_state, tmp_path):
+    path = tmp_path / one_state.name
+    path.write_bytes(one_state.read_bytes())
+    return small, tmp_path, path
+
+
+def test_a_pickle_in_its_place_is_not_executed(kept_state):
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(kept_state[1] / "executed"),)
+
+    df, directory, path = kept_state
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="Delete it"):
+        forecaster(checkpoint_dir=directory).fit(df)
+    assert not (directory / "executed").exists()
+
+
+def test_what_a_killed_writer_left_beside_is_cleared(kept_state, whole):
+    df, directory, path = kept_state
+    (directory / f".{path.name}-0123456789abcdef").write_bytes(b"half")
+    path.with_suffix(".lock").touch()
+    assert_same_weights(forecaster(checkpoint_dir=directory).fit(df), whole)
+    assert list(directory.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------- disks
+
+
+def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, whole, tmp_path, monkeypatch):
+    fsync, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(1)
+        if len(calls) > 2:  # the file and its directory, once
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr("latentode.training.files.os.fsync", full)
+    with pytest.raises(OSError, match="last state before that is kept whole") as raised:
+        forecaster(checkpoint_dir=tmp_path).fit(small)
+    assert raised.value.errno == errno.ENOSPC
+    assert str(tmp_path) in str(raised.value)
+    assert os.strerror(errno.ENOSPC) in str(raised.value)
+    monkeypatch.undo()
+    assert [p.suffix for p in tmp_path.iterdir()] == [".safetensors"]  # and nothing half written beside it
+    assert_same_weights(forecaster(checkpoint_dir=tmp_path).fit(small), whole)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 128 KiB, where this machine lets us make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_is_really_full(small, whole, tiny_disk):
+    killed_after(1, small, checkpoint_dir=tiny_disk)
+    state = next(tiny_disk.glob("*.safetensors"))
+    before = state.read_bytes()
+    with contextlib.suppress(OSError), (tiny_disk / "others").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(OSError, match=r"No space left on device.*kept whole. Make room") as raised:
+        forecaster(checkpoint_dir=tiny_disk).fit(small)
+    assert str(tiny_disk) in str(raised.value)
+    assert state.read_bytes() == before
+    (tiny_disk / "others").unlink()
+    assert_same_weights(forecaster(checkpoint_dir=tiny_disk).fit(small), whole)
+
+
+def test_a_directory_that_is_a_file_is_refused_by_its_name(small, tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(OSError, match=r"checkpoint_dir='.*taken' cannot be used"):
+        forecaster(checkpoint_dir=tmp_path / "taken").fit(small)
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, b"before")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("latentode.training.files.os.fsync", full)
+    with pytest.raises(OSError, match="file could not be written; what stood there before is as it was"):
+        write_whole(path, b"after")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_lock_is_held_once_and_is_free_again(tmp_path):
+    place = tmp_path / "lock"
+    held = lock(place)
+    assert lock(place) is None
+    unlock(place, held)
+    assert not place.exists()
+    again = lock(place)
+    assert again is not None
+    unlock(place, again)
+
+
+# ------------------------------------------------------------------------------------------- saved models
+
+
+def test_a_saved_model_names_no_directory_and_a_loaded_one_writes_to_none(small, tmp_path):
+    path = tmp_path / "model"
+    quick(checkpoint_dir=tmp_path / "kept").fit(small).save(path)
+    config = json.loads((path / "config.json").read_text())
+    assert config["params"]["checkpoint_dir"] is None
+    config["params"]["checkpoint_dir"] = str(tmp_path / "elsewhere")
+    (path / "config.json").write_text(json.dumps(config))
+    assert load(path).checkpoint_dir is None
+
+
+def test_the_constructor_stores_the_directory_and_touches_nothing(tmp_path):
+    place = tmp_path / "not" / "there"
+    assert LatentODEForecaster(checkpoint_dir=place).get_params()["checkpoint_dir"] is place
+    assert not place.exists()
+
+
+# ------------------------------------------------------------------------------------------- kills
+
+NO_KILLS = "forkserver" not in multiprocessing.get_all_start_methods()
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that begin with everything imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def fit_and_write(steps, kept, out):
+    with often_looking():
+        fitted = forecaster(max_steps=steps, checkpoint_dir=kept).fit(waves(22, 6))
+    np.savez(out, **{k: v.numpy() for k, v in fitted.model_.state_dict().items()})
+
+
+def kills_until_it_ends(context, directory, expected, steps, moments):
+    """Kill a fit at some moments, in seconds since it began, let it end, compare, and count the kills that met it."""
+    kept, out, kills = directory / "kept", directory / "weights.npz", 0
+    for moment in [*moments, None]:
+        running = context.Process(target=fit_and_write, args=(steps, kept, out))
+        running.start()
+        if moment is not None:
+            while running.is_alive() and not (kept.exists() and list(kept.glob("*.lock"))):
+                time.sleep(0.002)
+            time.sleep(moment)
+            running.kill()
+        running.join(600)
+        assert running.exitcode in (0, -signal.SIGKILL)
+        kills += running.exitcode != 0
+        if running.exitcode == 0:
+            break
+    found = np.load(out)
+    assert set(found) == set(expected)
+    assert all((found[k] == v.numpy()).all() for k, v in expected.items())
+    assert list(kept.iterdir()) == []
+    return kills
+
+
+@pytest.mark.skipif(NO_KILLS, reason="there is no SIGKILL")
+def test_a_fit_that_is_killed_ends_with_the_weights_of_one_that_was_not(small, processes, tmp_path):
+    expected = forecaster(max_steps=20 * STEPS).fit(small).model_.state_dict()
+    assert kills_until_it_ends(processes, tmp_path, expected, 20 * STEPS, [0.2]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NO_KILLS, reason="there is no SIGKILL")
+def test_twenty_fits_killed_at_random_moments_end_equal(small, processes, tmp_path, record_property):
+    steps = 40 * STEPS
+    began = time.perf_counter()
+    expected = forecaster(max_steps=steps).fit(small).model_.state_dict()
+    takes = time.perf_counter() - began
+    rng, kills = random.Random(0), []
+    for k in range(20):
+        place = tmp_path / str(k)
+        place.mkdir()
+        moments = [rng.uniform(0, takes), rng.uniform(0, takes / 2)]
+        kills.append(kills_until_it_ends(processes, place, expected, steps, moments))
+    record_property("kills", kills)
+    assert sum(kills) >= 20
