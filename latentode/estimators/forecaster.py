@@ -52,6 +52,9 @@ Floats = NDArray[np.float64]
 _QUIET: ContextVar[bool] = ContextVar("latentode_quiet", default=False)
 _UPDATING = threading.Lock()
 
+_NOT_THE_CALLER = ("latentode.", "sklearn.")
+"""Modules between the caller's line and a warning: scikit-learn's wraps fit where it has callbacks."""
+
 FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
 
@@ -965,7 +968,7 @@ def _warn(sentences: list[str]) -> None:
     """Say it once, as of the line of the caller's own code that led here."""
     if sentences and not _QUIET.get():
         frame, level = sys._getframe(1), 2
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("latentode."):
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_NOT_THE_CALLER):
             frame, level = frame.f_back, level + 1
         warnings.warn("; ".join(sentences), DataWarning, stacklevel=level)
 

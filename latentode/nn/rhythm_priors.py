@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from latentode.nn.batch import Batch
-from latentode.nn.rhythm import Channels, Rhythm, SinusoidFit, wave_sums
+from latentode.nn.rhythm import Rhythm
+from latentode.nn.sinusoids import Channels, SinusoidFit, wave_sums
 
 __all__ = ["learn_priors"]
 

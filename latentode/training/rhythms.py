@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.nn import Batch, Rhythm, learn_priors, neighbours
-from latentode.nn.rhythm import PRIORS
+from latentode.nn.sinusoids import PRIORS
 from latentode.training.fit import validation_batches
 from latentode.training.tasks import MAX_HISTORY, RaggedSeries, TaskMaker, question_batch
 
@@ -53,7 +53,8 @@ def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
     begin = np.maximum(series.offsets[:-1], series.offsets[1:] - MAX_HISTORY)
     end = series.offsets[1:]
     usable = np.flatnonzero(end - begin >= FEWEST_ROWS)
-    gaps = np.delete(np.diff(series.times), series.offsets[1:-1] - 1) / span
+    same = np.diff(np.repeat(np.arange(len(series.lengths)), series.lengths)) == 0
+    gaps = np.diff(series.times)[same] / span
     if len(usable) == 0 or not (gaps > 0).any():
         return None
     gap = float(np.median(gaps[gaps > 0]))
@@ -64,7 +65,9 @@ def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
     n_channels = series.values.shape[1]
     n_looked_at = max(int(CELLS / (len(grid) * n_channels)), 20)
     batch = _whole(series, rng.permutation(usable)[:n_looked_at], begin, end, span)
-    candidates = [Rhythm(n_channels, grid, width, shared) for shared in ((False, True) if n_channels > 1 else (False,))]
+    candidates = [
+        Rhythm(n_channels, grid, width, shared).float() for shared in ((False, True) if n_channels > 1 else (False,))
+    ]
     best = max(candidates, key=lambda rhythm: learn_priors(rhythm, batch))
     if len(grid) > MOST_KEPT:
         best = _likeliest(best)
@@ -78,7 +81,7 @@ def _gain(rhythm: Rhythm, asked: list[Batch], gap: float) -> float:
     for batch in asked:
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
-        near, wave = neighbours(batch, torch.tensor(gap)), rhythm(batch)
+        near, wave = neighbours(batch, torch.tensor(gap, dtype=batch.times.dtype)), rhythm(batch)
         level = (batch.values * batch.mask).sum(1) / (batch.mask.sum(1) + 1)
         level = level[:, None].expand_as(near.base)
         base = torch.where(near.known > 0, near.base, level)
@@ -117,7 +120,9 @@ def _whole(
 def _likeliest(rhythm: Rhythm) -> Rhythm:
     """The same with the likeliest frequencies only."""
     kept = np.sort(rhythm.log_prior[1:].numpy().argsort()[-MOST_KEPT:])
-    fewer = Rhythm(len(rhythm.noise), rhythm.frequencies[torch.from_numpy(kept)].tolist(), rhythm.width, rhythm.shared)
+    fewer = Rhythm(
+        len(rhythm.noise), rhythm.frequencies[torch.from_numpy(kept)].tolist(), rhythm.width, rhythm.shared
+    ).float()
     for name in PRIORS:
         getattr(fewer, name).copy_(getattr(rhythm, name))
     fewer.log_prior.copy_(rhythm.log_prior[torch.from_numpy(np.append(0, kept + 1))].log_softmax(0))

@@ -225,7 +225,7 @@ def test_sorted_by_id_a_split_of_time_series_splits_series_and_sorted_by_time_it
 def test_permuted_future_values_change_no_tensor_of_training(small, monkeypatch):
     seen = []
 
-    def watched(model, tasks, validation, options, rng):
+    def watched(model, tasks, validation, *_):
         generator = np.random.default_rng(0)
         batches = [tasks.draw(np.arange(len(tasks.series.lengths)), generator), *validation]
         seen.append([getattr(b, f.name) for b in batches for f in fields(b)] + [tasks.series.values])

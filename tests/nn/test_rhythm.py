@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from latentode.nn import Rhythm, learn_priors
-from latentode.nn.rhythm import wave_sums
+from latentode.nn.sinusoids import wave_sums
 from tests.nn.batches import NAN, batch_of, random_batch
 
 FREQUENCIES = [0.5, 1.1, 2.0, 3.7]
