@@ -19,6 +19,9 @@ CELLS_KEPT = 8
 PER_CELL = 6
 """Frequencies looked at in place of each of them."""
 
+NUMBERS_AT_ONCE = 1e6
+"""Sines and cosines in memory at once: a batch of many channels is read a few series at a time."""
+
 
 @dataclass(frozen=True)
 class Wave:
@@ -57,6 +60,11 @@ class Wave:
         """What a decoder reads, three times (series, query, channel)."""
         explained = self.explained[:, None].expand_as(self.value)
         return self.value.clamp(-INPUT_BOUND, INPUT_BOUND), explained, self.doubt
+
+    @classmethod
+    def joined(cls, waves: "Sequence[Wave]") -> "Wave":
+        """Those of several series as one."""
+        return cls(*(torch.cat([getattr(wave, f.name) for wave in waves]) for f in fields(cls)))
 
     def tile(self, n: int) -> "Wave":
         """The whole wave n times over, one copy after the other."""
@@ -115,9 +123,17 @@ class Rhythm(nn.Module):
     @torch.no_grad()
     def forward(self, batch: Batch) -> Wave:
         """Read the rhythm of each history and carry it to the queries."""
-        channels = self.channels(batch)
+        longest = max(batch.times.shape[1], batch.query_times.shape[1])
+        places = max(len(self.frequencies), CELLS_KEPT * PER_CELL * (1 if self.shared else len(self.noise)))
+        n_at_once = max(int(NUMBERS_AT_ONCE / (longest * places)), 1)
+        parts = zip(self.channels(batch).split(n_at_once), torch.split(batch.query_times, n_at_once), strict=True)
+        waves = [self._wave(*part) for part in parts]
+        return waves[0] if len(waves) == 1 else Wave.joined(waves)
+
+    def _wave(self, channels: Channels, queries: Tensor) -> Wave:
+        n_series, _, n_channels = channels.mask.shape
+        dtype = channels.values.dtype
         frequencies, log_prior = self.closer(self.grid_odds(channels))
-        queries = batch.query_times
         # In double precision: odds are exponentials of large sums, and doubt a small difference of squares; the order
         # in which they are formed, which follows a batch's size, may not show in an answer.
         channels = channels.doubled()
@@ -132,7 +148,6 @@ class Rhythm(nn.Module):
         explained = there.sum(-1)
         certain = 1 - torch.special.entr(odds).sum(-1) / math.log(odds.shape[-1])
         pitch = (there * (frequencies / self.frequencies[-1]).log()[:, None]).sum(-1) / explained.clamp_min(1e-6)
-        n_series, n_channels = batch.mask.shape[0], batch.mask.shape[2]
 
         def of_channels(x: Tensor) -> Tensor:
             return x.expand(n_series, n_channels) if self.shared else x.reshape(n_series, n_channels)
@@ -142,7 +157,7 @@ class Rhythm(nn.Module):
         wave = ((odds * fit.level).sum(-1), (there * fit.cos).sum(-1), (there * fit.sin).sum(-1))
         now = torch.cat([of_channels(x) for x in wave], -1)
         parts = (value, doubt, now, *(of_channels(x) for x in (explained, certain, pitch)))
-        return Wave(*(x.to(batch.values.dtype) for x in parts))
+        return Wave(*(x.to(dtype) for x in parts))
 
     def channels(self, batch: Batch) -> Channels:
         """Observations and variances as the fits take them."""

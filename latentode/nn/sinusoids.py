@@ -1,7 +1,7 @@
 """Sinusoids of given frequencies fitted to histories in closed form."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,11 @@ class Channels:
         values, mask = (x.mT.flatten(0, 1)[..., None] for x in (self.values, self.mask))
         priors = (getattr(self, name).repeat(n_series, 1)[:, None] for name in PRIORS)
         return Channels(self.times.repeat_interleave(n_channels, 0), values, mask, *priors)
+
+    def split(self, n_series: int) -> list["Channels"]:
+        """The same, so many series at a time."""
+        parts = zip(*(torch.split(x, n_series) for x in (self.times, self.values, self.mask)), strict=True)
+        return [replace(self, times=times, values=values, mask=mask) for times, values, mask in parts]
 
     def doubled(self) -> "Channels":
         """The same in double precision, but for the times."""

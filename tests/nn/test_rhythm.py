@@ -176,3 +176,12 @@ def test_doubt_is_the_spread_over_frequencies(shared):
     variance = (odds[row, 0] * (told - mean[:, None]).square()).sum(1)
     torch.testing.assert_close(wave.value[1, :, 0], mean)
     torch.testing.assert_close(wave.doubt[1, :, 0], 0.5 * (variance + rhythm.noise[0]).log())
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_few_series_at_a_time_are_read_as_all_at_once(shared, monkeypatch):
+    batch, rhythm = random_batch(n_series=5), rhythm_of(shared=shared).float()
+    whole = rhythm(batch)
+    monkeypatch.setattr("latentode.nn.rhythm.NUMBERS_AT_ONCE", 1)
+    for name, value in vars(rhythm(batch)).items():
+        torch.testing.assert_close(value, getattr(whole, name))
