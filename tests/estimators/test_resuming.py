@@ -336,12 +336,12 @@ def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, 
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A file system of 256 KiB, where this machine lets us make one."""
+    """A file system of 1 MiB, where this machine lets us make one."""
     place = tmp_path / "disk"
     place.mkdir()
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("only root can mount a file system")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     yield place
     subprocess.run(["umount", place], check=True)
