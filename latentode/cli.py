@@ -26,7 +26,8 @@ _DATA_HELP = """\
 DATA is a long table in .csv (also .csv.gz) or .parquet: a row per series and time, a column per channel, empty
 where a channel was not measured then. Times are numbers or ISO dates (2024-05-01, 2024-05-01T12:30). Columns
 named id, unique_id or item_id, and time, timestamp or ds, are found without --id and --time; a table of one
-series needs no id; every other numeric column is a channel unless --target names them."""
+series needs no id; every other numeric column is a channel unless --target names them. A file whose name begins
+with a dash is given as ./-name.csv."""
 
 _OPTIONS = {"id_col": "--id", "time_col": "--time", "target_cols": "--target", "history": "--history"}
 
@@ -179,6 +180,8 @@ def _make_room(*files: Path | None) -> None:
     """Folders for what will be written, before the work and not after it."""
     for path in files:
         if path is not None:
+            if path.is_dir():
+                raise ValueError(f"{path} is a directory; expected a file to write")
             path.parent.mkdir(parents=True, exist_ok=True)
 
 

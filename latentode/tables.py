@@ -1,5 +1,7 @@
 """Tables in files: .csv and .parquet in, times read as times; the same out, to six digits."""
 
+import gzip
+import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -42,9 +44,11 @@ def read_table(path: Path, time_col: Hashable | None = None) -> pd.DataFrame:
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if path.name.endswith((".csv", ".csv.gz")):
+        if path.is_dir():
+            raise DataError(f"{path} is a directory; expected a file")
         try:
             df = pd.read_csv(path)
-        except ValueError as cause:
+        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as cause:
             raise DataError(f"{path} cannot be read as a table: {cause}") from cause
     elif path.suffix == ".parquet":
         df = _read_parquet(path)

@@ -12,21 +12,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tests.command_faults import COMMANDS
 from tests.estimators.tiny import dated, waves
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 BASE = waves(6, 8, missing=0.0)
+GROUPS = {"kind": BASE["id"].map(dict(zip(BASE["id"].unique(), "ababab", strict=True)))}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, in fit or predict; what comes of it, and a part of the message (empty where nothing is said)."""
+    """What is wrong, in fit or predict; what comes of it, and a part of the message (empty where nothing is said).
+
+    What another thread does again and again to the frame meanwhile; and whether fit knew the groups of the series.
+    """
 
     name: str
     where: str
     spoil: Callable[[pd.DataFrame], Any]
     outcome: str
     message: str = ""
+    meanwhile: Callable[[pd.DataFrame], None] | None = None
+    grouped: bool = False
 
 
 def with_value(column: str, value: Any, row: int = 3) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -43,6 +50,20 @@ def with_value(column: str, value: Any, row: int = 3) -> Callable[[pd.DataFrame]
 def with_object(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A column of objects, the first of them spoilt."""
     return lambda df: df.assign(**{column: pd.Series([value, *df[column].iloc[1:]], dtype=object, index=df.index)})
+
+
+def doubled_in_place(df: pd.DataFrame) -> None:
+    """Values overwritten where they are."""
+    df["x"] = df["x"] * 2
+    df.loc[:, "y"] = 20.0
+
+
+def grown_in_place(df: pd.DataFrame) -> None:
+    """Rows that come, and a column that comes and goes."""
+    if len(df) < 200:
+        df.loc[len(df)] = ["late", 1.0 + len(df), 2.0, 3.0]
+    df["extra"] = 1.0
+    del df["extra"]
 
 
 def _holes_in_the_first(df: pd.DataFrame) -> dict[str, pd.Series]:
@@ -116,11 +137,13 @@ FAULTS = [
     Fault("one absurd outlier", "fit", with_value("y", 1e9), "taken"),
     Fault("negative and huge times", "fit", lambda d: d.assign(time=d["time"] * 1e9 - 1e15), "taken"),
     Fault(
-        "series of 1 beside one of 400 rows",
+        "series of 1 row beside one of 100,000",
         "fit",
-        lambda d: pd.concat([d, waves(1, 400).assign(id="long"), d.head(1).assign(id="short")]),
+        lambda d: pd.concat([d, waves(1, 100_000).assign(id="long"), d.head(1).assign(id="short")]),
         "taken",
     ),
+    Fault("values another thread overwrites", "fit", lambda d: d.copy(), "taken", meanwhile=doubled_in_place),
+    Fault("rows another thread adds", "fit", lambda d: d.copy(), "taken", meanwhile=grown_in_place),
     Fault(
         "a nanosecond and a century apart",
         "fit",
@@ -143,6 +166,14 @@ FAULTS = [
         with_value("time", np.nan),
         "said",
         "1 rows without a time: their answer is NaN",
+    ),
+    Fault(
+        "a category never seen",
+        "predict",
+        lambda d: d.assign(kind="c"),
+        "said",
+        "column 'kind' holds 'c', a category not seen in fit",
+        grouped=True,
     ),
     Fault("the far future", "predict", lambda d: d.assign(time=1e6), "said", "farther answers are guesses"),
     Fault("the far past", "predict", lambda d: d.assign(time=-1e6), "taken"),
@@ -171,6 +202,15 @@ def render() -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {f.name} | `{f.where}` | {f.outcome} | {f.message} |" for f in FAULTS]
+    lines += [
+        "\nWhile another thread writes to the frame, `fit` learns from what it held at one moment: values may be from",
+        "before or after a write, but nothing written once training began is learned from.\n",
+        "## On the command line\n",
+        "*Refused*: one line on stderr, exit code 2, nothing written. A file's name is only a name.\n",
+        "| fault | words | | message holds |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {c.name} | `{c.shown}` | {c.outcome} | {c.message} |" for c in COMMANDS]
     return "\n".join(lines) + "\n"
 
 

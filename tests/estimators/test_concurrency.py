@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from latentode.data import DataWarning
+from latentode.estimators import fitting
 from tests.estimators.test_determinism import state_of_the_world
 from tests.estimators.tiny import quick, waves
 
@@ -183,3 +184,18 @@ def test_two_fits_in_one_directory_at_the_same_time_do_not_meet(small, tmp_path)
     found = together(lambda k: fit(random_state=(0, 0, 1)[k], checkpoint_dir=tmp_path), 3)
     assert_same(found, expected)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_written_to_the_frame_once_training_began_is_learned_from(small, fitted, monkeypatch):
+    df, train = small.copy(), fitting.train
+
+    def after_writing(*args, **kwargs):
+        df.loc[:, ["x", "y"]] = 1e6
+        df["time"] += 5.0
+        del df["y"]
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(fitting, "train", after_writing)
+    found = quick().fit(df)
+    assert df.columns.tolist() == ["id", "time", "x"]
+    pd.testing.assert_frame_equal(found.predict(small), fitted.predict(small), check_exact=True)

@@ -1,5 +1,6 @@
 """What must not matter: the order of rows, the names of series, the zero and the unit of time, units of channels."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -7,9 +8,11 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from latentode.data import DataWarning
-from tests.estimators.tiny import quick, waves
+from latentode.estimators import questions
+from tests.estimators.tiny import dated, quick, waves
 
 few = settings(
     max_examples=8,
@@ -70,6 +73,30 @@ def test_series_at_any_time_give_the_same_answers(model, expected, shift):
 def test_answers_for_some_rows_are_those_for_all(model, expected, data):
     rows = data.draw(st.lists(st.integers(0, len(QUERY) - 1), min_size=1, max_size=20))
     np.testing.assert_allclose(model.predict(QUERY.iloc[rows]), expected.iloc[rows], atol=1e-5)
+
+
+@few
+@given(cuts=st.lists(st.integers(0, len(QUERY)), max_size=4), cells=st.integers(1, 2000))
+def test_questions_in_any_parts_and_batches_get_the_same_answers(model, expected, cuts, cells):
+    edges = [0, *sorted(cuts), len(QUERY)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(questions, "CELLS_A_BATCH", cells)
+        found = [model.predict(QUERY.iloc[a:b]) for a, b in itertools.pairwise(edges) if b > a]
+    np.testing.assert_allclose(pd.concat(found), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("year", [1700, 2200])
+def test_series_in_any_century_give_the_same_fit_and_the_same_answers(year):
+    away = pd.Timestamp(year=year, month=1, day=1) - pd.Timestamp("1970-01-01")
+    here, asked = (dated(df) for df in (BASE, QUERY))
+    there, asked_there = (df.assign(time=df["time"] + away) for df in (here, asked))
+    forecaster = quick(max_steps=25, seasonality=None)
+    model = clone(forecaster).fit(here)
+    expected = model.predict(asked)
+    found = clone(forecaster).fit(there).predict(asked_there)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    found = model.predict(histories(asked_there), history=histories(there))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @few

@@ -1,9 +1,12 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import RaggedSeries, TaskMaker, TrainingOptions, gaussian_crps, train, validation_batches
+from latentode.training.module import LatentODEModule
 
 
 def waves(n_series=8, n_rows=12, seed=0):
@@ -46,11 +49,23 @@ def trained(setting, seed=0, **options):
     return model, history
 
 
-def test_the_model_is_left_with_the_best_weights_seen(setting):
-    model, history = trained(setting, learning_rate=3.0, n_steps=150)
+def test_the_model_is_left_with_the_best_weights_seen(setting, monkeypatch):
+    ask, looks = LatentODEModule.validation_step, []
+
+    def worse_from_the_fourth_look_on(self, batch, index):
+        ask(self, batch, index)
+        crps, asked = self.scores.pop()
+        self.scores.append((crps + 1e3 * asked * (self.step > 75), asked))
+
+    monkeypatch.setattr(LatentODEModule, "validation_step", worse_from_the_fourth_look_on)
+    model, history = trained(setting, n_steps=150, on_look=lambda seen, _: looks.append(copy.deepcopy(seen)))
     scores = [row["validation_crps"] for row in history]
-    assert scores[-1] > min(scores)  # so large a rate does not end at its best
+    best, last = looks[int(np.argmin(scores))], looks[-1]
+    assert len(looks) == 6
+    assert min(scores[3:]) > 1e3 > max(scores[:3])  # so training does not end at its best
     assert score_of(model, setting[1]) == pytest.approx(min(scores), rel=1e-4)
+    assert all(torch.equal(left, kept) for left, kept in zip(model.parameters(), best.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(best.parameters(), last.parameters(), strict=True))
 
 
 def test_the_model_is_left_ready_to_predict(setting):

@@ -1,0 +1,134 @@
+"""Faults of what the command line is given: tried by ``test_faults.py``, told by ``docs/faults.md``."""
+
+import gzip
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.estimators.tiny import waves
+
+TABLE = waves(3, 8, missing=0.0).to_csv(index=False)
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is wrong, the words given in a folder, what comes of it, a part of the message, what was there before."""
+
+    name: str
+    words: tuple[str, ...]
+    outcome: str
+    message: str = ""
+    prepare: Callable[[Path], object] = lambda folder: None
+
+    @property
+    def shown(self) -> str:
+        """As it would be typed."""
+        return shlex.join(self.words)
+
+
+def _fit(data: str, *more: str) -> tuple[str, ...]:
+    return ("fit", "--max-steps", "2", "--out", "model", *more, data)
+
+
+def _holding(name: str, content: bytes = TABLE.encode()) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def _named(fault: str, name: str, *before: str) -> Command:
+    return Command(fault, _fit(name, *before), "taken", prepare=_holding(name))
+
+
+COMMANDS = [
+    Command("no such file", _fit("nope.csv"), "refused", "no such file: nope.csv"),
+    Command(
+        "a directory",
+        _fit("visits.csv"),
+        "refused",
+        "visits.csv is a directory; expected a file",
+        lambda folder: (folder / "visits.csv").mkdir(),
+    ),
+    Command(
+        "bytes that are no text",
+        _fit("visits.csv"),
+        "refused",
+        "visits.csv cannot be read as a table",
+        _holding("visits.csv", bytes(range(256))),
+    ),
+    Command(
+        "text that is no table",
+        _fit("visits.csv"),
+        "refused",
+        "no time column found among 'Dear Sir'",
+        _holding("visits.csv", b"Dear Sir\n"),
+    ),
+    Command(
+        "a row with too many cells",
+        _fit("visits.csv"),
+        "refused",
+        "Expected 3 fields in line 3, saw 4",
+        _holding("visits.csv", b"id,time,x\n1,2,3\n1,2,3,4\n"),
+    ),
+    Command(
+        "an empty file",
+        _fit("visits.csv"),
+        "refused",
+        "visits.csv cannot be read as a table",
+        _holding("visits.csv", b""),
+    ),
+    Command(
+        "compressed by its name only",
+        _fit("visits.csv.gz"),
+        "refused",
+        "visits.csv.gz cannot be read as a table",
+        _holding("visits.csv.gz"),
+    ),
+    Command(
+        "a compressed file cut off",
+        _fit("visits.csv.gz"),
+        "refused",
+        "visits.csv.gz cannot be read as a table",
+        _holding("visits.csv.gz", gzip.compress(TABLE.encode())[:-40]),
+    ),
+    Command(
+        "parquet by its name only",
+        _fit("visits.parquet"),
+        "refused",
+        "visits.parquet cannot be read as a table",
+        _holding("visits.parquet"),
+    ),
+    Command(
+        "another kind of file",
+        _fit("visits.xlsx"),
+        "refused",
+        "expected a file ending in .csv, .csv.gz or .parquet",
+        _holding("visits.xlsx"),
+    ),
+    Command(
+        "a directory to write to",
+        ("evaluate", "visits.csv", "--out", "scores"),
+        "refused",
+        "scores is a directory; expected a file to write",
+        lambda folder: (folder / "scores").mkdir(),
+    ),
+    Command(
+        "a table for a model",
+        ("forecast", "visits.csv", "--out", "future.csv"),
+        "refused",
+        "visits.csv holds no saved forecaster",
+        _holding("visits.csv"),
+    ),
+    Command(
+        "a name with a leading dash",
+        _fit("-visits.csv"),
+        "refused",
+        "the following arguments are required: DATA",
+        _holding("-visits.csv"),
+    ),
+    _named("that name with its folder", "./-visits.csv"),
+    _named("that name after two dashes", "-visits.csv", "--"),
+    _named("a name with spaces", "my visits of 2024.csv"),
+    _named("a name that is a formula", "=1+1.csv"),
+    _named("a name that is a command", "$(touch owned); touch owned.csv"),
+    _named("a name with wildcards", "*[a-z]?.csv"),
+]
