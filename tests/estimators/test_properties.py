@@ -85,6 +85,14 @@ def test_questions_in_any_parts_and_batches_get_the_same_answers(model, expected
     np.testing.assert_allclose(pd.concat(found), expected, atol=1e-5)
 
 
+@few
+@given(rows=st.lists(st.integers(0, len(QUERY) - 1), min_size=1, max_size=10), copies=st.integers(2, 4))
+def test_a_question_asked_again_in_one_frame_gets_the_same_answer(model, expected, rows, copies):
+    found = model.predict(QUERY.iloc[rows * copies])
+    assert found.index.tolist() == rows * copies
+    np.testing.assert_allclose(found, expected.iloc[rows * copies], atol=1e-5)
+
+
 @pytest.mark.parametrize("year", [1700, 2200])
 def test_series_in_any_century_give_the_same_fit_and_the_same_answers(year):
     away = pd.Timestamp(year=year, month=1, day=1) - pd.Timestamp("1970-01-01")
