@@ -11,6 +11,7 @@ from latentode.data import ChannelScaler, Covariates, Panel, Seasons
 from latentode.estimators.calibration import Calibration
 from latentode.estimators.questions import Questions
 from latentode.nn import Batch, LatentODE
+from latentode.training import fork_safe
 
 __all__ = ["Answers"]
 
@@ -63,6 +64,7 @@ class Answers:
     static: NDArray[np.float32] | None = None
     known: NDArray[np.float32] | None = None
 
+    @fork_safe()
     def means(self) -> Floats:
         """Expected values, (row, channel)."""
         mean, scale, factor = self._blank(), self._blank(), self._blank()
@@ -77,6 +79,7 @@ class Answers:
         means[:, self._never_seen] = np.nan
         return means
 
+    @fork_safe()
     def quantiles(self, quantiles: Floats) -> Floats:
         """Quantiles, (quantile, row, channel)."""
         out = self._blank(len(quantiles))
@@ -94,6 +97,7 @@ class Answers:
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (found - center)
         return self._unscaled(out)
 
+    @fork_safe()
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
         """Joint samples, (sample, row, channel): one draw of the latent state per sample and series."""
         out = self._blank(n_samples)

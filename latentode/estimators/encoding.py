@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.nn import LatentODE
-from latentode.training import RaggedSeries, question_batch
+from latentode.training import RaggedSeries, fork_safe, question_batch
 from latentode.training.tasks import MAX_HISTORY
 
 __all__ = ["encoded"]
@@ -15,6 +15,7 @@ AT_ONCE = 256
 """Series encoded at a time."""
 
 
+@fork_safe()
 def encoded(
     model: LatentODE, scaler: ChannelScaler, panel: Panel, span: float, seasons: Seasons
 ) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ from latentode.training import (
     TaskMaker,
     TrainingOptions,
     find_rhythm,
+    fork_safe,
     one_thread,
     train,
     validation_batches,
@@ -157,6 +158,7 @@ class Watcher(Protocol):
         """A look: what there would be if training stopped here, made when asked for; True to stop."""
 
 
+@fork_safe()
 def fit_model(
     panel: Panel,
     scaler: ChannelScaler,

@@ -5,7 +5,7 @@ from latentode.training.files import write_whole
 from latentode.training.fit import train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
-from latentode.training.quiet import one_thread, quiet_lightning
+from latentode.training.quiet import fork_safe, one_thread, quiet_lightning
 from latentode.training.rhythms import find_rhythm
 from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 
@@ -17,6 +17,7 @@ __all__ = [
     "TrainingOptions",
     "checkpoint_in",
     "find_rhythm",
+    "fork_safe",
     "gaussian_crps",
     "one_thread",
     "question_batch",

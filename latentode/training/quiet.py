@@ -6,18 +6,20 @@ once. So what is changed is changed by the first one in and taken back by the la
 
 import contextlib
 import logging
+import os
 import signal
 import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
 
-__all__ = ["one_thread", "quiet_lightning"]
+__all__ = ["fork_safe", "one_thread", "quiet_lightning"]
 
+_LOADED_IN = os.getpid()
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
 
 _OURS = r"lightning\.(?#latentode)"
@@ -100,6 +102,17 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def fork_safe() -> Iterator[None]:
+    """Run torch on one thread within the block if this process was forked from one that had loaded us.
+
+    The threads of a parent do not come along into a forked child, but GNU OpenMP believes they did, and waits for them
+    for ever once an operator wants a second one (torch's own data loaders take one thread for the same reason).
+    """
+    with one_thread() if os.getpid() != _LOADED_IN else nullcontext():
+        yield
 
 
 def _set_threads_here(n: int, elsewhere: int) -> None:
