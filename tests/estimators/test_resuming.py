@@ -467,10 +467,13 @@ def test_twenty_fits_killed_at_random_moments_end_equal(small, processes, tmp_pa
     expected = forecaster(max_steps=steps).fit(small).model_.state_dict()
     takes = time.perf_counter() - began
     rng, kills = random.Random(0), []
-    for k in range(20):
-        place = tmp_path / str(k)
+    while len(kills) < 20:
+        place = tmp_path / str(time.perf_counter_ns())
         place.mkdir()
         moments = [rng.uniform(0, takes), rng.uniform(0, takes / 2)]
-        kills.append(kills_until_it_ends(processes, place, expected, steps, moments))
+        killed = kills_until_it_ends(processes, place, expected, steps, moments)
+        if killed:
+            kills.append(killed)
+        else:  # it ended before its moment came: the machine has less to do than when the time was taken
+            takes *= 0.7
     record_property("kills", kills)
-    assert sum(kills) >= 20
