@@ -40,7 +40,7 @@ from latentode.training import (
 )
 from latentode.training.tasks import MAX_HISTORY, NEARLY
 
-__all__ = ["FitSettings", "FittedModel", "Watcher", "fit_model", "is_of_counts"]
+__all__ = ["CHOICES", "LARGEST_SIZE", "FitSettings", "FittedModel", "Watcher", "fit_model", "is_of_counts"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ LARGEST_SIZE = 10_000
 SMALL = 128 * 128
 """Hidden units times series in a batch up to which training runs on one thread."""
 
-_CHOICES: dict[str, Iterable[str]] = {
+CHOICES: dict[str, Iterable[str]] = {
     "encoder": READERS,
     "dynamics": DYNAMICS,
     "decoder": DECODERS,
@@ -271,7 +271,7 @@ def is_of_counts(likelihood: str) -> bool:
 
 def _check(settings: FitSettings) -> None:
     """Refuse parameters out of range, naming them."""
-    for name, known in _CHOICES.items():
+    for name, known in CHOICES.items():
         if getattr(settings, name) not in known:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be one of {', '.join(map(repr, known))}")
     for name in ("latent_dim", "hidden_dim", "max_steps", "batch_size", "n_steps", "patience", "n_draws"):

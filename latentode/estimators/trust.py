@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentode.estimators.fitting import LARGEST_SIZE
-from latentode.nn import ACTIVATIONS, DECODERS, DYNAMICS, LIKELIHOODS, READERS, LatentODEConfig
+from latentode.estimators.fitting import CHOICES, LARGEST_SIZE
+from latentode.nn import LatentODEConfig
 from latentode.ode.methods import METHODS
 
 __all__ = ["LARGEST_CONFIG", "read_inside", "require_finite", "require_rows", "sound_config", "sound_sizes"]
@@ -22,12 +22,7 @@ LARGEST_CONFIG = 2**30
 MOST_UNITS, MOST_FREQUENCIES, MOST_DRAWS = 100_000, 10_000, 1_000_000
 
 _CHOICES: dict[str, Iterable[str]] = {
-    "encoder": READERS,
-    "dynamics": DYNAMICS,
-    "decoder": DECODERS,
-    "likelihood": LIKELIHOODS,
-    "anchor": ("end", "start"),
-    "activation": ACTIVATIONS,
+    **CHOICES,
     "method": METHODS,
     "adjoint": ("discrete", "checkpointed", "continuous", "backsolve", "autograd"),
 }
