@@ -30,7 +30,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"quickstart\.py",
+    "ignore_pattern": r"(quickstart|predict_with_dask)\.py",
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,

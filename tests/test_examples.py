@@ -56,6 +56,18 @@ def test_every_example_of_the_gallery_runs(path, monkeypatch, tmp_path):
     subprocess.run([sys.executable, str(path)], check=True, capture_output=True, timeout=300)
 
 
+@pytest.mark.slow
+def test_the_workers_of_a_cluster_answer_as_one_process_does(tmp_path):
+    pytest.importorskip("distributed")
+    pytest.importorskip("dask.dataframe")
+    command = [sys.executable, str(QUICKSTART.parent / "predict_with_dask.py")]
+    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300)
+    assert said.stderr == ""
+    assert said.stdout.startswith("2,496 rows from 8 partitions")
+    assert float(said.stdout.split()[-1]) < 1e-3  # of platelets in the hundreds
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_there_are_examples_and_each_says_what_it_shows():
     paths = sorted(QUICKSTART.parent.glob("plot_*.py"))
     assert len(paths) >= 8

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +75,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "likelihood": LIKELIHOODS,
     "anchor": ("end", "start"),
     "activation": ACTIVATIONS,
+    "strategy": ("auto", "ddp"),
 }
 
 
@@ -110,6 +112,9 @@ class FitSettings:
     weight_decay: float
     patience: int
     validation_fraction: float
+    devices: int
+    num_nodes: int
+    strategy: str
     checkpoint_dir: str | Path | None
     verbose: bool | int | None
     random_state: Any
@@ -274,7 +279,17 @@ def _check(settings: FitSettings) -> None:
     for name, known in CHOICES.items():
         if getattr(settings, name) not in known:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be one of {', '.join(map(repr, known))}")
-    for name in ("latent_dim", "hidden_dim", "max_steps", "batch_size", "n_steps", "patience", "n_draws"):
+    for name in (
+        "latent_dim",
+        "hidden_dim",
+        "max_steps",
+        "batch_size",
+        "n_steps",
+        "patience",
+        "n_draws",
+        "devices",
+        "num_nodes",
+    ):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}={value!r} must be at least 1")
@@ -290,6 +305,18 @@ def _check(settings: FitSettings) -> None:
     for name in ("kl_weight", "weight_decay", "context_dim", "augment_dim"):
         if getattr(settings, name) is not None and not getattr(settings, name) >= 0:
             raise ValueError(f"{name}={getattr(settings, name)!r} must not be negative")
+
+    if settings.devices * settings.num_nodes > 1:
+        _check_shared(settings)
+
+
+def _check_shared(settings: FitSettings) -> None:
+    """Refuse what several processes cannot do together."""
+    together = f"devices={settings.devices!r}, num_nodes={settings.num_nodes!r}: processes that train one model"
+    if not isinstance(settings.random_state, Integral):
+        raise ValueError(f"{together} must draw the same numbers: give random_state an integer")
+    if settings.checkpoint_dir is not None:
+        raise ValueError(f"{together} keep no checkpoints: leave checkpoint_dir=None, or train with one process")
 
 
 def _is_watched() -> bool:
@@ -381,6 +408,9 @@ def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOpt
         n_draws=int(settings.n_draws),
         averaging=float(settings.averaging),
         patience=int(settings.patience),
+        devices=int(settings.devices),
+        num_nodes=int(settings.num_nodes),
+        strategy=settings.strategy,
         verbose=int(_is_watched() if settings.verbose is None else settings.verbose),
     )
 

@@ -150,6 +150,12 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Draws of the latent state behind quantiles and intervals.
     warm_start : bool
         Whether a second fit goes on from the weights of the first, with its scales, times and horizon.
+    devices, num_nodes : int
+        Processes that share every batch of training, on each machine, and machines. More than one needs an integer as
+        ``random_state``. As usual with Lightning, the script itself is started once for every process, which all read
+        the same data, and all have the same fitted forecaster afterwards; see the guide on scaling.
+    strategy : {"auto", "ddp"}
+        How Lightning has several processes work together.
     checkpoint_dir : str or Path, optional
         A directory in which training keeps its state at every look at the held-out part, so that a fit that was killed
         can go on: ``fit`` with the same data, parameters and ``random_state`` finds the state, goes on from it, and
@@ -247,6 +253,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         validation_fraction: float = 0.15,
         n_samples: int = 32,
         warm_start: bool = False,
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         checkpoint_dir: str | Path | None = None,
         verbose: bool | int | None = None,
         random_state: Any = None,
@@ -289,6 +298,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_samples = n_samples
         self.warm_start = warm_start
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.checkpoint_dir = checkpoint_dir
         self.verbose = verbose
         self.random_state = random_state

@@ -1,7 +1,9 @@
 """What a latent ODE is given and what it answers, as padded tensors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +44,8 @@ class Batch:
         Whether any query lies before its series' origin.
     targets, target_mask : Tensor or None
         (series, query, channel), the truth where it is known, and what it counts where it is asked: 1, or its weight.
+    weight : float
+        What its loss counts beside those of other processes, which have the other series of the same step.
     """
 
     times: Tensor
@@ -58,6 +62,7 @@ class Batch:
     static: Tensor | None = None
     knot_times: Tensor | None = None
     knots: Tensor | None = None
+    weight: float = 1.0
 
     @cached_property
     def last_seen(self) -> Tensor:
@@ -67,15 +72,20 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()}
-        return replace(self, **moved)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def take(self, series: slice) -> "Batch":
+        """Some of the series."""
+        return self._each(lambda tensor: tensor[series])
 
     def tile(self, n: int) -> "Batch":
         """The whole batch n times over, one copy after the other."""
-        tiled = {f.name: getattr(self, f.name) for f in fields(self)}
-        tiled = {k: v.repeat(n, *[1] * (v.ndim - 1)) if isinstance(v, Tensor) else v for k, v in tiled.items()}
-        return replace(self, **tiled)
+        return self._each(lambda tensor: tensor.repeat(n, *[1] * (tensor.ndim - 1)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {name: change(x) if isinstance(x, Tensor) else x for name, x in parts.items()}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)

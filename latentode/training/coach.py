@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from torch import Tensor
 
 from latentode.training.checkpoint import Checkpoint
@@ -13,6 +14,7 @@ from latentode.training.module import LatentODEModule
 from latentode.training.options import TrainingOptions
 from latentode.training.progress import Progress
 from latentode.training.rounds import Rounds
+from latentode.training.share import Share
 from latentode.training.snapshot import Snapshot, optimiser_from, optimiser_of, part, under
 
 __all__ = ["Coach"]
@@ -60,6 +62,15 @@ class Coach(pl.Callback):
             self._go_on(self.found)
         self.progress = Progress(options.n_steps, options.verbose, module.first_step)
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Where several processes train together: take this one's share, and draw other numbers than the others."""
+        if trainer.world_size == 1:
+            return
+        self.rounds.share = Share(trainer.global_rank, trainer.world_size)
+        self.module.generator.manual_seed(self.module.generator.initial_seed() + trainer.global_rank)
+        if not trainer.is_global_zero:
+            self.progress.silence()
+
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Give the optimiser, which exists only now, its state of before."""
         if self.checkpoint is None or self.found is None:
@@ -79,7 +90,7 @@ class Coach(pl.Callback):
         module = self.module
         asked = sum(float(n) for _, n in module.scores)
         score = sum(float(s) for s, _ in module.scores) / max(asked, 1.0)
-        losses = [float(x) for x in module.losses]
+        losses = self._of_all(trainer)
         module.scores, module.losses = [], []
         self.history.append(
             {
@@ -97,7 +108,8 @@ class Coach(pl.Callback):
             self.best, self.since_best = score, 0
             self._keep()
         self.progress.look(self.history[-1], self.best)
-        if self.options.on_look is not None and self.options.on_look(module.average, self.history):
+        stop = self.options.on_look is not None and self.options.on_look(module.average, self.history)
+        if trainer.strategy.reduce_boolean_decision(stop, all=False):
             trainer.should_stop = True
             return
         if not broken and self.since_best < self.options.patience:
@@ -111,6 +123,13 @@ class Coach(pl.Callback):
         module.rate *= self.options.decay
         if broken:
             trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
+
+    def _of_all(self, trainer: pl.Trainer) -> list[float]:
+        """The losses since the last look, of whole batches: every process decides by the same ones."""
+        if not self.module.losses:
+            return []
+        losses: list[float] = trainer.strategy.reduce(torch.stack(self.module.losses), reduce_op="mean").tolist()
+        return losses
 
     def _keep(self) -> None:
         self.average = copy.deepcopy(self.module.average.state_dict())

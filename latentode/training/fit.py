@@ -70,7 +70,9 @@ def train(
         with quiet_lightning() as root, drawing_from(generator):
             trainer = _Trainer(
                 accelerator="cpu",
-                devices=1,
+                devices=options.devices,
+                num_nodes=options.num_nodes,
+                strategy=options.strategy,
                 max_epochs=rounds.n_left,
                 gradient_clip_val=options.clip,
                 callbacks=[coach],

@@ -39,6 +39,7 @@ class LatentODEModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(options.averaging))
+        self.averaged.requires_grad_(False)
         self.options = options
         self.generator = generator
         self.first_step = 0  # steps taken before, where training goes on from a checkpoint
@@ -50,8 +51,9 @@ class LatentODEModule(pl.LightningModule):
         """The negative ELBO of a batch."""
         kl_weight = self.options.kl_weight * min(1.0, self.step / self._first(KL_WARM_UP, 0.3))
         loss = self.model.loss(batch, kl_weight, self.generator, self.options.n_draws)
-        self.losses.append(loss.total.detach())
-        return loss.total
+        total = loss.total * batch.weight
+        self.losses.append(total.detach())
+        return total
 
     @property
     def step(self) -> int:

@@ -36,6 +36,10 @@ class TrainingOptions:
         Decay of the moving average of the weights.
     clip : float
         Largest norm of a gradient.
+    devices, num_nodes : int
+        Processes that share the work on a machine, and machines.
+    strategy : str
+        How Lightning has them work together.
     verbose : int
         0 for silence, 1 for a bar, 2 for a line at every look besides.
     on_look : callable, optional
@@ -54,5 +58,8 @@ class TrainingOptions:
     n_draws: int = 1
     averaging: float = 0.98
     clip: float = 1.0
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
     verbose: int = 0
     on_look: Callable[[LatentODE, list[dict[str, float]]], bool] | None = None

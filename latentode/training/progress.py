@@ -24,7 +24,7 @@ class Progress:
     """
 
     def __init__(self, n_steps: int, verbose: int, done: int = 0) -> None:
-        self.verbose, self.n_steps, self.done = verbose, n_steps, done
+        self.verbose, self.n_steps, self.done, self.silent = verbose, n_steps, done, False
         self.bar: Any = tqdm(
             total=n_steps, initial=done, desc="latentode", unit="step", leave=False, disable=not verbose
         )
@@ -33,6 +33,8 @@ class Progress:
 
     def look(self, row: dict[str, float], best: float) -> None:
         """Tell of a look at the held-out part."""
+        if self.silent:
+            return
         step = int(row["step"])
         self.bar.update(step - self.done)
         self.done = step
@@ -42,6 +44,10 @@ class Progress:
         LOGGER.info(line)
         if self.verbose > 1:
             self.bar.write(line)
+
+    def silence(self) -> None:
+        """Say nothing: another process tells of the same training."""
+        self.bar.disable, self.silent = True, True
 
     def close(self) -> None:
         """Take the bar away."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentode.nn import Batch
 from latentode.training.options import TrainingOptions
+from latentode.training.share import Share
 from latentode.training.snapshot import rng_from, rng_of
 from latentode.training.tasks import TaskMaker, draws_per_epoch
 
@@ -26,6 +27,11 @@ class Rounds:
         How many steps, in rounds of how many, of how many series.
     rng : Generator
         Where all draws come from.
+
+    Attributes
+    ----------
+    share : Share
+        What this process takes of every batch.
     """
 
     def __init__(self, maker: TaskMaker, options: TrainingOptions, rng: np.random.Generator) -> None:
@@ -33,6 +39,7 @@ class Rounds:
         self.visits = np.repeat(np.arange(len(maker.series.lengths)), draws_per_epoch(maker.series.lengths))
         self.queue = np.empty(0, dtype=np.int64)
         self.steps_left = options.n_steps
+        self.share = Share()
 
     def __iter__(self) -> Iterator[Batch]:
         size = min(self.options.batch_size, len(self.visits))
@@ -42,7 +49,7 @@ class Rounds:
             if len(self.queue) < size:
                 self.queue = np.concatenate([self.queue, self.rng.permutation(self.visits)])
             which, self.queue = self.queue[:size], self.queue[size:]
-            yield self.maker.draw(which, self.rng)
+            yield self.share.of(self.maker.draw(which, self.rng))
 
     @property
     def n_left(self) -> int:

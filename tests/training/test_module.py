@@ -6,7 +6,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from latentode.nn import LatentODE, LatentODEConfig
+from latentode.nn import Batch, LatentODE, LatentODEConfig
 from latentode.training import LatentODEModule, TrainingOptions, gaussian_crps
 
 
@@ -93,11 +93,11 @@ def test_averaged_weights_follow_the_model_and_end_at_its_mean():
 
 def test_the_divergence_weighs_nothing_at_first(monkeypatch):
     module = module_of(n_steps=100, kl_weight=2.0)
-    weights = []
+    nothing, weights = Batch(*[torch.zeros(1, 1)] * 5), []
     monkeypatch.setattr(module.model, "loss", lambda batch, weight, *_: weights.append(weight) or Fake())
     for step in (0, 15, 30, 99):
         monkeypatch.setattr(type(module), "global_step", step)
-        module.training_step(None, 0)
+        module.training_step(nothing, 0)
     assert weights[0] == 0
     assert 0 < weights[1] < 2
     assert math.isclose(weights[2], 2.0)
