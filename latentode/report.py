@@ -117,7 +117,7 @@ def _data(forecaster: LatentODEForecaster, test: _Test) -> str:
         ("series", f"{panel.n_series:,}"),
         ("rows", f"{len(panel.times):,}"),
         ("rows of a series", f"{panel.lengths.min()} to {panel.lengths.max()}, usually {np.median(panel.lengths):g}"),
-        ("from, to", f"{begin}, {end}"),
+        ("from, to", f"{_time(begin)}, {_time(end)}"),
         ("gaps between rows", " / ".join(axis.told(g) for g in quantiles) + " (5, 50, 95 % of them)"),
         ("horizon of the fit", axis.told(forecaster.horizon_)),
         ("seasons", ", ".join(axis.told(p) for p in forecaster.seasons_.periods) or "none found"),
@@ -229,6 +229,10 @@ def _image(figure: Any, alt: str) -> str:
     figure.savefig(kept, format="png", dpi=120)
     data = base64.b64encode(kept.getvalue()).decode()
     return f'<img alt="{_text(alt)}" src="data:image/png;base64,{data}">'
+
+
+def _time(time: object) -> str:
+    return f"{time:.6g}" if isinstance(time, float) else str(time)
 
 
 def _text(text: str) -> str:

@@ -29,7 +29,7 @@ FARTHEST = 1e6
 TARGET_BOUND = 20.0
 """Scaled targets are drawn in to this in training, so that one absurd value does not own the loss."""
 
-NEARLY = 0.8
+NEARLY = 0.6
 """A series is far shorter than a span if it lasts less than this part of it."""
 
 ROWS_PER_DRAW = 32
