@@ -2,7 +2,7 @@
 
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.chance import Dropout, InitialisedFrom, drawing_from
-from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, LinearDecoder, MLPDecoder, SkipDecoder
+from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, Known, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import Neighbours, neighbours
@@ -49,6 +49,7 @@ __all__ = [
     "GaussianLikelihood",
     "HeadsDecoder",
     "InitialisedFrom",
+    "Known",
     "LatentODE",
     "LatentODEConfig",
     "LinearDecoder",

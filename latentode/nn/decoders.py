@@ -1,6 +1,7 @@
 """Latent states to channels."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from latentode.nn.chance import Dropout
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
 from latentode.nn.rhythm import Wave
 
-__all__ = ["DECODERS", "Decoder", "HeadsDecoder", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
+__all__ = ["DECODERS", "Decoder", "HeadsDecoder", "Known", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
 LOG_SCALES = (-5.0, 5.0)
 
@@ -17,8 +18,49 @@ BETWEEN = 2.0
 """How much wider the gate of the line between two neighbours is to begin with, before the sigmoid."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known at each query beside the latent state.
+
+    Parameters
+    ----------
+    context : Tensor
+        (series, context), what the encoder says of a series for all of its trajectory.
+    level : Tensor
+        (series, channel), the history's mean.
+    near : Neighbours
+        The observations nearest to each query.
+    given : Tensor, optional
+        (series, query, feature), what is given of the time of each query: seasons, known covariates.
+    wave : Wave, optional
+        What each series' own rhythm says there; given if the decoder was built with ``waves``.
+    """
+
+    context: Tensor
+    level: Tensor
+    near: Neighbours
+    given: Tensor | None = None
+    wave: Wave | None = None
+
+    @property
+    def waves(self) -> tuple[Tensor, ...]:
+        """What is read of the rhythm at each query; nothing where there is none."""
+        return () if self.wave is None else self.wave.at_queries
+
+    @property
+    def level_and_base(self) -> tuple[Tensor, Tensor]:
+        """The level at every query, and what the neighbours say there: the level where there is no neighbour."""
+        level = self.level[:, None].expand_as(self.near.base)
+        return level, torch.where(self.near.known > 0, self.near.base, level)
+
+    def beside(self, z: Tensor, *more: Tensor) -> Tensor:
+        """The latent state with context, what is given and more, as one input, (series, query, feature)."""
+        context = self.context[:, None].expand(*z.shape[:2], -1)
+        return torch.cat([z, context, *(() if self.given is None else (self.given,)), *more], dim=-1)
+
+
 class Decoder(nn.Module):
-    """The contract: ``decoder(z, context, level, near, given)`` gives a mean and a relative log scale per query.
+    """The contract: ``decoder(z, known)`` gives a mean and a relative log scale per query.
 
     Parameters
     ----------
@@ -58,31 +100,15 @@ class Decoder(nn.Module):
     ) -> None:
         raise NotImplementedError
 
-    def forward(
-        self,
-        z: Tensor,
-        context: Tensor,
-        level: Tensor,
-        near: Neighbours,
-        given: Tensor | None = None,
-        wave: Wave | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states.
 
         Parameters
         ----------
         z : Tensor
             (series, query, latent).
-        context : Tensor
-            (series, context).
-        level : Tensor
-            (series, channel).
-        near : Neighbours
-            The observations nearest to each query.
-        given : Tensor, optional
-            (series, query, feature), what is given of the time of each query: seasons, known covariates.
-        wave : Wave, optional
-            What each series' own rhythm says there; given if the decoder was built with ``waves``.
+        known : Known
+            What is known at the queries beside it.
 
         Returns
         -------
@@ -104,15 +130,7 @@ class LinearDecoder(Decoder):
     def _build(self, n_channels: int, latent_dim: int, *_: float) -> None:
         self.to_mean = nn.Linear(latent_dim, n_channels)
 
-    def forward(
-        self,
-        z: Tensor,
-        context: Tensor,
-        level: Tensor,
-        near: Neighbours,
-        given: Tensor | None = None,
-        wave: Wave | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states; context, neighbours and what is given are not read."""
         mean = self.to_mean(z)
         return mean, torch.zeros_like(mean)
@@ -130,17 +148,9 @@ class MLPDecoder(Decoder):
         self.to_scale = nn.Linear(hidden_dim, n_channels)
         _start_at_zero(self.to_scale)
 
-    def forward(
-        self,
-        z: Tensor,
-        context: Tensor,
-        level: Tensor,
-        near: Neighbours,
-        given: Tensor | None = None,
-        wave: Wave | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states; neighbours are not read."""
-        hidden = self.trunk(_beside(z, context, given))
+        hidden = self.trunk(known.beside(z))
         return self.to_mean(hidden), self.to_scale(hidden.detach()).clamp(*LOG_SCALES)
 
 
@@ -169,19 +179,11 @@ class SkipDecoder(Decoder):
             self.to_mean.weight.mul_(0.1)
             self.to_mean.bias.copy_(torch.tensor(_first_read(self.n_read, self.waves)).repeat_interleave(n_channels))
 
-    def forward(
-        self,
-        z: Tensor,
-        context: Tensor,
-        level: Tensor,
-        near: Neighbours,
-        given: Tensor | None = None,
-        wave: Wave | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
-        level, base = _level_and_base(level, near)
-        of_wave = () if wave is None else wave.at_queries
-        hidden = self.trunk(_beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *of_wave))
+        level, base = known.level_and_base
+        near, wave = known.near, known.wave
+        hidden = self.trunk(known.beside(z, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *known.waves))
         gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
         return _skip(level, base, near, gates, self.between, wave), log_scale.clamp(*LOG_SCALES)
@@ -213,20 +215,12 @@ class HeadsDecoder(Decoder):
         self.scale = nn.Parameter(torch.zeros(n_channels, width))
         _start_at_zero(last)
 
-    def forward(
-        self,
-        z: Tensor,
-        context: Tensor,
-        level: Tensor,
-        near: Neighbours,
-        given: Tensor | None = None,
-        wave: Wave | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
-        level, base = _level_and_base(level, near)
-        of_wave = () if wave is None else wave.at_queries
-        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *of_wave], dim=-1)
-        seen = _beside(z, context, given, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *of_wave)
+        level, base = known.level_and_base
+        near, wave = known.near, known.wave
+        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *known.waves], dim=-1)
+        seen = known.beside(z, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *known.waves)
         shared = self.shared(seen)[:, :, None]
         hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
         gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]
@@ -243,17 +237,6 @@ DECODERS: dict[str, type[Decoder]] = {
     "linear": LinearDecoder,
 }
 """Decoders by the name that ``LatentODEForecaster(decoder=...)`` takes."""
-
-
-def _beside(z: Tensor, context: Tensor, *more: Tensor | None) -> Tensor:
-    """All that is known at a query as one input, (series, query, feature)."""
-    wide = context[:, None].expand(*z.shape[:2], -1)
-    return torch.cat([z, wide, *(m for m in more if m is not None)], dim=-1)
-
-
-def _level_and_base(level: Tensor, near: Neighbours) -> tuple[Tensor, Tensor]:
-    wide = level[:, None].expand_as(near.base)
-    return wide, torch.where(near.known > 0, near.base, wide)
 
 
 def _skip(

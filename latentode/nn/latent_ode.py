@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.decoders import DECODERS
+from latentode.nn.decoders import DECODERS, Known
 from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
@@ -237,7 +237,7 @@ class LatentODE(nn.Module):
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, encoding.context, encoding.level, near, batch.query_given, wave)
+        mean, log_scale = self.decoder(z, Known(encoding.context, encoding.level, near, batch.query_given, wave))
         return mean, log_scale
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None, n_draws: int = 1) -> Loss:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentode.nn import DECODERS, SkipDecoder, Wave
+from latentode.nn import DECODERS, Known, SkipDecoder, Wave
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
@@ -29,11 +29,16 @@ def inputs(seed=0):
     return z, torch.randn(1, 3, generator=rng), torch.randn(1, 2, generator=rng)
 
 
+def decoded(decoder, around, *given, wave=None):
+    z, context, level = given or inputs()
+    return decoder(z, Known(context, level, around, wave=wave))
+
+
 def test_the_mean_does_not_see_the_time_of_the_query():
     """With the same z and the same values around it, only the scale knows how far they are."""
     decoder = lively().decoder
-    near_mean, near_scale = decoder(*inputs(), near(0.5, since=0.01))
-    far_mean, far_scale = decoder(*inputs(), near(0.5, since=3.0))
+    near_mean, near_scale = decoded(decoder, near(0.5, since=0.01))
+    far_mean, far_scale = decoded(decoder, near(0.5, since=3.0))
     torch.testing.assert_close(near_mean, far_mean)
     assert (near_scale - far_scale).abs().min() > 1e-3
 
@@ -41,19 +46,19 @@ def test_the_mean_does_not_see_the_time_of_the_query():
 def test_the_mean_sees_z_the_context_the_level_and_the_base():
     decoder = lively().decoder
     z, context, level = inputs()
-    mean, _ = decoder(z, context, level, near(0.5))
+    mean, _ = decoded(decoder, near(0.5), z, context, level)
     for changed in (
-        decoder(z + 0.5, context, level, near(0.5)),
-        decoder(z, context + 0.5, level, near(0.5)),
-        decoder(z, context, level + 0.5, near(0.5)),
-        decoder(z, context, level, near(1.0)),
-        decoder(z, context, level, near(0.5, drift=0.5)),
+        decoded(decoder, near(0.5), z + 0.5, context, level),
+        decoded(decoder, near(0.5), z, context + 0.5, level),
+        decoded(decoder, near(0.5), z, context, level + 0.5),
+        decoded(decoder, near(1.0), z, context, level),
+        decoded(decoder, near(0.5, drift=0.5), z, context, level),
     ):
         assert (changed[0] - mean).abs().max() > 1e-3
 
 
 def test_queries_of_one_z_and_one_neighbourhood_get_one_answer():
-    mean, scale = lively().decoder(*inputs(), near(0.5))
+    mean, scale = decoded(lively().decoder, near(0.5))
     torch.testing.assert_close(mean[:, 0], mean[:, 1])
     torch.testing.assert_close(scale[:, 0], scale[:, 1])
 
@@ -61,7 +66,7 @@ def test_queries_of_one_z_and_one_neighbourhood_get_one_answer():
 def test_the_scale_teaches_the_mean_nothing():
     decoder = lively().decoder
     z, context, level = (x.clone().requires_grad_() for x in inputs())
-    _, log_scale = decoder(z, context, level, near(0.5))
+    _, log_scale = decoded(decoder, near(0.5), z, context, level)
     log_scale.sum().backward()
     assert z.grad is None or (z.grad == 0).all()
     for part in (decoder.trunk, decoder.to_mean):
@@ -74,7 +79,7 @@ def test_a_new_decoder_says_nearly_what_the_history_says():
         torch.manual_seed(0)
         decoder = SkipDecoder(2, 4, 3, 32, usual_gap=0.2)
     z, context, level = inputs()
-    mean, log_scale = decoder(z, context, level, near(1.5))
+    mean, log_scale = decoded(decoder, near(1.5), z, context, level)
     skip = level[:, None] + torch.sigmoid(torch.tensor(2.0)) * (1.5 - level[:, None])
     assert (mean - skip).abs().max() < 0.3
     assert (log_scale == 0).all()
@@ -85,24 +90,28 @@ def test_without_a_neighbour_the_base_is_the_level():
     unknown = near(0.0, since=0.0, known=0.0)
     z, context, level = inputs()
     same = replace(unknown, base=level[:, None].expand(1, 2, 2))
-    torch.testing.assert_close(decoder(z, context, level, unknown)[0], decoder(z, context, level, same)[0])
+    torch.testing.assert_close(
+        decoded(decoder, unknown, z, context, level)[0], decoded(decoder, same, z, context, level)[0]
+    )
     other = replace(unknown, base=unknown.base + 5)
-    torch.testing.assert_close(decoder(z, context, level, unknown)[0], decoder(z, context, level, other)[0])
+    torch.testing.assert_close(
+        decoded(decoder, unknown, z, context, level)[0], decoded(decoder, other, z, context, level)[0]
+    )
 
 
 def test_scales_are_bounded():
     decoder = lively().decoder
     with torch.no_grad():
         decoder.to_scale[-1].bias.fill_(100.0)
-    _, log_scale = decoder(*inputs(), near(0.5))
+    _, log_scale = decoded(decoder, near(0.5))
     assert log_scale.max() <= 5
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_no_decoder_sees_the_time_of_the_query_in_its_mean(name):
     decoder = lively(decoder=name).decoder
-    near_mean, _ = decoder(*inputs(), near(0.5, since=0.01))
-    far_mean, _ = decoder(*inputs(), near(0.5, since=3.0))
+    near_mean, _ = decoded(decoder, near(0.5, since=0.01))
+    far_mean, _ = decoded(decoder, near(0.5, since=3.0))
     torch.testing.assert_close(near_mean, far_mean)
 
 
@@ -111,7 +120,7 @@ def test_a_new_decoder_with_a_skip_begins_as_the_skip_alone(name):
     torch.manual_seed(0)
     decoder = DECODERS[name](2, 4, 3, 32, usual_gap=0.2)
     z, context, level = inputs()
-    mean, log_scale = decoder(z, context, level, near(0.5))
+    mean, log_scale = decoded(decoder, near(0.5), z, context, level)
     assert (mean - 0.5).abs().max() < 0.6
     assert log_scale.abs().max() < 1e-6
 
@@ -120,7 +129,7 @@ def test_a_head_reads_its_own_channel_before_others():
     decoder = lively(decoder="heads").decoder
     around = near(0.5)
     moved = replace(around, base=around.base + torch.tensor([1.0, 0.0]))
-    change = (decoder(*inputs(), moved)[0] - decoder(*inputs(), around)[0]).abs()
+    change = (decoded(decoder, moved)[0] - decoded(decoder, around)[0]).abs()
     assert change[..., 0].min() > 1e-3
     assert change[..., 0].mean() > change[..., 1].mean()
 
@@ -130,7 +139,7 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
     decoder = lively(decoder=name).decoder
     z, context, level = inputs()
     z = z.clone().requires_grad_()
-    _, log_scale = decoder(z, context, level, near(0.5))
+    _, log_scale = decoded(decoder, near(0.5), z, context, level)
     assert torch.autograd.grad(log_scale.sum(), z, allow_unused=True)[0] is None
 
 
@@ -143,12 +152,12 @@ def wave(value, certain=1.0):
 def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
     for bow in (False, True):
         decoder = lively(decoder=name, bow=bow).decoder
-        straight, bent = (decoder(*inputs(), near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
+        straight, bent = (decoded(decoder, near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
         assert ((bent - straight).abs().max() > 1e-3) == bow
 
 
 @pytest.mark.parametrize("name", ["skip", "heads"])
 def test_a_skip_with_waves_follows_the_rhythm(name):
     decoder = lively(decoder=name, frequencies=(1.0, 2.0)).decoder
-    low, high = (decoder(*inputs(), near(0.5), wave=wave(value))[0] for value in (-1.0, 1.0))
+    low, high = (decoded(decoder, near(0.5), wave=wave(value))[0] for value in (-1.0, 1.0))
     assert (high - low).abs().min() > 1e-3
