@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test lint docs clean
+.PHONY: install demo test coverage lint docs clean
 
 install: .venv/installed
 
@@ -17,6 +17,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -q -n 2
+
+coverage: install
+	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term-missing:skip-covered
 
 lint: install
 	$(BIN)/ruff check .

@@ -54,7 +54,7 @@ MOST_HELD_OUT = 500
 """Series held out at most: more would make the looks at them slow, and no surer."""
 
 EARLY = 1 / 3
-"""Where the horizon is nearly as long as the usual series, so many origins are drawn early in their series."""
+"""Where the horizon takes up most of the usual series, so many origins are drawn early in their series."""
 
 GAPS = 0.3
 """Part of the series with hidden points that lose some channels for a while, instead of points here and there."""
@@ -393,7 +393,7 @@ def _steps_for(panel: Panel, n_values: int) -> int:
     if n_values < 300_000:
         return 4_000
     cells = float(np.minimum(panel.lengths, MAX_HISTORY).mean()) * panel.values.shape[1]
-    return int(np.clip(CELLS_READ / cells, 1_200, 4_000))
+    return int(np.clip(CELLS_READ / cells, 1_200, 10_000))
 
 
 def _options(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:

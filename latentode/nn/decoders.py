@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from latentode.nn.chance import Dropout
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
-from latentode.nn.rhythm import Wave
+from latentode.nn.rhythm import N_READ, Wave
 
 __all__ = ["DECODERS", "Decoder", "HeadsDecoder", "Known", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
@@ -167,7 +167,7 @@ class SkipDecoder(Decoder):
     def _build(
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
-        seen = latent_dim + context_dim + (5 if self.waves else 2) * n_channels + given_dim
+        seen = latent_dim + context_dim + (2 + N_READ * self.waves) * n_channels + given_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
         self.n_read = 4 + self.bow + self.waves
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
@@ -200,11 +200,11 @@ class HeadsDecoder(Decoder):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         width = hidden_dim
-        self.shared = nn.Linear(latent_dim + context_dim + (5 if self.waves else 2) * n_channels + given_dim, width)
+        self.shared = nn.Linear(latent_dim + context_dim + (2 + N_READ * self.waves) * n_channels + given_dim, width)
         self.channel = nn.Parameter(0.1 * torch.randn(n_channels, width))
         self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
         n_read = 4 + self.bow + self.waves
-        self.own = nn.Linear(9 if self.waves else 6, width)
+        self.own = nn.Linear(6 + N_READ * self.waves, width)
         self.trunk = nn.Sequential(nn.SiLU(), Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.to_mean = nn.Parameter(torch.zeros(n_read, n_channels, width))
         begin = torch.tensor(_first_read(n_read, self.waves))

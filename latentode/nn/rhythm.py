@@ -11,7 +11,7 @@ from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND
 from latentode.nn.sinusoids import PRIORS, Channels, turns, wave_sums
 
-__all__ = ["Rhythm", "Wave"]
+__all__ = ["N_READ", "Rhythm", "Wave"]
 
 CELLS_KEPT = 8
 """Likeliest frequencies of the grid that are looked at more closely."""
@@ -21,6 +21,10 @@ PER_CELL = 6
 
 NUMBERS_AT_ONCE = 1e6
 """Sines and cosines in memory at once: a batch of many channels is read a few series at a time."""
+
+
+N_READ = 7
+"""Numbers per channel that a decoder reads of a wave at a query."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Wave:
         (series, query, channel), the expected value.
     doubt : Tensor
         (series, query, channel), the logarithm of its standard deviation over frequencies, noise added.
+    phase : Tensor
+        (series, query, channel, 2), cosine and sine of the angle since the wave's crest, less than one long where
+        frequencies disagree.
     now : Tensor
         (series, 3 * channel), level, cosine and sine of the expected wave at the origin.
     explained : Tensor
@@ -45,6 +52,7 @@ class Wave:
 
     value: Tensor
     doubt: Tensor
+    phase: Tensor
     now: Tensor
     explained: Tensor
     certain: Tensor
@@ -56,10 +64,15 @@ class Wave:
         return torch.cat([self.now, self.explained, self.certain, self.pitch], -1)
 
     @property
-    def at_queries(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What a decoder reads, three times (series, query, channel)."""
+    def at_queries(self) -> tuple[Tensor, ...]:
+        """What a decoder reads, ``N_READ`` times (series, query, channel).
+
+        Phase and twice the phase let it learn the shape of a turn where that is no sinusoid.
+        """
         explained = self.explained[:, None].expand_as(self.value)
-        return self.value.clamp(-INPUT_BOUND, INPUT_BOUND), explained, self.doubt
+        cos, sin = self.phase.unbind(-1)
+        told = self.value.clamp(-INPUT_BOUND, INPUT_BOUND), explained, self.doubt
+        return *told, cos, sin, cos.square() - sin.square(), 2 * cos * sin
 
     @classmethod
     def joined(cls, waves: "Sequence[Wave]") -> "Wave":
@@ -142,7 +155,7 @@ class Rhythm(nn.Module):
             queries = queries.repeat_interleave(len(self.noise), 0)
         fit = channels.fit(wave_sums(channels, frequencies))
         odds = fit.odds(log_prior)
-        value, variance = fit.told(odds, *(x.double() for x in turns(queries, frequencies)))
+        value, variance, phase = fit.told(odds, *(x.double() for x in turns(queries, frequencies)))
         doubt = 0.5 * (variance + channels.noise.mT.expand_as(value)).log()
         there = odds[..., 1:]
         explained = there.sum(-1)
@@ -154,9 +167,10 @@ class Rhythm(nn.Module):
 
         if not self.shared:
             value, doubt = (x.reshape(n_series, n_channels, -1).mT for x in (value, doubt))
+            phase = phase.reshape(n_series, n_channels, -1, 2).transpose(1, 2)
         wave = ((odds * fit.level).sum(-1), (there * fit.cos).sum(-1), (there * fit.sin).sum(-1))
         now = torch.cat([of_channels(x) for x in wave], -1)
-        parts = (value, doubt, now, *(of_channels(x) for x in (explained, certain, pitch)))
+        parts = (value, doubt, phase, now, *(of_channels(x) for x in (explained, certain, pitch)))
         return Wave(*(x.to(dtype) for x in parts))
 
     def channels(self, batch: Batch) -> Channels:

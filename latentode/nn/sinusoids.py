@@ -111,8 +111,8 @@ class SinusoidFit:
     sin: Tensor
     factor: tuple[Tensor, ...]
 
-    def told(self, odds: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """What is expected at some times, and its variance over frequencies.
+    def told(self, odds: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is expected at some times, its variance over frequencies, and where in its turn the wave is.
 
         Parameters
         ----------
@@ -125,15 +125,21 @@ class SinusoidFit:
         -------
         value, variance : Tensor
             (series, time, channel)
+        phase : Tensor
+            (series, time, channel, 2), cosine and sine of the angle since the wave's crest, less than one long where
+            frequencies disagree.
         """
         there, level = odds[..., 1:], self.level[..., 1:]
         a, b = there * self.cos, there * self.sin
-        value = cos @ a.mT + sin @ b.mT + (odds * self.level).sum(-1)[:, None]
+        swing = cos @ a.mT + sin @ b.mT
+        value = swing + (odds * self.level).sum(-1)[:, None]
+        size = (a * self.cos + b * self.sin).sum(-1).clamp_min(1e-12).sqrt()[:, None]
+        phase = torch.stack([swing / size, (sin @ a.mT - cos @ b.mT) / size], -1)
         # The expected square of level + a cos + b sin, term by term: never an array of times, channels and frequencies.
         squares = cos.square() @ (a * self.cos).mT + sin.square() @ (b * self.sin).mT
         products = (cos * sin) @ (a * self.sin).mT + cos @ (a * level).mT + sin @ (b * level).mT
         square = squares + 2 * products + (odds * self.level.square()).sum(-1)[:, None]
-        return value, (square - value.square()).clamp_min(0)
+        return value, (square - value.square()).clamp_min(0), phase
 
     def odds(self, log_prior: Tensor) -> Tensor:
         """Probabilities of "no sinusoid" and of every frequency, the same for all channels of a series.

@@ -145,7 +145,15 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
 
 def wave(value, certain=1.0):
     ones = torch.ones(1, 2)
-    return Wave(torch.full((1, 2, 2), value), torch.zeros(1, 2, 2), torch.zeros(1, 6), ones, ones * certain, ones)
+    return Wave(
+        torch.full((1, 2, 2), value),
+        torch.zeros(1, 2, 2),
+        torch.zeros(1, 2, 2, 2),
+        torch.zeros(1, 6),
+        ones,
+        ones * certain,
+        ones,
+    )
 
 
 @pytest.mark.parametrize("name", ["skip", "heads"])

@@ -92,6 +92,26 @@ def test_a_sinusoid_is_carried_on_in_phase():
     assert wave.explained.min() > 0.9
 
 
+@pytest.mark.parametrize(("n_channels", "shared"), [(1, False), (2, False), (2, True)])
+def test_the_phase_is_the_angle_since_the_crest(n_channels, shared):
+    batch, _ = waves(frequency=(2.0, 2.0), noise=0.0, n_channels=n_channels)  # queries a quarter of a turn apart
+    rhythm = Rhythm(n_channels, GRID, 0.25, shared)
+    learn_priors(rhythm, batch)
+    wave = rhythm(batch)
+    cos, sin = wave.phase.unbind(-1)
+    torch.testing.assert_close(cos, wave.value - wave.now[:, None, :n_channels], atol=0.15, rtol=0)  # of amplitude one
+    torch.testing.assert_close(sin[:, 1:], cos[:, :-1], atol=0.15, rtol=0)
+    assert (cos.square() + sin.square()).max() < 1 + 1e-4
+
+
+def test_where_frequencies_disagree_the_phase_fades():
+    batch, _ = waves(n_rows=5, noise=0.3)
+    far = replace(batch, query_times=batch.query_times + 50.0)
+    rhythm = Rhythm(1, GRID, 0.25)
+    near, late = (rhythm(b).phase.norm(dim=-1).mean() for b in (batch, far))
+    assert late < 0.8 * near
+
+
 def test_what_is_known_of_other_series_tells_frequencies_apart():
     """Five values fit many frequencies; the ones that the series have make the answer."""
     batch, truth = waves(n_series=200, n_rows=5, frequency=(1.4, 1.6), noise=0.02)
