@@ -146,6 +146,17 @@ def predicted_by_a_worker(parcel):
     return os.getpid(), forecaster.predict(df), forecaster.predict_interval(df)
 
 
+@pytest.fixture
+def two_threads():
+    """This process has used two threads of torch, which do not come along when it is forked."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.rand(1_000_000).sigmoid()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize(
     "method",
@@ -162,7 +173,7 @@ def test_workers_answer_as_we_do(small, fitted, method):
     parcel = pickle.dumps((copy.deepcopy(fitted).update(small.assign(time=small["time"] + 3)), small))
     context = multiprocessing.get_context(method)
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-        for pid, *found in pool.map(predicted_by_a_worker, [parcel] * 3):
+        for pid, *found in pool.map(predicted_by_a_worker, [parcel] * 3, timeout=120):
             assert pid != os.getpid()
             assert_same(found, expected)
 
