@@ -171,9 +171,8 @@ def test_workers_answer_as_we_do(small, fitted, method):
     fresh = copy.deepcopy(fitted).update(small.assign(time=small["time"] + 3))  # and carry what waits to be merged
     expected = [fresh.predict(small), fresh.predict_interval(small)]
     parcel = pickle.dumps((copy.deepcopy(fitted).update(small.assign(time=small["time"] + 3)), small))
-    context = multiprocessing.get_context(method)
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-        for pid, *found in pool.map(predicted_by_a_worker, [parcel] * 3, timeout=120):
+    with multiprocessing.get_context(method).Pool(2) as pool:  # ends its workers when they have not answered in time
+        for pid, *found in pool.map_async(predicted_by_a_worker, [parcel] * 3).get(timeout=120):
             assert pid != os.getpid()
             assert_same(found, expected)
 
