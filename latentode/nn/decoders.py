@@ -218,9 +218,9 @@ class HeadsDecoder(Decoder):
     def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = known.level_and_base
-        near, wave = known.near, known.wave
-        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *known.waves], dim=-1)
-        seen = known.beside(z, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *known.waves)
+        near, wave, waves = known.near, known.wave, known.waves
+        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *waves], dim=-1)
+        seen = known.beside(z, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *waves)
         shared = self.shared(seen)[:, :, None]
         hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
         gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]

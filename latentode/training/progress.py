@@ -47,7 +47,8 @@ class Progress:
 
     def silence(self) -> None:
         """Say nothing: another process tells of the same training."""
-        self.bar.disable, self.silent = True, True
+        self.close()
+        self.silent = True
 
     def close(self) -> None:
         """Take the bar away."""
