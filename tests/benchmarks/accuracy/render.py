@@ -21,8 +21,9 @@ Two cores of a shared machine without a GPU, one thread per fit, default setting
 forecasts beside; those kept in `tests/benchmarks/accuracy/results` are rendered here by `python -m tests.benchmarks.accuracy.render`.
 
 The figures were taken some commits apart: Hopper extrapolation, and Hopper interpolation at 10 %, before the number of steps followed the size of the series
-(1,200 steps at most there, up to 10,000 now); all but the storm tracks of the README, the toy data and Hopper
-after a third at 10 and 30 % before stretches of channels were hidden in training, lines between neighbours were bent, and rhythms were read. The sets beside boosting show no rhythms; the toy data do.
+(1,200 steps at most there, up to 10,000 now); all but the storm tracks of the README, the toy data and Hopper after a third at 10 and 30 % before
+stretches of channels were hidden in training, lines between neighbours were bent, and rhythms were read. The sets beside boosting show no rhythms; the
+toy data do.
 """
 
 TASKS = {
