@@ -1,7 +1,10 @@
 """What holds for all tests: the threads they take, and what there is to collect."""
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
+
+import pytest
 
 # Workers that run side by side share the cores: with all of them each, torch's threads would wait for one another
 # most of the time. It is read when torch is loaded, so it stands here, before any test is collected.
@@ -11,3 +14,15 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 # Modules whose library is not installed have no doctests to collect.
 collect_ignore = [] if find_spec("sktime") else ["latentode/sktime.py"]
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Use two threads of torch in this process; they do not come along when it is forked."""
+    import torch  # not before the number of threads is set
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.rand(1_000_000).sigmoid()
+    yield
+    torch.set_num_threads(before)

@@ -146,16 +146,6 @@ def predicted_by_a_worker(parcel):
     return os.getpid(), forecaster.predict(df), forecaster.predict_interval(df)
 
 
-@pytest.fixture
-def two_threads():
-    """This process has used two threads of torch, which do not come along when it is forked."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    torch.rand(1_000_000).sigmoid()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize(

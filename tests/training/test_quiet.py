@@ -105,14 +105,6 @@ def test_a_level_set_meanwhile_stays():
         logger.setLevel(before)
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def threads_of_a_new_thread():
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         return pool.submit(torch.get_num_threads).result()
