@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -67,8 +68,23 @@ class Batch:
     @cached_property
     def last_seen(self) -> Tensor:
         """Row of the last observation of each channel up to and including each row, -1 for none; of mask's shape."""
+        rows = self._observed_rows(-1)
+        for before, here in pairwise(rows.unbind(1)):  # several times faster than cummax
+            torch.maximum(before, here, out=here)
+        return rows
+
+    @cached_property
+    def next_seen(self) -> Tensor:
+        """Row of the first observation of each channel from each row on, ``time`` for none; of mask's shape."""
+        rows = self._observed_rows(self.mask.shape[1])
+        for after, here in pairwise(reversed(rows.unbind(1))):
+            torch.minimum(after, here, out=here)
+        return rows
+
+    def _observed_rows(self, none: int) -> Tensor:
+        """Each row's own number where a channel is observed there, another where it is not."""
         rows = torch.arange(self.mask.shape[1], device=self.mask.device)[None, :, None]
-        return torch.where(self.mask > 0, rows, -1).cummax(dim=1).values
+        return torch.where(self.mask > 0, rows, none)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

@@ -35,17 +35,29 @@ def log_gap(gap: Tensor, usual: Tensor) -> Tensor:
     return torch.log1p(gap.clamp_min(0) / usual)
 
 
-def _next_seen(mask: Tensor) -> Tensor:
-    """Row of the first observation of each channel from each row on, ``time`` for none."""
-    n = mask.shape[1]
-    rows = torch.arange(n, device=mask.device)[None, :, None]
-    return torch.where(mask > 0, rows, n).flip(1).cummin(dim=1).values.flip(1)
+class _Picked:
+    """Rows of a history, one for each channel, and what stands there; any row will do where there is none.
 
+    Parameters
+    ----------
+    batch : Batch
+        The histories.
+    rows : Tensor
+        (series, any, channel)
+    """
 
-def _pick(values: Tensor, times: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Values and times of the given rows, per channel; any row will do where there is none."""
-    inside = rows.clamp(0, values.shape[1] - 1)
-    return values.gather(1, inside), times[..., None].expand_as(values).gather(1, inside)
+    def __init__(self, batch: Batch, rows: Tensor) -> None:
+        n_series, n, n_channels = batch.mask.shape
+        inside = rows.clamp(0, n - 1)
+        begin = torch.arange(0, n_series * n, n, device=rows.device)[:, None, None]
+        # Places in the flattened tensor: gather along an inner dimension takes four times as long.
+        self._place = ((begin + inside) * n_channels + torch.arange(n_channels, device=rows.device)).flatten()
+        self.time = batch.times.gather(1, inside.flatten(1)).view_as(rows)
+        self.value = self.of(batch.values)
+
+    def of(self, x: Tensor) -> Tensor:
+        """What else stands there, of (series, time, channel)."""
+        return x.flatten().index_select(0, self._place).view_as(self.time)
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,9 @@ def _last_two(batch: Batch) -> _LastTwo:
     rows = batch.last_seen
     last = rows[:, -1:]
     before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
-    picked = (*_pick(batch.values, batch.times, last), *_pick(batch.values, batch.times, before))
+    one, two = _Picked(batch, last), _Picked(batch, before)
     there = ((rows >= 0).to(batch.values.dtype) for rows in (last, before))
-    return _LastTwo(*(x[:, 0] for x in (*picked, *there)))
+    return _LastTwo(*(x[:, 0] for x in (one.value, one.time, two.value, two.time, *there)))
 
 
 def shifted(rows: Tensor) -> Tensor:
@@ -208,48 +220,37 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
     n = batch.times.shape[1]
     steps = torch.arange(n, device=batch.times.device)
     padded = torch.where(steps < batch.lengths[:, None], batch.times, torch.inf)
-    position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)[..., None]
-    position = position.expand(-1, -1, batch.mask.shape[-1])
-    left = torch.where(position > 0, batch.last_seen.gather(1, (position - 1).clamp_min(0)), -1)
-    right = torch.where(position < n, _next_seen(batch.mask).gather(1, position.clamp_max(n - 1)), n)
-    has_left = (left >= 0).to(batch.values.dtype)
-    has_right = (right < n).to(batch.values.dtype)
-    left_value, left_time = _pick(batch.values, batch.times, left)
-    right_value, right_time = _pick(batch.values, batch.times, right)
+    position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)
+    left_row = torch.where(position[..., None] > 0, _rows_at(batch.last_seen, position - 1), -1)
+    right_row = torch.where(position[..., None] < n, _rows_at(batch.next_seen, position), n)
+    has_left = (left_row >= 0).to(batch.values.dtype)
+    has_right = (right_row < n).to(batch.values.dtype)
+    left, right = _Picked(batch, left_row), _Picked(batch, right_row)
     query = batch.query_times[..., None]
-    since, until = (query - left_time) * has_left, (right_time - query) * has_right
-    weight = since / (since + until).clamp_min(1e-12)
-    weight = torch.where(has_left * has_right > 0, weight, has_right)
+    since, until = (query - left.time) * has_left, (right.time - query) * has_right
+    both = has_left * has_right
+    weight = torch.where(both > 0, since / (since + until).clamp_min(1e-12), has_right)
     known = torch.maximum(has_left, has_right)
-    base = ((1 - weight) * left_value + weight * right_value) * known
+    base = torch.lerp(left.value, right.value, weight) * known
     beyond = since * has_left * (1 - has_right)
     slopes = torch.stack([_last_slope(batch, usual_gap), _recent_slope(batch, usual_gap)], dim=-1)
     drift = (beyond[..., None] * slopes[:, None]).clamp(-DRIFT_BOUND, DRIFT_BOUND)
-    bow = _bow(batch, left, right, weight, left_value, right_value, usual_gap) * (has_left * has_right)
-    return Neighbours(base, known, since, until, has_left, has_right, drift, bow.clamp(-DRIFT_BOUND, DRIFT_BOUND))
+    bow = (_bow(left, right, weight, _slopes(batch, usual_gap)) * both).clamp(-DRIFT_BOUND, DRIFT_BOUND)
+    return Neighbours(base, known, since, until, has_left, has_right, drift, bow)
 
 
-def _bow(
-    batch: Batch,
-    left: Tensor,
-    right: Tensor,
-    weight: Tensor,
-    left_value: Tensor,
-    right_value: Tensor,
-    usual_gap: Tensor,
-) -> Tensor:
+def _rows_at(x: Tensor, rows: Tensor) -> Tensor:
+    """Whole rows, (series, query, channel), of x, (series, time, channel); any will do for those beyond its ends."""
+    n_series, n, _ = x.shape
+    begin = torch.arange(0, n_series * n, n, device=x.device)[:, None]
+    return x.flatten(0, 1)[begin + rows.clamp(0, n - 1)]
+
+
+def _bow(left: _Picked, right: _Picked, weight: Tensor, slope: Tensor) -> Tensor:
     """A cubic Hermite polynomial less its chord (Catmull-Rom for irregular times)."""
-    slope = _slopes(batch, usual_gap)
-    inside = (x.clamp(0, batch.times.shape[1] - 1) for x in (left, right))
-    left_slope, right_slope = (slope.gather(1, x) for x in inside)
-    left_time, right_time = (
-        batch.times[..., None].expand_as(batch.mask).gather(1, x.clamp(0, batch.times.shape[1] - 1))
-        for x in (left, right)
-    )
-    gap = right_time - left_time
-    chord = right_value - left_value
-    w, v = weight, 1 - weight
-    return w * v * (v * (gap * left_slope - chord) - w * (gap * right_slope - chord))
+    gap, chord = right.time - left.time, right.value - left.value
+    back = 1 - weight
+    return weight * back * (back * (gap * left.of(slope) - chord) - weight * (gap * right.of(slope) - chord))
 
 
 def _slopes(batch: Batch, usual_gap: Tensor) -> Tensor:
@@ -258,19 +259,15 @@ def _slopes(batch: Batch, usual_gap: Tensor) -> Tensor:
     It is that of the parabola through an observation and those beside it; of the line to the only one there is.
     """
     n = batch.times.shape[1]
-    before = shifted(batch.last_seen)
-    after = _next_seen(batch.mask)
-    after = torch.cat([after[:, 1:], after.new_full(after[:, :1].shape, n)], dim=1)
-    times = batch.times[..., None].expand_as(batch.mask)
-    before_value, before_time = _pick(batch.values, batch.times, before)
-    after_value, after_time = _pick(batch.values, batch.times, after)
-    has_before, has_after = (before >= 0).to(times.dtype), (after < n).to(times.dtype)
-    shortest = SHORTEST_GAP * usual_gap
-    since, until = torch.maximum(times - before_time, shortest), torch.maximum(after_time - times, shortest)
-    back, on = (batch.values - before_value) / since, (after_value - batch.values) / until
+    before_row, after_row = shifted(batch.last_seen), batch.next_seen
+    after_row = torch.cat([after_row[:, 1:], after_row.new_full(after_row[:, :1].shape, n)], dim=1)
+    before, after = _Picked(batch, before_row), _Picked(batch, after_row)
+    time, shortest = batch.times[..., None], SHORTEST_GAP * usual_gap
+    has_before, has_after = (before_row >= 0).to(time.dtype), (after_row < n).to(time.dtype)
+    since, until = torch.maximum(time - before.time, shortest), torch.maximum(after.time - time, shortest)
+    back, on = (batch.values - before.value) / since, (after.value - batch.values) / until
     both = (back * until + on * since) / (since + until)
-    one = has_before * back + has_after * on
-    return torch.where(has_before * has_after > 0, both, one)
+    return torch.where(has_before * has_after > 0, both, has_before * back + has_after * on)
 
 
 def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
