@@ -38,10 +38,11 @@ from latentode.data.schema import LARGEST
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.encoding import encoded
-from latentode.estimators.fitting import FitSettings, FittedModel, fit_model, is_of_counts
+from latentode.estimators.fitting import FittedModel, fit_model, is_of_counts
 from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of, weights_of
 from latentode.estimators.native import any_frame
 from latentode.estimators.randomness import as_generator
+from latentode.estimators.settings import FitSettings
 from latentode.estimators.watching import CallbackSupportMixin, Watch, watched
 from latentode.nn import LatentODE
 

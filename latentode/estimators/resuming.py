@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from latentode import __version__
 from latentode.data import ChannelScaler, Covariates, Panel, Seasons
+from latentode.estimators.settings import FitSettings
 from latentode.nn import LatentODE
 from latentode.training import Checkpoint, checkpoint_in
 from latentode.training.snapshot import rng_of
-
-if TYPE_CHECKING:
-    from latentode.estimators.fitting import FitSettings
 
 __all__ = ["resumable"]
 
@@ -30,7 +28,7 @@ def resumable(
     panel: Panel,
     scaler: ChannelScaler,
     seasons: Seasons,
-    settings: "FitSettings",
+    settings: FitSettings,
     before: LatentODE | None,
     weights: NDArray[np.float64] | None,
     rng: np.random.Generator,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentode.estimators.fitting import CHOICES, LARGEST_SIZE
+from latentode.estimators.settings import CHOICES, LARGEST_SIZE
 from latentode.nn import LatentODEConfig
 from latentode.ode.methods import METHODS
 

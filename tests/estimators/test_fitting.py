@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from latentode.data import Panel
-from latentode.estimators import fitting
-from latentode.estimators.fitting import FEW_SERIES, _steps_for
+from latentode.estimators import fitting, sizes
+from latentode.estimators.fitting import FEW_SERIES
 from latentode.training import RaggedSeries
 
 
@@ -61,8 +61,8 @@ def test_the_span_is_how_long_series_usually_last():
     times = np.concatenate([np.linspace(0, 2, 5)] * 30 + [[0.0]])
     offsets = np.concatenate([np.arange(0, 151, 5), [151]]).astype(np.int64)
     panel = Panel(pd.RangeIndex(31), offsets, times, np.zeros((151, 1)))
-    assert fitting._usual_duration(panel) == pytest.approx(2.0)
-    assert fitting._usual_gap(panel) == pytest.approx(0.5)
+    assert sizes.usual_duration(panel) == pytest.approx(2.0)
+    assert sizes._usual_gap(panel) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_the_span_is_how_long_series_usually_last():
 def test_much_data_of_large_series_is_trained_on_for_fewer_steps(rows, channels, n_values, steps):
     offsets = np.arange(0, 3 * rows + 1, rows)
     panel = Panel(pd.RangeIndex(3), offsets, np.zeros(3 * rows), np.zeros((3 * rows, channels)))
-    assert _steps_for(panel, n_values) == steps
+    assert sizes._steps_for(panel, n_values) == steps

@@ -19,7 +19,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from latentode import LatentODEForecaster, load
-from latentode.estimators import fitting
+from latentode.estimators import sizes
 from latentode.training import TrainingOptions
 from latentode.training.checkpoint import Checkpoint
 from latentode.training.files import lock, unlock, write_whole
@@ -33,7 +33,7 @@ LOOKS, STEPS = 4, 5
 def often_looking():
     """Within the block training looks every few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "TrainingOptions", partial(TrainingOptions, steps_per_round=STEPS))
+        patch.setattr(sizes, "TrainingOptions", partial(TrainingOptions, steps_per_round=STEPS))
         yield
 
 

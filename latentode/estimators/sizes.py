@@ -1,0 +1,116 @@
+"""How large a model and how long its training: what the data say where the user does not."""
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentode.data import ChannelScaler, Panel, Seasons
+from latentode.estimators.settings import FitSettings
+from latentode.nn import LatentODEConfig
+from latentode.training import TrainingOptions
+from latentode.training.tasks import MAX_HISTORY
+
+__all__ = ["config_for", "options_for", "usual_duration"]
+
+Floats = NDArray[np.float64]
+
+CELLS_READ = 3.3e6
+"""Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
+
+
+def config_for(
+    panel: Panel, scaler: ChannelScaler, scaled: Floats, seasons: Seasons, span: float, settings: FitSettings
+) -> LatentODEConfig:
+    """Sizes that adapt to the data: few observations make a small, regular model."""
+    n_values = int((~np.isnan(scaled)).sum())
+    hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
+    usual_gap = _usual_gap(panel)
+    n_known = 0 if panel.covariates is None else panel.covariates.known.shape[1]
+    latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
+    return LatentODEConfig(
+        n_channels=scaled.shape[1],
+        usual_gap=max(usual_gap / span, 1e-6),  # single precision divides by it
+        usual_change=_usual_changes(panel, scaled, usual_gap),
+        latent_dim=latent,
+        context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),
+        hidden_dim=hidden,
+        given_dim=seasons.n_features + n_known,
+        bow=True,
+        static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
+        control_dim=n_known,
+        encoder=settings.encoder,
+        dynamics=settings.dynamics,
+        decoder=settings.decoder,
+        likelihood=settings.likelihood,
+        anchor=settings.anchor,
+        summary=settings.summary,
+        augment_dim=int(settings.augment_dim),
+        time_aware=settings.time_aware,
+        activation=settings.activation,
+        observation_std=float(settings.observation_std),
+        center=tuple(map(float, scaler.center)),
+        unit=tuple(map(float, scaler.scale)),
+        n_steps=int(settings.n_steps),
+        method=settings.method,
+        adjoint=settings.adjoint,
+        variational=settings.variational,
+        dropout=float(settings.dropout),
+    )
+
+
+def _steps_for(panel: Panel, n_values: int) -> int:
+    """Steps at most: where there is much data each tells more, and where series are large each takes longer."""
+    if n_values < 300_000:
+        return 4_000
+    cells = float(np.minimum(panel.lengths, MAX_HISTORY).mean()) * panel.values.shape[1]
+    return int(np.clip(CELLS_READ / cells, 1_200, 10_000))
+
+
+def options_for(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
+    """As many steps as the data may need: where there is much of it, each tells more."""
+    n_values = int((~np.isnan(scaled)).sum())
+    return TrainingOptions(
+        n_steps=int(settings.max_steps or 0) or _steps_for(panel, n_values),
+        batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        kl_weight=settings.kl_weight,
+        n_draws=int(settings.n_draws),
+        averaging=float(settings.averaging),
+        patience=int(settings.patience),
+        devices=int(settings.devices),
+        num_nodes=int(settings.num_nodes),
+        strategy=settings.strategy,
+        verbose=int(_is_watched() if settings.verbose is None else settings.verbose),
+    )
+
+
+def usual_duration(panel: Panel) -> float:
+    """How long nearly every series lasts at most: the 95 % quantile, in the panel's unit of time."""
+    durations = panel.last_times - panel.first_times
+    durations = durations[durations > 0]
+    return float(np.quantile(durations, 0.95))
+
+
+def _usual_gap(panel: Panel) -> float:
+    gaps = np.diff(panel.times)[np.diff(panel.series_of_row) == 0]
+    return float(np.median(gaps))
+
+
+def _usual_changes(panel: Panel, scaled: Floats, usual_gap: float) -> tuple[float, ...]:
+    """How far each channel moves in a usual gap: the median over its successive observations."""
+    changes = []
+    for values in scaled.T:
+        rows = np.flatnonzero(~np.isnan(values))
+        same = np.diff(panel.series_of_row[rows]) == 0
+        gaps = np.diff(panel.times[rows])[same] / usual_gap
+        moved = np.abs(np.diff(values[rows])[same]) / np.maximum(gaps, 0.1)
+        moved = moved[moved > 0]
+        changes.append(float(np.clip(1.5 * np.median(moved), 1e-3, 10.0)) if len(moved) else 1.0)
+    return tuple(changes)
+
+
+def _is_watched() -> bool:
+    """Whether a person is looking on; a program without a screen may have no stdout at all."""
+    return sys.stdout is not None and sys.stdout.isatty()
