@@ -65,7 +65,7 @@ def _fit(args: argparse.Namespace) -> None:
         raise ValueError(f"--out {args.out} is a file; a model is written to a directory")
     df = read_table(args.data, args.time)
     print(f"fitting {len(df)} rows of {args.data} ...", flush=True)
-    forecaster = _forecaster(args).fit(df)
+    forecaster = _forecaster(args).set_params(checkpoint_dir=args.checkpoint_dir).fit(df)
     forecaster.save(args.out)
     print(f"fitted {forecaster.panel_.n_series} series; channels: {', '.join(map(str, forecaster.channels_))}")
     print(f"model written to {args.out}")
@@ -73,6 +73,7 @@ def _fit(args: argparse.Namespace) -> None:
 
 def _forecast(args: argparse.Namespace) -> None:
     from latentode._drawing import require_matplotlib
+    from latentode.data import DataWarning
     from latentode.estimators import load
     from latentode.plotting import plot_forecast
     from latentode.tables import read_table, write_table
@@ -89,7 +90,8 @@ def _forecast(args: argparse.Namespace) -> None:
     write_table(future, args.out, list(future.columns[-n_values:]))
     print(f"{len(future)} rows written to {args.out}")
     if args.plot is not None:
-        axes = plot_forecast(forecaster, history=history, horizon=horizon, level=levels)
+        with warnings.catch_warnings(action="ignore", category=DataWarning):  # said of the table already
+            axes = plot_forecast(forecaster, history=history, horizon=horizon, level=levels)
         axes[0, 0].figure.savefig(args.plot, dpi=150)
         print(f"picture written to {args.plot}")
 
@@ -226,6 +228,12 @@ def _add_fit(commands: Any) -> None:
     fit = _add(commands, "fit", _fit, "fit a model to a table and write it to a directory", _DATA_HELP)
     _add_data_options(fit)
     fit.add_argument("--out", type=Path, required=True, metavar="MODEL", help="directory for the model")
+    fit.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        metavar="DIR",
+        help="keep the state of training there; the same command goes on from it after a kill",
+    )
 
 
 def _add_forecast(commands: Any) -> None:

@@ -11,6 +11,7 @@ import latentode
 from latentode import load
 from latentode.cli import main
 from latentode.datasets import load_storms
+from latentode.training import Checkpoint
 
 QUICK = ["--max-steps", "10"]
 
@@ -119,6 +120,23 @@ def test_forecast_writes_the_future_of_every_series_with_its_intervals(model, st
     said = load(model).forecast("2D", "12h", 90)
     np.testing.assert_allclose(future["wind-hi-90"], said["wind-hi-90"], rtol=1e-5)
     assert f"{len(future)} rows written to {out}" in capsys.readouterr().out
+
+
+def test_a_fit_keeps_its_state_where_it_is_told_and_the_model_stays_the_same(table, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(Checkpoint, "write", lambda self, state: written.append(self.path))
+    words = ["fit", str(table), "--id", "storm", "--time", "when", "--max-steps", "50", "--out"]
+    assert main([*words, str(tmp_path / "a")]) == 0
+    assert main([*words, str(tmp_path / "b"), "--checkpoint-dir", str(tmp_path / "state")]) == 0
+    assert {path.parent for path in written} == {tmp_path / "state"}
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b")]
+    assert weights[0] == weights[1]
+
+
+def test_a_far_horizon_is_noted_once_for_the_table_and_its_picture(model, tmp_path, capsys):
+    words = ["forecast", str(model), "--horizon", "30D", "--out", str(tmp_path / "f.csv")]
+    assert main([*words, "--plot", str(tmp_path / "f.png")]) == 0
+    assert capsys.readouterr().err.count("latentode: note:") == 1
 
 
 def test_levels_are_80_and_95_when_nobody_says(model, tmp_path):
