@@ -109,3 +109,45 @@ def test_the_mean_of_a_normal_is_its_centre_whatever_its_spread():
     scaler = scaler_of(3 * normal() + 10)
     mean = scaler.inverse_mean(np.full((1, 1), 0.7), np.full((1, 1), 5.0))
     assert mean == scaler.inverse(np.full((1, 1), 0.7))
+
+
+def test_a_channel_without_values_leaves_those_after_it_alone():
+    x = np.column_stack([np.full(200, np.nan), 5 * normal(200) + 3])
+    scaler = ChannelScaler.from_values(x)
+    assert (scaler.center[1], scaler.scale[1]) == (scaler_of(x[:, 1]).center[0], scaler_of(x[:, 1]).scale[0])
+
+
+def test_spread_is_in_the_channels_own_unit_when_the_scale_is_that_of_logarithms():
+    x = np.column_stack([3 * normal(), np.exp(normal(seed=1))])
+    scaler, plain = ChannelScaler.from_values(x), ChannelScaler.from_values(x, logarithms=False)
+    np.testing.assert_array_equal(scaler.spread, plain.scale)
+    assert scaler.scale[1] != scaler.spread[1]
+
+
+@pytest.mark.parametrize(
+    ("x", "deviation"),
+    [
+        (np.append(np.linspace(-1, 1, 101), 1e4), 1 / 1.349),  # quartiles at about -1/2 and 1/2
+        (np.repeat([10.0, 11.0, 1000.0], [95, 4, 1]), 9.94),  # quartiles that are one value: mean distance from it
+    ],
+    ids=["quartiles", "mostly constant"],
+)
+def test_what_lies_beyond_five_deviations_is_drawn_in_to_there(x, deviation):
+    end = np.median(x) + 5 * deviation
+    scaler = ChannelScaler.from_values(x[:, None], logarithms=False)
+    assert scaler.scale[0] == pytest.approx(np.minimum(x, end).std(), rel=0.02)
+    assert scaler.center[0] == pytest.approx(np.minimum(x, end).mean(), abs=0.02 * scaler.scale[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_said_of_zeros_of_outliers_and_of_answers_far_out():
+    assert not in_logarithms(scaler_of(np.append(np.exp(normal()), 0.0)))
+    assert np.isfinite(scaler_of(2.0**-600 * normal()).transform(np.array([[1e300]]))).all()
+    assert np.isfinite(scaler_of(np.exp(normal())).inverse(np.array([[1e6], [-1e6]]))).all()
+
+
+@pytest.mark.parametrize("scale", [0.25, 2.0])
+def test_the_mean_of_a_channel_in_logarithms_grows_with_its_spread(scale):
+    scaler = scaler_of(np.exp(normal(20000)))
+    mean = scaler.inverse_mean(np.zeros((1, 1)), np.full((1, 1), scale))[0, 0]
+    assert mean == pytest.approx(np.exp(scale**2 / 2), rel=0.05)
