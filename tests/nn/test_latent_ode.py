@@ -65,13 +65,13 @@ def batch_for(options):
 @every_choice
 def test_every_choice_learns_and_answers(options):
     model, batch = lively(**options), batch_for(options)
-    before = float(model.loss(batch, 0.0, torch.Generator().manual_seed(0), n_draws=3).total)
+    before = float(model.loss(batch, 0.0, torch.Generator().manual_seed(0), n_draws=3).total.detach())
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for step in range(40):
         optimiser.zero_grad()
         model.loss(batch, 0.0, torch.Generator().manual_seed(step)).total.backward()
         optimiser.step()
-    assert float(model.loss(batch, 0.0, torch.Generator().manual_seed(0), n_draws=3).total) < before
+    assert float(model.loss(batch, 0.0, torch.Generator().manual_seed(0), n_draws=3).total.detach()) < before
     with torch.no_grad():
         answer = model.predict(batch)
         drawn = model.sample(batch, torch.randn(2, 4, 4))
