@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Covariates, Panel, Seasons
-from latentode.estimators.calibration import Calibration
+from latentode.estimators.calibration import Calibration, spread_of
 from latentode.estimators.questions import Questions
 from latentode.nn import Batch, LatentODE
 from latentode.training import fork_safe
@@ -87,14 +87,16 @@ class Answers:
         draws = self.n_draws if self.model.config.variational else 1
         rng = torch.Generator().manual_seed(QUANTILE_SEED)
         noise = torch.randn(draws, 1, self.model.config.latent_dim, generator=rng, dtype=torch.float32)
-        levels = quantiles if self.model.likelihood.counts else self.calibration.levels(quantiles)
+        counts = self.model.likelihood.counts
+        levels, beyond = (quantiles, 0.0) if counts else self.calibration.levels(quantiles)
         for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel), draws):
             with torch.no_grad():
                 drawn = self.model.sample(batch, noise.expand(-1, len(batch.lengths), -1))
-                center = self.model.predict(batch).mean.flatten(0, 1)[slots].numpy()
+                center = self.model.predict(batch).mean.flatten(0, 1)[slots]
                 mean, scale = drawn.mean.flatten(1, 2)[:, slots], drawn.scale.flatten(1, 2)[:, slots]
-                found = self.model.likelihood.quantiles(mean, scale, levels).numpy()
-            out[:, rows[numbers]] = center + self._factors(batch, slots) * (found - center)
+                found = self.model.likelihood.quantiles(mean, scale, levels) - center
+                further = beyond * spread_of(mean, scale, center).numpy()
+            out[:, rows[numbers]] = center.numpy() + self._factors(batch, slots) * (found.numpy() + further)
         return self._unscaled(out)
 
     @fork_safe()

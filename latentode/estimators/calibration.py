@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import ndtr, ndtri
+from torch import Tensor
 
 from latentode.nn import Batch, LatentODE
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["Calibration", "calibrate", "spread_of"]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +28,9 @@ SHRINKAGE = 50.0
 
 SHAPE_SHRINKAGE = 200.0
 """The same for the shape, of which the tails need more."""
+
+FARTHEST = 4.0
+"""Standard deviations from its mean up to which a mixture is asked for its quantiles."""
 
 DRAWS = 8
 SEED = 0
@@ -85,10 +89,26 @@ class Calibration:
         found = np.stack([np.interp(inner[..., k], at, shape) for k, shape in enumerate(self.shape.T)], axis=-1)
         return found + (wide - inner)
 
-    def levels(self, quantiles: Floats) -> Floats:
-        """The levels to ask a Gaussian mixture for, (quantile, 1, channel), so that it says these quantiles."""
-        levels: Floats = ndtr(self.deviations(ndtri(quantiles)[:, None, None]))
-        return levels
+    def levels(self, quantiles: Floats) -> tuple[Floats, Floats]:
+        """What to ask a Gaussian mixture for, so that it says these quantiles.
+
+        Parameters
+        ----------
+        quantiles : array of float
+            (quantile,), between 0 and 1.
+
+        Returns
+        -------
+        levels : array of float
+            (quantile, 1, channel).
+        beyond : array of float
+            (quantile, 1, channel), the standard deviations to add to the answer: levels further out than
+            :data:`FARTHEST` of them differ from 0 and 1 by less than single precision tells.
+        """
+        deviations = self.deviations(ndtri(quantiles)[:, None, None])
+        inner = deviations.clip(-FARTHEST, FARTHEST)
+        levels: Floats = ndtr(inner)
+        return levels, deviations - inner
 
 
 def calibrate(model: LatentODE, held_out: list[Batch]) -> Calibration:
@@ -124,6 +144,11 @@ def calibrate(model: LatentODE, held_out: list[Batch]) -> Calibration:
     return Calibration(factor, _shapes(residuals / factor[bins], known))
 
 
+def spread_of(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
+    """The root mean square deviation of an equal mixture of Gaussians over the first axis from a centre."""
+    return (scale.square().mean(0) + (mean - center).square().mean(0)).sqrt()
+
+
 def _residuals(model: LatentODE, held_out: list[Batch]) -> tuple[Floats, Floats]:
     """Residuals over the predicted standard deviation, (question, channel), NaN where not asked; and their leads."""
     found, leads = [], []
@@ -137,10 +162,8 @@ def _residuals(model: LatentODE, held_out: list[Batch]) -> tuple[Floats, Floats]
                 DRAWS, len(batch.lengths), model.config.latent_dim, generator=rng, dtype=batch.values.dtype
             )
             drawn = model.sample(batch, noise) if model.config.variational else None
-        variance = center.scale.square()
-        if drawn is not None:
-            variance = drawn.scale.square().mean(0) + (drawn.mean - center.mean).square().mean(0)
-        residual = torch.where(batch.target_mask > 0, (batch.targets - center.mean) / variance.sqrt(), torch.nan)
+        spread = center.scale if drawn is None else spread_of(drawn.mean, drawn.scale, center.mean)
+        residual = torch.where(batch.target_mask > 0, (batch.targets - center.mean) / spread, torch.nan)
         found.append(residual.flatten(0, 1).double().numpy())
         leads.append(batch.query_times.flatten().double().numpy())
     return np.concatenate(found), np.concatenate(leads)

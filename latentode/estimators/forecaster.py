@@ -417,7 +417,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             }
 
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        watch = Watch(self, df, df[list(schema.target_cols)], metadata, learned)
+        # By place: a column may be named False, and a list of that is a mask.
+        channels = df.take(df.columns.get_indexer_for(pd.Index(schema.target_cols, dtype=object)), axis=1)
+        watch = Watch(self, df, channels, metadata, learned)
         fitted = fit_model(panel, scaler, seasons, self._settings(horizon), before, weights, watch)
         for name, value in learned(fitted).items():
             setattr(self, name, value)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import LEADS, LEVELS, Calibration, calibrate
+from latentode.estimators.calibration import LEADS, LEVELS, Calibration, calibrate, spread_of
 from latentode.nn import Batch, Prediction
+from latentode.nn.mixture import mixture_quantiles
 
 
 class Known(torch.nn.Module):
@@ -106,12 +107,28 @@ def test_nothing_asked_changes_nothing():
     targets = residuals(20, 1.0, 1.0)
     found, none = calibrate(Known(1.0), [asked(targets, np.zeros_like(targets))]), Calibration.none(2)
     np.testing.assert_array_equal(found.factor, none.factor)
-    np.testing.assert_allclose(found.levels(np.array([0.1, 0.5, 0.999])).ravel(), np.repeat([0.1, 0.5, 0.999], 2))
+    levels, beyond = found.levels(np.array([0.1, 0.5, 0.999]))
+    np.testing.assert_allclose(levels.ravel(), np.repeat([0.1, 0.5, 0.999], 2))
+    assert not beyond.any()
 
 
 def test_factors_stay_within_reason():
     assert calibrate(Known(1.0), [asked(residuals(50, 1e6))]).factor.max() <= 10
     assert calibrate(Known(1.0), [asked(residuals(50, 1e-6))]).factor.min() >= 0.1
+
+
+def test_quantiles_of_the_longest_tails_are_finite_and_where_they_lay():
+    """Of rain that falls once in twelve hours, say: its quantiles lie at dozens of the usual deviations."""
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((4000, 1)) < 0.08, 1000.0 + rng.normal(size=(4000, 1)), rng.normal(size=(4000, 1)))
+    calibration = calibrate(Known(1.0), [asked(values)])
+    levels, beyond = calibration.levels(np.array([0.5, 0.95, 0.995]))
+    mean, scale = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+    found = mixture_quantiles(mean, scale, levels).numpy() + beyond * spread_of(mean, scale, mean[0]).numpy()
+    drawn = calibration.deviations(ndtri(np.array([0.5, 0.95, 0.995]))[:, None])
+    np.testing.assert_allclose(found[:, 0], drawn, rtol=1e-3, atol=1e-3)
+    assert np.isfinite(found).all()
+    assert found[1] > 20
 
 
 @pytest.mark.parametrize("n", [1, 3, 30, 1000])
