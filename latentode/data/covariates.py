@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from latentode.data.errors import DataError, shown
+from latentode.data.ragged import slices
 from latentode.data.schema import LARGEST, numbers_of
 
 __all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows"]
@@ -173,9 +174,7 @@ class Covariates:
 
     def take(self, series: Ints) -> "Covariates":
         """Those of some of the series, by position."""
-        lengths = np.diff(self.offsets)[series]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        rows = np.repeat(self.offsets[series] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        offsets, rows = slices(self.offsets[series], np.diff(self.offsets)[series])
         return Covariates(self.static[series], offsets, self.times[rows], self.known[rows])
 
     def append(self, other: "Covariates") -> "Covariates":

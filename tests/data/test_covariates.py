@@ -1,5 +1,7 @@
 """Static and known columns: numbers and categories to features, rows to what holds when."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,6 +78,32 @@ def test_knots_reach_from_what_holds_at_the_beginning_to_the_end():
     assert np.isinf(times[1]).all()
 
 
+def test_knots_at_the_very_times_asked_are_among_them():
+    found = rows([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [0, 1, 2, 3])
+    times, values = found.knots(np.array([0]), np.array([1.0]), np.array([2.0]))
+    assert times.tolist() == [[1.0, 2.0]]
+    assert values.dtype == np.float32
+
+
+def test_knots_of_nothing_are_one_that_never_comes():
+    none = np.empty(0, dtype=np.int64)
+    times, values = rows([0], [1.0], [1]).knots(none, none.astype(float), none.astype(float))
+    assert times.shape == (0, 1)
+    assert values.shape == (0, 1, 1)
+
+
+def test_rows_go_with_the_series_that_are_taken_and_appended():
+    found = rows([0, 0, 0, 2, 2], [0.0, 1.0, 2.0, 5.0, 6.0], [0, 1, 2, 5, 6], n_series=3)
+    taken = found.take(np.array([2, 1, 0]))
+    assert taken.offsets.tolist() == [0, 2, 2, 5]
+    assert taken.times.tolist() == [5, 6, 0, 1, 2]
+    assert taken.known.ravel().tolist() == [5, 6, 0, 1, 2]
+    both = taken.append(found)
+    assert both.offsets.tolist() == [0, 2, 2, 5, 8, 8, 10]
+    assert both.times.tolist() == [5, 6, 0, 1, 2, 0, 1, 2, 5, 6]
+    assert both.known.ravel().tolist() == both.times.tolist()
+
+
 def test_knots_that_all_come_later_begin_with_the_first():
     times, _ = rows([0, 0], [5.0, 6.0], [1, 2]).knots(np.array([0]), np.array([0.0]), np.array([1.0]))
     assert times.tolist() == [[5.0]]
@@ -122,6 +150,9 @@ def test_a_static_column_that_changes_is_refused_with_its_series():
 
 def test_covariates_go_with_their_series():
     panel = panel_of(frame())
+    kept = panel.where(np.arange(len(panel.times)) > 0)
+    assert kept.covariates is panel.covariates
+    assert panel.append(replace(panel, covariates=None)).covariates is None
     both = panel.take(np.array([1])).append(panel.take(np.array([0])))
     np.testing.assert_array_equal(both.covariates.static, [[0, 1], [1, 0]])
     np.testing.assert_array_equal(np.diff(both.covariates.offsets), [2, 2])

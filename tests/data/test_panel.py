@@ -59,10 +59,20 @@ def test_taking_series_keeps_their_rows():
     assert taken.offsets.tolist() == [0, 1, 3]
 
 
+def test_series_are_appended_with_their_rows():
+    panel, _ = read(long_frame())
+    both = panel.take(np.array([1])).append(panel.take(np.array([2, 0])))
+    assert both.ids.tolist() == ["b", "c", "a"]
+    assert both.offsets.tolist() == [0, 2, 3, 5]
+    assert both.times.tolist() == [1, 2, 0, 3, 5]
+    np.testing.assert_array_equal(both.values[:, 0], [10, 20, 7, np.nan, 50])
+
+
 def test_a_series_that_loses_all_its_rows_stays_as_an_empty_one():
     panel, _ = read(long_frame())
     left = panel.where(panel.times > 2.5)
     assert left.lengths.tolist() == [2, 0, 0]
+    np.testing.assert_array_equal(left.values, panel.values[:2])
     assert np.isnan(left.last_times).tolist() == [False, True, True]
     assert np.isnan(left.first_times).tolist() == [False, True, True]
 
