@@ -186,8 +186,10 @@ def tidy(ax: "Axes") -> None:
     ax.xaxis.get_offset_text().set(fontsize=8, color="#444444")
 
 
-def add_legend(grid: NDArray[Any], own_figure: bool) -> None:
-    """One legend for all panels: under a figure of our own, else inside the first of the given axes."""
+def add_legend(grid: NDArray[Any]) -> None:
+    """One legend for all panels: under the figure where it has no other axes and makes room, else in the first."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     handles: dict[str, Any] = {}
     for ax in grid.flat:
         found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
@@ -195,8 +197,8 @@ def add_legend(grid: NDArray[Any], own_figure: bool) -> None:
     order = ["observed", "held out", "mean", *reversed([k for k in handles if "interval" in k]), "end of history"]
     names = [k for k in order if k in handles]
     shown = [handles[k] for k in names]
-    if own_figure:
-        figure = grid[0, 0].figure
+    figure = grid[0, 0].figure
+    if set(figure.axes) <= set(grid.flat) and isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         columns = len(names) if figure.get_figwidth() >= 7 else 3
         style = {"frameon": False, "fontsize": 8.5, "columnspacing": 1.4, "handletextpad": 0.6}
         figure.legend(shown, names, loc="outside lower center", ncols=columns, **style)

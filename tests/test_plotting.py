@@ -154,6 +154,10 @@ def test_it_draws_on_given_axes_and_refuses_a_wrong_number(forecaster):
     assert axes[0, 1] is own[1]
     assert own[0].get_legend() is not None
     assert not own[0].figure.legends
+    roomy = Figure(layout="constrained").subplots(1, 2)
+    plot_forecast(forecaster, 0, axes=roomy)
+    assert roomy[0].get_legend() is None
+    assert len(roomy[0].figure.legends) == 1
     with pytest.raises(ValueError, match="axes holds 2, but 2 series with 2 channels each need 4"):
         plot_forecast(forecaster, [0, 1], axes=own)
 

@@ -105,7 +105,7 @@ def plot_forecast(
             if row == len(chosen) - 1:
                 ax.set_xlabel(scale.label(forecaster.schema_.time_col), fontsize=9)
         grid[row, 0].set_ylabel(_row_name(forecaster, name), fontsize=9)
-    add_legend(grid, own_figure=axes is None)
+    add_legend(grid)
     return grid
 
 
