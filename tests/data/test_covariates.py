@@ -148,6 +148,15 @@ def test_a_static_column_that_changes_is_refused_with_its_series():
         panel_of(frame().assign(sex=["f", "f", "m", "f"]))
 
 
+def test_a_static_column_may_hold_anything_in_rows_without_a_series_and_nothing_in_the_first():
+    with pytest.raises(DataError, match=r"changes within series 'a': it holds 'f' and 'm'"):
+        panel_of(frame().assign(sex=["f", "m", "m", "m"]))
+    df = pd.concat([frame(), frame().assign(id=[None, None, "b", "b"], sex=["m", "f", "m", "m"])], ignore_index=True)
+    static = panel_of(df).covariates.static
+    np.testing.assert_array_equal(static, [[1, 0], [0, 1]])
+    assert static.dtype == np.float32
+
+
 def test_covariates_go_with_their_series():
     panel = panel_of(frame())
     kept = panel.where(np.arange(len(panel.times)) > 0)

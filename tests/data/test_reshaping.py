@@ -51,3 +51,12 @@ def test_a_wide_table_becomes_long_and_only_what_was_observed():
     assert long.columns.tolist() == ["id", "day", "level"]
     assert long["id"].tolist() == ["a", "b", "b"]
     pd.testing.assert_frame_equal(from_wide(wide.reset_index(), "day", "level"), long)
+
+
+def test_a_wide_table_of_many_series_is_in_order_of_series_and_times():
+    wide = pd.DataFrame({"b": [2.0, 1.0], "a": [4.0, 3.0]}, index=[0.5, 0.0])
+    long = from_wide(wide)
+    assert long.columns.tolist() == ["id", "time", "value"]
+    assert long["id"].tolist() == ["a", "a", "b", "b"]
+    assert long["time"].tolist() == [0.0, 0.5, 0.0, 0.5]
+    assert long["value"].tolist() == [3.0, 4.0, 1.0, 2.0]

@@ -228,3 +228,24 @@ def test_nullable_and_small_number_types_are_channels():
         a=pd.array([1], dtype="Int8"), b=pd.array([1.5], dtype="Float32"), c=np.float16(1), d=[True]
     )
     assert infer_schema(df).target_cols == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [pd.to_timedelta([1, 2], "D"), pd.period_range("2024-01", periods=2, freq="M"), pd.to_datetime(["2024", "2025"])],
+    ids=["timedelta", "period", "datetime"],
+)
+def test_dates_of_every_kind_are_no_channel(dates):
+    df = pd.DataFrame({"id": [0, 0], "time": [0.0, 1.0], "y": [1.0, 2.0], "seen": dates})
+    with pytest.raises(DataError, match="'seen' holds dates"):
+        infer_schema(df, time_col="time", target_cols=["y", "seen"])
+
+
+@pytest.mark.parametrize(("n_columns", "more"), [(12, False), (13, True)])
+def test_a_dozen_columns_are_listed_and_more_are_counted(n_columns, more):
+    df = pd.DataFrame(0.0, index=[0], columns=["id", "time", *(f"c{k}" for k in range(n_columns - 2))])
+    with pytest.raises(DataError, match="no such column") as told:
+        infer_schema(df, id_col="nobody")
+    assert ("13 in all" in str(told.value)) == more
+    assert "'c9'" in str(told.value)
+    assert "'c10'" not in str(told.value)

@@ -238,3 +238,18 @@ def test_a_zone_without_a_name_comes_back_as_the_same_instants_in_utc():
     assert floats.tolist() == SECONDS
     assert axis.tz == "UTC"
     assert axis.from_float(floats).tolist() == times.tolist()
+
+
+def test_lengths_below_one_are_lengths():
+    assert TimeAxis("number").length_of(0.25, "horizon") == 0.25
+    assert TimeAxis("datetime").length_of("250ms", "horizon") == 0.25
+
+
+def test_numbers_and_dates_without_a_zone_go_there_and_back():
+    numbers = pd.Series([0.5, -3.0])
+    pd.testing.assert_series_equal(TimeAxis("number").from_float(numbers.to_numpy()), numbers)
+    dates = pd.Series(pd.to_datetime(["2024-05-01 12:00:00.25", "1969-01-01 00:00:00.00"]))
+    axis = TimeAxis.from_times(dates)
+    back = axis.from_float(axis.to_float(dates))
+    assert back.dt.tz is None
+    assert (back == dates).all()
