@@ -102,15 +102,20 @@ def boosting() -> Iterable[str]:
 
 def ablation() -> Iterable[str]:
     yield "\n## What each choice is worth\n"
-    yield "Mean over the seeds given; sets and splits of the section above. `python -m tests.benchmarks.accuracy.ablation`\n"
+    yield "Mean over seeds 0, 1, 2 or as many of them as stand there; sets and splits of the section above. The last column compares with the default"
+    yield "at the same seeds: above 0 the default is better. `python -m tests.benchmarks.accuracy.ablation`\n"
     frame = pd.DataFrame(read("ablation"))
     for name, of_set in frame.groupby("set", sort=False):
-        yield f"**{name}**, seeds {', '.join(str(s) for s in sorted(of_set['seed'].unique()))}\n"
-        mean = of_set.groupby("choice", sort=False)[["mae", "rmse", "crps", "coverage", "seconds"]].mean()
+        yield f"**{name}**\n"
+        default = of_set[of_set["choice"] == "default"].set_index("seed")["crps"]
+        of_set = of_set.assign(worse=100 * (of_set["crps"] / of_set["seed"].map(default) - 1))
+        mean = of_set.groupby("choice", sort=False)[["mae", "rmse", "crps", "coverage", "seconds", "worse"]].mean()
+        seeds = of_set.groupby("choice", sort=False).size()
         rows = [
-            [choice, *(f"{v:.4g}" for v in scores)] for choice, scores in zip(mean.index, mean.to_numpy(), strict=True)
+            [choice, seeds[choice], *(f"{v:.4g}" for v in scores), f"{worse:+.1f} %"]
+            for choice, *scores, worse in mean.itertuples()
         ]
-        yield table(["choice", "MAE", "RMSE", "CRPS", "coverage of 90 %", "seconds"], rows)
+        yield table(["choice", "seeds", "MAE", "RMSE", "CRPS", "coverage of 90 %", "seconds", "CRPS more by"], rows)
 
 
 def iteration() -> Iterable[str]:
