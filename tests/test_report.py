@@ -84,13 +84,20 @@ def test_nothing_to_ask_is_said(fitted, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
-def test_a_browser_shows_it_without_an_error(fitted, tmp_path):
+def test_a_browser_shows_it_without_an_error_and_without_asking_the_network(fitted, tmp_path):
     page_of(fitted, DF, tmp_path)
     shot = tmp_path / "report.png"
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]
-    command += [f"--screenshot={shot}", "--window-size=1100,4000", (tmp_path / "report.html").as_uri()]
+    command += [
+        f"--log-net-log={tmp_path / 'net.json'}",
+        f"--screenshot={shot}",
+        "--window-size=1100,4000",
+        (tmp_path / "report.html").as_uri(),
+    ]
     told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
     assert not re.findall(r"CONSOLE.*", told)
+    # What the browser asks for itself has no origin; what a page asks for has one, null for a file.
+    assert set(re.findall(r'"initiator":"([^"]*)"', (tmp_path / "net.json").read_text())) <= {"not an origin"}
     assert shot.stat().st_size > 20_000
