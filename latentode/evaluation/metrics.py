@@ -137,8 +137,8 @@ def naive_error(
     Examples
     --------
     >>> import pandas as pd
-    >>> naive_error(pd.DataFrame({"id": 1, "time": [0, 1, 5], "x": [1.0, None, 4.0]}))["x"]
-    np.float64(3.0)
+    >>> naive_error(pd.DataFrame({"id": 1, "time": [0, 1, 5], "x": [1.0, None, 4.0]})).tolist()
+    [3.0]
     """
     ordered = history.reset_index(drop=True).iloc[np.argsort(history[time_col].to_numpy(), kind="stable")]
     found: dict[Hashable, float] = {}

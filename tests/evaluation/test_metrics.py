@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import trapezoid
 from scipy.stats import norm
 
 from latentode.evaluation import (
@@ -197,7 +198,7 @@ def test_the_log_scores_density_integrates_to_one():
     fan, levels = np.array([0.0, 1.0, 1.5, 4.0]), np.array([0.1, 0.4, 0.5, 0.9])
     grid = np.linspace(-60, 60, 240_001)
     density = [np.exp(-log_score_quantiles([x], [fan], levels)) for x in grid[::200]]
-    assert np.trapezoid(density, grid[::200]) == pytest.approx(1.0, abs=0.03)
+    assert trapezoid(density, grid[::200]) == pytest.approx(1.0, abs=0.03)
 
 
 def test_the_log_score_of_one_level_or_of_counts():
