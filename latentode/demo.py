@@ -72,7 +72,7 @@ def run_demo(out: str | Path, random_state: int = 0, echo: Callable[[str], objec
     held_out = {group: visits[role == group] for group in GROUPS}
     echo(_what_there_is(visits, labs))
     echo(_what_is_asked(held_out))
-    echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes about half a minute ...")
+    echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes about a minute ...")
     started = time.perf_counter()
     forecaster = LatentODEForecaster(random_state=random_state).fit(known)
     steps = int(forecaster.history_["step"].iloc[-1])
