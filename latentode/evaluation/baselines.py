@@ -182,7 +182,8 @@ class SeasonalNaive(Baseline):
         rounds = np.where(last >= 0, np.maximum(np.ceil((times - end) / period), 1), 1)
         wanted = times - rounds * period
         left = observations.last_at(series, wanted)
-        right = np.where(left >= 0, left + 1, _pick(observations.starts, series)).astype(np.intp)
+        starts = np.nan_to_num(_pick(observations.starts, series), nan=-1)  # of a series nobody knows there is none
+        right = np.where(left >= 0, left + 1, starts).astype(np.intp)
         right = np.where((last >= 0) & (right <= last), right, -1)
         gaps = [np.abs(_pick(observations.times, place) - wanted) for place in (left, right)]
         nearest = np.where(np.nan_to_num(gaps[1], nan=np.inf) < np.nan_to_num(gaps[0], nan=np.inf), right, left)
