@@ -54,7 +54,6 @@ class Coach(pl.Callback):
         self.average: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
-        self.speaks = True
         self.started = time.perf_counter()
         self.found = None if checkpoint is None else checkpoint.found
         if self.found is None:
@@ -69,8 +68,7 @@ class Coach(pl.Callback):
             return
         self.rounds.share = Share(trainer.global_rank, trainer.world_size)
         self.module.generator.manual_seed(self.module.generator.initial_seed() + trainer.global_rank)
-        self.speaks = trainer.is_global_zero
-        if not self.speaks:
+        if not trainer.is_global_zero:
             self.progress.silence()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

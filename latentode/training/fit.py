@@ -90,7 +90,7 @@ def train(
         coach.progress.close()
     model.load_state_dict(coach.average)
     model.eval()
-    if coach.n_breaks and coach.speaks:
+    if coach.n_breaks and not coach.progress.silent:
         warnings.warn(
             f"training left the finite numbers {coach.n_breaks} time(s); it went on from the best weights at a lower "
             "learning rate",
