@@ -60,8 +60,8 @@ def from_events(
             f"column {value_col!r} holds {df[value_col].dtype}, not numbers; convert it with "
             f"pd.to_numeric(df[{value_col!r}], errors='coerce')"
         )
-    wide = df.pivot_table(values=value_col, index=[id_col, time_col], columns=variable_col, observed=True, dropna=False)
-    wide = wide.dropna(how="all").astype(float)
+    # pivot_table would pair every series with every time of any of them before it drops what was not observed.
+    wide = df.groupby(keys, observed=True)[value_col].mean().unstack(variable_col).dropna(how="all").astype(float)
     wide.columns = pd.Index(wide.columns.tolist())
     return wide.reset_index()
 
@@ -103,7 +103,7 @@ def from_wide(df: pd.DataFrame, time_col: Hashable | None = None, name: str = "v
     _require(df, [time_col])
     long = df.melt(id_vars=[time_col], var_name="id", value_name=name).dropna(subset=[name])
     long = long[["id", time_col, name]]
-    return long.sort_values(list(long.columns[:2]), kind="stable").reset_index(drop=True)
+    return long.sort_values(list(long.columns[:2]), ignore_index=True)
 
 
 def _require(df: pd.DataFrame, columns: list[Hashable]) -> None:

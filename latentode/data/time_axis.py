@@ -219,7 +219,7 @@ def _utc(times: pd.Series) -> pd.Series:
 
 def _zone_name(tz: tzinfo) -> str:
     """What the zone is called; UTC for one that cannot be found again by its name."""
-    name = str(getattr(tz, "zone", None) or getattr(tz, "key", None) or tz)
+    name = str(tz)
     try:
         pd.Timestamp(0, tz=name)
     except (AttributeError, KeyError, ValueError):

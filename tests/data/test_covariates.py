@@ -16,6 +16,16 @@ def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_the_mean():
     coding = ColumnCoding.from_column(pd.Series([1.0, 3.0, NAN, np.inf], name="age"))
     assert (coding.center, coding.scale) == (2.0, 1.0)
     np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [0.0], [8.0]])
+    wide = ColumnCoding.from_column(pd.Series([0.0, 10.0]))
+    np.testing.assert_array_equal(wide.features(pd.Series([10.0, -1e9])), [[1.0], [-8.0]])
+    narrow = ColumnCoding.from_column(pd.Series([0.0, 0.5]))
+    np.testing.assert_array_equal(narrow.features(pd.Series([0.5])), [[1.0]])
+
+
+def test_a_number_never_given_is_taken_as_it_comes():
+    nothing = ColumnCoding.from_column(pd.Series([NAN, NAN], name="dose"))
+    assert (nothing.center, nothing.scale) == (0.0, 1.0)
+    np.testing.assert_array_equal(nothing.features(pd.Series([2.0])), [[2.0]])
 
 
 def test_a_constant_number_has_no_effect():
@@ -45,6 +55,11 @@ def test_the_rarest_of_many_categories_are_one():
 def test_dates_are_refused_with_a_way_out():
     with pytest.raises(DataError, match=r"column 'born' holds dates.*in days"):
         ColumnCoding.from_column(pd.Series(pd.to_datetime(["2020-01-01"]), name="born"))
+
+
+def test_lengths_of_time_are_refused_as_dates_are():
+    with pytest.raises(DataError, match="column 'since' holds dates"):
+        ColumnCoding.from_column(pd.Series(pd.to_timedelta(["3D"]), name="since"))
 
 
 def test_text_where_fit_saw_numbers_is_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import ChannelScaler, DataError, TimeAxis, infer_schema, panel_from_frame, values_of
+from latentode.data import ChannelScaler, DataError, Panel, TimeAxis, infer_schema, panel_from_frame, values_of
 
 
 def read(df, **names):
@@ -68,6 +68,30 @@ def test_series_are_appended_with_their_rows():
     np.testing.assert_array_equal(both.values[:, 0], [10, 20, 7, np.nan, 50])
 
 
+def panel_of(ids, codes, times, values):
+    offsets = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
+    return Panel(pd.Index(ids), offsets, np.array(times, dtype=float), np.array(values, dtype=float))
+
+
+def test_new_rows_and_series_join_the_old_and_a_value_takes_the_place_of_one_of_its_time():
+    nan = np.nan
+    old = panel_of(["a", "b"], [0, 0, 1], [1, 3, 2], [[1, 10], [3, nan], [2, 20]])
+    new = panel_of(["c", "a"], [0, 1, 1], [9, 2, 3], [[9, nan], [5, 50], [nan, 30]])
+    both = old.updated(new)
+    assert both.ids.tolist() == ["a", "b", "c"]
+    assert both.offsets.tolist() == [0, 3, 4, 5]
+    assert both.times.tolist() == [1, 2, 3, 2, 9]
+    np.testing.assert_array_equal(both.values, [[1, 10], [5, 50], [3, 30], [2, 20], [9, nan]])
+    assert both.covariates is None
+
+
+def test_what_is_known_of_a_series_is_told_by_its_place():
+    panel = panel_of(["a", "b", "c"], [0, 0, 2], [1, 3, 2], [[1], [3], [2]])
+    series = np.array([0, 1, 2, -1])
+    np.testing.assert_array_equal(panel.is_known(series), [True, False, True, False])
+    np.testing.assert_array_equal(panel.end_of(series), [3, np.nan, 2, np.nan])
+
+
 def test_a_series_that_loses_all_its_rows_stays_as_an_empty_one():
     panel, _ = read(long_frame())
     left = panel.where(panel.times > 2.5)
@@ -104,6 +128,14 @@ def test_a_few_repeated_times_of_one_series_are_averaged():
     assert "series" not in treatment.example
 
 
+def test_every_row_knows_which_of_the_frame_it_was():
+    df = pd.concat([long_frame(), long_frame().iloc[:1]])
+    panel, treatment = read(df)
+    assert treatment.rows.tolist() == [3, 1, 2, 0, 4]
+    assert treatment.example == "for one, series 'b', time 2.0"
+    assert panel.values[3].tolist()[0] == 20
+
+
 def test_many_repeated_times_without_an_id_mean_that_the_id_is_missing():
     df = pd.DataFrame({"time": [0, 1, 2] * 4, "x": np.arange(12.0)})
     with pytest.raises(DataError, match=r"9 of 12 rows share their time.*several series.*id_col="):
@@ -114,6 +146,17 @@ def test_infinite_values_are_missing_and_counted():
     panel, treatment = read(long_frame().assign(x=[np.inf, -np.inf, 10.0, 1.0, 7.0], y=1.0))
     assert np.isnan(panel.values[:, 0]).sum() == 2
     assert treatment.sentences() == ["2 infinite values were taken as missing"]
+
+
+def test_values_and_times_too_large_to_reckon_with_are_left_out_and_counted():
+    df = long_frame().assign(time=[2.0, 1e300, 1.0, 3.0, 0.0], x=[20.0, 50.0, -1e300, np.nan, 7.0])
+    panel, treatment = read(df)
+    assert panel.times.tolist() == [3, 1, 2, 0]
+    assert np.isnan(panel.values[1, 0])
+    assert treatment.sentences() == [
+        "1 rows with a time beyond 1e+100 were left out",
+        "1 values beyond 1e+100 were taken as missing",
+    ]
 
 
 def test_rows_without_a_time_or_an_id_are_left_out_and_counted():
@@ -199,6 +242,12 @@ def test_a_channel_that_is_gone_is_named_with_those_of_fit():
     schema = infer_schema(long_frame())
     with pytest.raises(DataError, match=r"no column 'y', one of the channels \['x', 'y'\] seen in fit"):
         values_of(long_frame()[["id", "time", "x"]], schema)
+
+
+def test_a_channel_that_is_words_all_of_a_sudden_is_refused_with_the_first_of_them():
+    schema = infer_schema(long_frame())
+    with pytest.raises(DataError, match="column 'x' should hold numbers but row 0 holds 'low'"):
+        values_of(long_frame().assign(x="low"), schema)
 
 
 def test_a_channel_that_is_there_twice_is_refused():

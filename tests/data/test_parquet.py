@@ -48,6 +48,38 @@ def test_the_choice_is_the_same_in_any_order_and_over_many_files(path, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+def test_the_rows_of_a_series_are_counted_over_all_batches(path, monkeypatch):
+    some = read_parquet(path, max_rows=50)
+    monkeypatch.setattr("latentode.data.parquet.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("latentode.data.parquet.PARTS_AT_ONCE", 3)
+    pd.testing.assert_frame_equal(read_parquet(path, max_rows=50), some)
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+def test_files_may_number_their_categories_each_for_itself(path, tmp_path):
+    some = read_parquet(path, max_rows=50)
+    (tmp_path / "parts").mkdir()
+    for k, of_one in enumerate((DF[DF["id"] > "s1"], DF[DF["id"] <= "s1"])):
+        of_one.astype({"id": "category"}).to_parquet(tmp_path / "parts" / f"{k}.parquet", index=False)
+    other = read_parquet(tmp_path / "parts", max_rows=50)
+    assert set(other["id"]) == set(some["id"])
+    assert len(other) == len(some)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_just_fits_is_read_whole(path):
+    assert len(read_parquet(path, max_rows=len(DF))) == len(DF)
+    with pytest.warns(DataWarning):
+        assert len(read_parquet(path, max_rows=len(DF) - 1)) < len(DF)
+
+
+def test_without_pyarrow_it_is_said_what_to_install(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"^reading Parquet needs pyarrow: pip install latentode\[parquet\]$"):
+        read_parquet(path)
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
 @pytest.mark.parametrize("dtype", ["category", object, "int64"])
 def test_ids_of_any_kind(tmp_path, dtype):
     df = DF.assign(unit=DF["id"].str[1:].astype(int).astype(str if dtype is object else "int64").astype(dtype))
@@ -71,6 +103,9 @@ def test_what_cannot_be_read_is_said(path, tmp_path):
         read_parquet(tmp_path / "t.csv")
     with pytest.raises(DataError, match="id_col='patient': no such column"):
         read_parquet(path, "patient", max_rows=10)
+    DF.rename(columns={"id": "patient"}).to_parquet(tmp_path / "patients.parquet")
+    with pytest.raises(DataError, match=r"^no single id column found; pass id_col=; the table's columns are \['patient'"):
+        read_parquet(tmp_path / "patients.parquet", max_rows=10)
     with pytest.raises(DataError, match="no series can be read whole within max_rows=5"):
         read_parquet(path, max_rows=5)
     with pytest.raises(DataError, match="y and sample_weight go with a frame"):
@@ -102,4 +137,6 @@ def test_no_more_than_the_chosen_series_are_in_memory(tmp_path):
 def test_a_path_is_fitted_as_the_frame_is(path):
     fitted = quick().fit(path)
     pd.testing.assert_frame_equal(fitted.predict(DF), quick().fit(DF).predict(DF), check_exact=True)
+    again = quick().fit(dataset.dataset(path))
+    pd.testing.assert_frame_equal(fitted.predict(DF), again.predict(DF), check_exact=True)
     assert fitted.n_features_in_ == 4

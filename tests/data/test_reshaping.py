@@ -1,5 +1,7 @@
 """Records and wide tables to long frames."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,24 @@ def test_records_of_one_time_share_a_row_and_repeats_are_averaged():
 def test_categories_make_no_rows_of_their_own():
     wide = from_events(EVENTS.astype({"id": pd.CategoricalDtype(["a", "b", "c"]), "variable": "category"}))
     assert len(wide) == 2
+
+
+def test_a_variable_without_a_single_value_is_a_column_and_a_record_without_one_no_row():
+    wide = from_events(EVENTS.assign(value=[np.nan, 70, 72, np.nan]))
+    assert wide.columns.tolist() == ["id", "time", "pulse", "temp"]
+    np.testing.assert_array_equal(wide[["pulse", "temp"]], [[71, np.nan]])
+    assert wide.dtypes[["pulse", "temp"]].tolist() == [float, float]
+
+
+def test_a_record_takes_no_more_room_where_there_are_many_series_and_times():
+    n = 20_000
+    records = pd.DataFrame({"id": np.arange(n) % 500, "time": np.arange(n) / 7, "variable": "a", "value": 1})
+    tracemalloc.start()
+    wide = from_events(records)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(wide) == n
+    assert most < 1_000 * n  # ten million pairs of a series and a time would take 80,000,000 bytes and more
 
 
 def test_the_order_of_records_does_not_matter():

@@ -45,6 +45,18 @@ def test_a_two_level_index_is_read_by_its_names_when_time_comes_first():
     assert list(schema.times_of(df)) == [0, 1]
 
 
+def test_levels_are_found_by_their_names_in_later_frames_in_whatever_order_they_stand():
+    df = pd.DataFrame({"id": ["a", "b"], "time": [1.0, 2.0], "y": [0.0, 1.0]}).set_index(["id", "time"])
+    schema = infer_schema(df)
+    for later in (df, df.swaplevel()):
+        assert schema.ids_of(later).tolist() == ["a", "b"]
+        assert schema.times_of(later).tolist() == [1.0, 2.0]
+    nameless = df.rename_axis(index=[None, None])
+    assert infer_schema(nameless).times_of(nameless).tolist() == [1.0, 2.0]
+    with pytest.raises(DataError, match="the index has 3 levels; expected two"):
+        schema.times_of(df.set_index("y", append=True))
+
+
 def test_given_names_decide_the_levels_of_an_index():
     df = frame(day=[0, 1], patient=[4, 5]).set_index(["day", "patient"])
     assert roles(infer_schema(df, id_col="patient"))[:2] == ("patient", "day")

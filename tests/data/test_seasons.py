@@ -28,6 +28,20 @@ def test_the_period_that_all_series_share_is_found(period):
     assert found == pytest.approx(period, rel=0.02)
 
 
+def test_neither_a_trend_nor_a_late_start_nor_a_sparse_channel_hides_it():
+    panel = panel_of(lambda t: 2 * wave(11.0)(t) + 0.5 * t, 100.0)
+    sparse = np.full_like(panel.values, np.nan)
+    sparse[:5] = 1.0
+    later = Panel(panel.ids, panel.offsets, panel.times + 1_000.0, np.hstack([sparse, panel.values]))
+    (found,) = find_seasons(later, NUMBERS).periods
+    assert found == pytest.approx(11.0, rel=0.02)
+
+
+def test_it_must_explain_a_tenth_of_what_moves_around_the_means():
+    assert find_seasons(panel_of(wave(11.0), 100.0, noise=1.9), NUMBERS).periods != ()  # an eighth
+    assert find_seasons(panel_of(wave(11.0), 100.0, noise=3.0), NUMBERS).periods == ()  # a twentieth
+
+
 def test_a_pulse_that_comes_back_is_found():
     (found,) = find_seasons(panel_of(lambda t: (np.remainder(t, 20.0) < 5) * 2.0, 200.0), NUMBERS).periods
     assert found == pytest.approx(20.0, rel=0.02)
@@ -48,8 +62,15 @@ def test_two_rounds_could_be_chance_on_a_plain_axis():
 def test_the_calendar_is_known():
     both = panel_of(lambda t: wave(DAY)(t) + 2 * wave(YEAR)(t), 3 * YEAR, n_rows=400)
     assert find_seasons(both, DATES).periods == (DAY, YEAR)
+    assert find_seasons(both, TimeAxis("period", freq="h")).periods == (DAY, YEAR)
+    assert find_seasons(both, TimeAxis("timedelta")).periods == ()  # no calendar
     assert find_seasons(panel_of(wave(YEAR), 1.5 * YEAR), DATES).periods == ()  # gone round too seldom
     assert find_seasons(panel_of(lambda t: 0 * t, 3 * YEAR), DATES).periods == ()
+
+
+def test_a_few_values_of_noise_have_no_year_though_waves_can_always_be_laid_through_them():
+    found = [find_seasons(panel_of(lambda t: 0 * t, 3 * YEAR, 6, 10, seed=k), DATES).periods for k in range(20)]
+    assert sum(YEAR in periods for periods in found) < 10
 
 
 @pytest.mark.filterwarnings("error")
