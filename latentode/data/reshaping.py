@@ -61,8 +61,8 @@ def from_events(
             f"pd.to_numeric(df[{value_col!r}], errors='coerce')"
         )
     # pivot_table would pair every series with every time of any of them before it drops what was not observed.
-    wide = df.groupby(keys, observed=True)[value_col].mean().unstack(variable_col)  # noqa: PD010
-    wide = wide.dropna(how="all").astype(float)
+    means = df[[*keys, value_col]].groupby(keys, observed=True).mean().iloc[:, 0]
+    wide = means.unstack(variable_col).dropna(how="all").astype(float)  # noqa: PD010
     wide.columns = pd.Index(wide.columns.tolist())
     return wide.reset_index()
 
