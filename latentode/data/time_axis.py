@@ -139,7 +139,9 @@ class TimeAxis:
 
     def told(self, length: float) -> str:
         """A duration on this axis, for a sentence."""
-        return f"{length:.4g}" if self.kind == "number" else str(pd.Timedelta(length, unit="s").round("s"))
+        if self.kind == "number":
+            return f"{length:.4g}"
+        return f"{length:.4g} s" if length < 60 else str(pd.Timedelta(length, unit="s").round("s"))
 
     def from_float(self, values: NDArray[np.float64]) -> pd.Series:
         """Times in the column's own kind, to the microsecond for dates."""

@@ -68,6 +68,17 @@ def test_text_where_fit_saw_numbers_is_refused():
         coding.features(pd.Series(["old"]))
 
 
+def test_each_column_with_a_stranger_is_named_with_one_of_them():
+    df = pd.DataFrame({"ward": ["a", "b"], "drug": ["x", "x"], "dose": [1.0, 2.0]})
+    coding = Coding.from_frame(df, ["ward"], ["drug", "dose"])
+    assert coding.sentences(df) == []
+    assert coding.sentences(df.assign(ward=["a", "c"], drug=["y", "z"], dose=5.0)) == [
+        "column 'ward' holds 'c', a category not seen in fit: taken as unknown",
+        "column 'drug' holds 'y', a category not seen in fit: taken as unknown",
+    ]
+    assert coding.sentences(df[["dose"]]) == []
+
+
 def test_a_column_that_is_not_there_is_named():
     coding = Coding.from_frame(pd.DataFrame({"dose": [1.0, 2.0]}), [], ["dose"])
     with pytest.raises(DataError, match="no column 'dose'"):

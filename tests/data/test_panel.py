@@ -85,6 +85,12 @@ def test_new_rows_and_series_join_the_old_and_a_value_takes_the_place_of_one_of_
     assert both.covariates is None
 
 
+def test_whether_there_is_a_row_of_a_series_and_time():
+    panel = panel_of(["a", "b"], [0, 0, 1], [1, 3, 2], [[1], [3], [2]])
+    asked = pd.Index(["a", "a", "b", "b", "c"]), np.array([3.0, 2.0, 2.0, 3.0, 1.0])
+    assert panel.holds(*asked).tolist() == [True, False, True, False, False]
+
+
 def test_what_is_known_of_a_series_is_told_by_its_place():
     panel = panel_of(["a", "b", "c"], [0, 0, 2], [1, 3, 2], [[1], [3], [2]])
     series = np.array([0, 1, 2, -1])

@@ -213,6 +213,18 @@ def test_text_named_as_a_channel_is_refused_however_little_of_it_is_a_number():
         infer_schema(df, target_cols=["note"])
 
 
+def test_whole_numbers_beyond_those_with_a_point_are_numbers_still():
+    df = pd.DataFrame({"id": list("aaa"), "time": [0, 1, 2], "hr": pd.Series([10**400, "x", 3], dtype=object)})
+    with pytest.raises(DataError, match="'hr' should hold numbers but row 0 holds 1000"):
+        infer_schema(df, target_cols=["hr"])
+
+
+def test_ids_that_cannot_be_told_apart_are_refused_with_the_first_of_them():
+    df = pd.DataFrame({"id": pd.Series(["a", [1], {}], dtype=object), "time": [0, 1, 2], "hr": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataError, match=r"column 'id' names the series, but row 1 holds \[1\], which is no name"):
+        infer_schema(df).ids_of(df)
+
+
 def test_complex_numbers_are_refused():
     with pytest.raises(DataError, match=r"'z' holds complex numbers"):
         infer_schema(frame(id=["a", "b"], time=[0, 1]).assign(z=[1j, 2.0]))

@@ -253,3 +253,11 @@ def test_numbers_and_dates_without_a_zone_go_there_and_back():
     back = axis.from_float(axis.to_float(dates))
     assert back.dt.tz is None
     assert (back == dates).all()
+
+
+def test_a_duration_is_told_in_the_unit_of_the_axis_and_none_becomes_nothing():
+    assert TimeAxis("number").told(1234.567) == "1235"
+    assert TimeAxis("datetime").told(0.02) == "0.02 s"
+    assert TimeAxis("timedelta").told(59.0) == "59 s"
+    assert TimeAxis("datetime").told(60.4) == "0 days 00:01:00"
+    assert TimeAxis("period", freq="D").told(3 * 86_400.0) == "3 days 00:00:00"
