@@ -14,6 +14,8 @@ __all__ = ["ID_NAMES", "TIME_NAMES", "Schema", "infer_keys", "infer_schema", "nu
 
 ID_NAMES = ("unique_id", "item_id", "id")
 TIME_NAMES = ("ds", "timestamp", "time")
+VARIABLE_NAMES = ("variable", "parameter")
+"""Columns of text that say what a row's only number is a measurement of."""
 
 LARGEST = 1e100
 """Values and times beyond it are taken as missing: their squares would overflow."""
@@ -157,7 +159,12 @@ def infer_schema(
     )
     for column in others[2]:
         require_numbers_where_meant(df[column], always=True)
-    return Schema(keys.id_col, keys.time_col, targets, keys.layout, *others)
+    schema = Schema(keys.id_col, keys.time_col, targets, keys.layout, *others)
+    if target_cols is None:
+        _refuse_records(df, schema)
+        if schema.id_col is None and schema.layout != "multiindex":
+            _refuse_hidden_ids(df, schema)
+    return schema
 
 
 def infer_keys(df: pd.DataFrame, id_col: Hashable | None = None, time_col: Hashable | None = None) -> Schema:
@@ -273,6 +280,38 @@ def _infer_targets(
     return targets
 
 
+def _refuse_records(df: pd.DataFrame, schema: Schema) -> None:
+    """One measurement a row, and its name in a column of text: all of them together are no channel."""
+    for name in VARIABLE_NAMES:
+        kinds = df[name].nunique() if name in df.columns and len(schema.channels) == 1 else 0
+        if kinds > 1:
+            (value,) = schema.channels
+            raise DataError(
+                f"the frame seems to hold one measurement a row, of {kinds} kinds named in column {name!r}: make it "
+                "a row per (series, time) with latentode.data.from_events(df, ...), "
+                f"or pass target_cols=[{value!r}] to take them all for one channel"
+            )
+
+
+def _refuse_hidden_ids(df: pd.DataFrame, schema: Schema) -> None:
+    """A column of whole numbers that is called an id, or at whose changes, and only there, time goes back."""
+    times = schema.times_of(df)
+    rank = np.zeros(len(df)) if types.is_object_dtype(times.dtype) else pd.factorize(times, sort=True)[0]
+    back = np.diff(rank) < 0
+    for name in schema.channels:
+        if not types.is_integer_dtype(df[name].dtype):
+            continue
+        called = str(name).lower().replace("-", "_").endswith("_id") or str(name).endswith(("Id", "ID"))
+        changes = np.diff(numbers_of(df[name])) != 0
+        runs = int(changes.sum()) + 1
+        begins = back.any() and changes[back].all() and runs == df[name].nunique() and runs <= len(df) / 2
+        if called or begins:
+            raise DataError(
+                f"column {name!r} seems to name the series: pass id_col={name!r}, "
+                "or target_cols=[...] to say which columns to forecast"
+            )
+
+
 def _channels(
     df: pd.DataFrame, target_cols: Sequence[Hashable] | Hashable, roles: set[Hashable | None], role: str
 ) -> tuple[Hashable, ...]:
@@ -312,7 +351,8 @@ def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None
         raise DataError(f"target column {column.name!r} holds dates ({column.dtype}); a channel holds numbers")
     present = column.dropna()
     as_number = _as_numbers(present)
-    if always or as_number.notna().mean() > 0.5:
+    with_point = as_number if as_number.notna().all() else _as_numbers(_with_points(present))
+    if always or with_point.notna().mean() > 0.5:
         bad = present[as_number.isna().to_numpy()]
         where = (
             f"row {shown(bad.index[0])} holds {shown(bad.iloc[0])}"
@@ -321,7 +361,8 @@ def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None
         )
         raise DataError(
             f"column {column.name!r} should hold numbers but {where}; convert it with "
-            f"pd.to_numeric(df[{column.name!r}], errors='coerce') (what is no number becomes missing), "
+            f"pd.to_numeric(df[{column.name!r}], errors='coerce') (what is no number becomes missing; numbers with a "
+            "comma want pd.read_csv(..., decimal=',')), "
             "or leave it out with target_cols=[...]"
         )
 
@@ -364,6 +405,11 @@ def _as_numbers(column: pd.Series) -> pd.Series:
         return pd.to_numeric(column, errors="coerce")
     except (OverflowError, TypeError, ValueError):  # whole numbers beyond float64; lists, on some versions
         return column.map(_as_number).astype(np.float64)
+
+
+def _with_points(column: pd.Series) -> pd.Series:
+    """Text with points where it has commas; anything else as it is."""
+    return column.map(lambda value: value.replace(",", ".") if isinstance(value, str) else value)
 
 
 def _as_number(value: object) -> float:

@@ -29,7 +29,7 @@ from latentode.training import (
 )
 from latentode.training.tasks import NEARLY
 
-__all__ = ["FittedModel", "Watcher", "fit_model", "is_of_counts"]
+__all__ = ["FittedModel", "Watcher", "fit_model", "is_of_counts", "outside"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -203,6 +203,22 @@ def _looking(
 def is_of_counts(likelihood: str) -> bool:
     """Whether a likelihood is one of counts, or of 0 and 1; False for a name that is none."""
     return likelihood in LIKELIHOODS and LIKELIHOODS[likelihood].counts
+
+
+def outside(likelihood: str, values: Floats) -> tuple[Bools, str]:
+    """Which values a likelihood says cannot be, and what it says they can be; none for a name that is none.
+
+    Parameters
+    ----------
+    likelihood : str
+        Its name.
+    values : array of float
+        Of any shape, in their own unit; what is not finite is missing.
+    """
+    if likelihood not in LIKELIHOODS:
+        return np.zeros(values.shape, dtype=bool), ""
+    kind = LIKELIHOODS[likelihood]
+    return np.isfinite(values) & ~kind.supports(values), kind.support
 
 
 def _hold_out(

@@ -39,7 +39,7 @@ from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.encoding import encoded
 from latentode.estimators.fitting import FittedModel, fit_model, is_of_counts
-from latentode.estimators.frames import forecast_times, join_targets, last_third, summary_of, weights_of
+from latentode.estimators.frames import forecast_times, join_targets, last_third, refuse_outside, summary_of, weights_of
 from latentode.estimators.native import any_frame
 from latentode.estimators.randomness import as_generator
 from latentode.estimators.settings import FitSettings
@@ -379,6 +379,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         coding = None
         if schema.static_cols or schema.known_cols:
             coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if before is None else self.coding_
+        refuse_outside(df, schema, self.likelihood)
         panel, treatment = panel_from_frame(df, schema, axis, coding)
         said = treatment.sentences()
         empty = np.asarray(np.isnan(panel.values).all(0))

@@ -8,8 +8,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from latentode.data import DataError, Panel, Schema, TimeAxis
+from latentode.data.errors import shown
+from latentode.data.schema import numbers_of
+from latentode.estimators.fitting import outside
 
-__all__ = ["forecast_times", "join_targets", "last_third", "summary_of", "weights_of"]
+__all__ = ["forecast_times", "join_targets", "last_third", "refuse_outside", "summary_of", "weights_of"]
 
 MAX_FORECAST_ROWS = 50_000_000
 
@@ -173,6 +176,34 @@ def _calendar_steps(axis: TimeAxis, end: float, length: float, offset: pd.offset
         dates = pd.Series(pd.date_range(first, last, freq=offset))
     grid = axis.to_float(dates)
     return grid[grid > end]
+
+
+def refuse_outside(df: pd.DataFrame, schema: Schema, likelihood: str) -> None:
+    """Refuse what a likelihood says cannot be: one of counts would take -3.5 for the nearest that can.
+
+    Parameters
+    ----------
+    df : DataFrame
+        The observations, a row per (series, time).
+    schema : Schema
+        Which columns are channels.
+    likelihood : str
+        Its name; one that is none is refused elsewhere.
+
+    Raises
+    ------
+    DataError
+        When a channel holds such a value; it names the first.
+    """
+    for channel in schema.channels:
+        values = numbers_of(df[channel])
+        wrong, support = outside(likelihood, values)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"likelihood={likelihood!r} is of {support}, but column {channel!r} holds {values[row]:g} in row "
+                f"{shown(df.index[row])}; choose another likelihood, or leave the column out with target_cols=[...]"
+            )
 
 
 def summary_of(names: pd.Index, most: int = 5) -> str:

@@ -54,6 +54,9 @@ class GaussianLikelihood(nn.Module):
     counts = False
     """Whether values are counts or 0 and 1: such channels are not read in logarithms, nor calibrated."""
 
+    support = "numbers"
+    """What values can be, in words."""
+
     center: Tensor
     unit: Tensor
 
@@ -65,6 +68,11 @@ class GaussianLikelihood(nn.Module):
         self.log_scale = nn.Parameter(torch.full((n_channels,), math.log(0.5)))
         self.register_buffer("center", torch.tensor(tuple(center) or (0.0,) * n_channels), persistent=False)
         self.register_buffer("unit", torch.tensor(tuple(unit) or (1.0,) * n_channels), persistent=False)
+
+    @staticmethod
+    def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of some values of any shape, in their own unit, can be at all; of finite ones."""
+        return np.ones(values.shape, dtype=bool)
 
     def location(self, mean: Tensor) -> Tensor:
         """The expected value, from what the decoder says of it, (series, query, channel)."""
@@ -159,6 +167,12 @@ class _Counts(GaussianLikelihood):
     """What counts have in common: the decoder speaks in scaled units, the density in the values' own."""
 
     counts = True
+    support = "whole numbers from 0 up"
+
+    @staticmethod
+    def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of some finite values of any shape are counts."""
+        return (values >= 0) & (values == np.round(values))
 
     def scale(self, mean: Tensor, log_scale: Tensor) -> Tensor:
         """Standard deviation of a prediction, (series, query, channel)."""
@@ -231,6 +245,13 @@ class NegativeBinomialLikelihood(_Counts):
 
 class BernoulliLikelihood(_Counts):
     """Channels of 0 and 1: what is predicted is a probability."""
+
+    support = "0 and 1"
+
+    @staticmethod
+    def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of some finite values of any shape are 0 or 1."""
+        return (values == 0) | (values == 1)
 
     def _logit(self, mean: Tensor) -> Tensor:
         return 4.0 * (self._natural(mean) - 0.5)  # slope 1 at one half, as if the decoder spoke of probabilities

@@ -150,6 +150,44 @@ def test_two_columns_that_could_name_the_series_need_a_word():
         infer_schema(df)
 
 
+@pytest.mark.parametrize("name", ["subject_id", "stayId", "ID", "station-id"])
+def test_a_number_that_is_called_an_id_is_no_channel_by_itself(name):
+    df = pd.DataFrame({name: [7, 7, 9], "time": [0.0, 1.0, 2.0], "hr": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataError, match=f"column '{name}' seems to name the series: pass id_col='{name}', or target_"):
+        infer_schema(df)
+    assert infer_schema(df, target_cols=[name, "hr"]).target_cols == (name, "hr")
+    assert infer_schema(df, id_col=name).target_cols == ("hr",)
+
+
+@pytest.mark.parametrize("time", [[0, 5, 9, 1, 4, 8], pd.to_timedelta([0, 5, 9, 1, 4, 8], unit="D")])
+def test_a_number_at_whose_changes_and_only_there_time_goes_back_names_the_series(time):
+    df = pd.DataFrame({"n": [1, 2, 3, 4, 5, 6], "patient": [7, 7, 7, 3, 3, 3], "time": time})
+    with pytest.raises(DataError, match="column 'patient' seems to name the series"):
+        infer_schema(df)
+    for other in (
+        df.sort_values("time"),  # nothing tells
+        df.assign(patient=[7, 3, 3, 3, 7, 7]),
+        df.assign(patient=[7, 7, 7, 3, 3, 7]),
+        df.assign(patient=df["patient"] / 2),
+    ):
+        assert infer_schema(other).target_cols == ("n", "patient")
+
+
+@pytest.mark.parametrize("name", ["variable", "parameter"])
+def test_one_measurement_a_row_is_no_channel_and_the_way_out_is_told(name):
+    df = pd.DataFrame({"id": list("aab"), "time": [0, 1, 2], name: ["hr", "temp", "hr"], "value": [71.0, 36.6, 80.0]})
+    with pytest.raises(DataError, match=rf"2 kinds named in column '{name}'.*from_events.*target_cols=\['value'\]"):
+        infer_schema(df)
+    assert infer_schema(df, target_cols="value").target_cols == ("value",)
+    assert infer_schema(df.assign(**{name: "hr"})).target_cols == ("value",)
+
+
+def test_numbers_with_a_comma_are_meant_as_numbers():
+    df = pd.DataFrame({"id": list("aaa"), "time": [0, 1, 2], "hr": ["71,5", "-3", "80,0"], "n": [1, 2, 3]})
+    with pytest.raises(DataError, match=r"column 'hr' should hold numbers but row 0 holds '71,5'.*decimal=','"):
+        infer_schema(df)
+
+
 def test_two_columns_that_could_be_the_time_need_a_word():
     df = frame(id=["a", "b"], ds=[0, 1], time=[0, 1])
     with pytest.raises(DataError, match=r"'ds', 'time' could each be the time.*time_col="):

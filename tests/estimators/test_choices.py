@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from latentode import PUBLISHED, LatentODEForecaster, load
+from latentode.data import DataError
 from tests.estimators.tiny import quick, waves
 
 CHOICES = [
@@ -106,3 +107,20 @@ def test_the_year_is_known_to_a_forecaster_of_dates():
         errors[seasonality] = (forecaster.fit(df[early]).predict(late[["id", "time"]])["t"] - late["t"]).abs().mean()
     assert errors["auto"] < 0.7
     assert errors["auto"] < errors[None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "match"),
+    [
+        ("poisson", -1.0, "of whole numbers from 0 up, but column 'x' holds -1 in row 3"),
+        ("negative_binomial", 2.5, "of whole numbers from 0 up, but column 'x' holds 2.5 in row 3"),
+        ("bernoulli", 2.0, "of 0 and 1, but column 'x' holds 2 in row 3"),
+    ],
+)
+def test_a_likelihood_refuses_what_it_says_cannot_be(kind, value, match):
+    df = waves(6, 8, missing=0.0)[["id", "time", "x"]].assign(x=1.0)
+    df.loc[5, "x"] = np.nan
+    assert quick(likelihood=kind, max_steps=1).fit(df).channels_ == ("x",)
+    df.loc[3, "x"] = value
+    with pytest.raises(DataError, match=match):
+        quick(likelihood=kind).fit(df)
