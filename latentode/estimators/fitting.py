@@ -168,7 +168,8 @@ def _fit(
             frequency_width=rhythm.width,
             shared_rhythm=rhythm.shared,
         )
-    options = options_for(panel, scaled, settings)
+    n_held_out = len(np.unique(panel.series_of_row[~learned_from]))
+    options = options_for(panel, scaled, n_held_out, settings)
     if watcher is not None:
         watcher.begin(-(-options.n_steps // options.steps_per_round))
         options = replace(options, on_look=_looking(watcher, span, held_out, learned_from))

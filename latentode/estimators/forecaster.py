@@ -141,9 +141,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Series in a batch. None means by the number of series.
     learning_rate, weight_decay : float
         Of AdamW.
-    patience : int
+    patience : int, optional
         Looks at the held-out part, one every 25 steps, without improvement after which training goes back to the best
-        weights and on at a lower learning rate; the fourth time it stops.
+        weights and on at a lower learning rate; the fourth time it stops. None means 8, and 16 where fewer than 25
+        series are held out: a look at so few tells little.
     validation_fraction : float
         Part of the series held out for early stopping and calibration, at most 500 of them; with few series, the
         last part of each.
@@ -250,7 +251,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-3,
-        patience: int = 8,
+        patience: int | None = None,
         validation_fraction: float = 0.15,
         n_samples: int = 32,
         warm_start: bool = False,

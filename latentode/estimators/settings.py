@@ -55,7 +55,7 @@ class FitSettings:
     batch_size: int | None
     learning_rate: float
     weight_decay: float
-    patience: int
+    patience: int | None
     validation_fraction: float
     devices: int
     num_nodes: int

@@ -15,6 +15,9 @@ __all__ = ["config_for", "options_for", "usual_duration"]
 
 Floats = NDArray[np.float64]
 
+FEW_HELD_OUT, PATIENCE, LONG_PATIENCE = 25, 8, 16
+"""With fewer series held out than this a look at them tells little, and training stops after more that are no better."""
+
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
 
@@ -67,8 +70,9 @@ def _steps_for(panel: Panel, n_values: int) -> int:
     return int(np.clip(CELLS_READ / cells, 1_200, 10_000))
 
 
-def options_for(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
+def options_for(panel: Panel, scaled: Floats, n_held_out: int, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
+    patience = LONG_PATIENCE if n_held_out < FEW_HELD_OUT else PATIENCE
     n_values = int((~np.isnan(scaled)).sum())
     return TrainingOptions(
         n_steps=int(settings.max_steps or 0) or _steps_for(panel, n_values),
@@ -78,7 +82,7 @@ def options_for(panel: Panel, scaled: Floats, settings: FitSettings) -> Training
         kl_weight=settings.kl_weight,
         n_draws=int(settings.n_draws),
         averaging=float(settings.averaging),
-        patience=int(settings.patience),
+        patience=int(settings.patience or patience),
         devices=int(settings.devices),
         num_nodes=int(settings.num_nodes),
         strategy=settings.strategy,

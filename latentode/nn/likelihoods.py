@@ -172,7 +172,8 @@ class _Counts(GaussianLikelihood):
     @staticmethod
     def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of some finite values of any shape are counts."""
-        return (values >= 0) & (values == np.round(values))
+        counts: NDArray[np.bool_] = (values >= 0) & (values == np.round(values))
+        return counts
 
     def scale(self, mean: Tensor, log_scale: Tensor) -> Tensor:
         """Standard deviation of a prediction, (series, query, channel)."""
@@ -251,7 +252,8 @@ class BernoulliLikelihood(_Counts):
     @staticmethod
     def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of some finite values of any shape are 0 or 1."""
-        return (values == 0) | (values == 1)
+        either: NDArray[np.bool_] = (values == 0) | (values == 1)
+        return either
 
     def _logit(self, mean: Tensor) -> Tensor:
         return 4.0 * (self._natural(mean) - 0.5)  # slope 1 at one half, as if the decoder spoke of probabilities

@@ -6,6 +6,7 @@ from latentode.data import Panel
 from latentode.estimators import fitting, sizes
 from latentode.estimators.fitting import FEW_SERIES
 from latentode.training import RaggedSeries
+from tests.estimators.tiny import quick, waves
 
 
 def series_of(lengths):
@@ -73,3 +74,19 @@ def test_much_data_of_large_series_is_trained_on_for_fewer_steps(rows, channels,
     offsets = np.arange(0, 3 * rows + 1, rows)
     panel = Panel(pd.RangeIndex(3), offsets, np.zeros(3 * rows), np.zeros((3 * rows, channels)))
     assert sizes._steps_for(panel, n_values) == steps
+
+
+@pytest.mark.parametrize(
+    ("n_series", "given", "expected"),
+    [(12, None, 16), (60, None, 16), (240, None, 8), (60, 3, 3), (240, 30, 30)],
+)
+def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n_series, given, expected):
+    seen = []
+
+    def train(model, tasks, validation, options, *rest):
+        seen.append(options.patience)
+        return [], False
+
+    monkeypatch.setattr(fitting, "train", train)
+    quick(patience=given).fit(waves(n_series, 4))
+    assert seen == [expected]
