@@ -16,7 +16,7 @@ __all__ = ["config_for", "options_for", "usual_duration"]
 Floats = NDArray[np.float64]
 
 FEW_HELD_OUT, PATIENCE, LONG_PATIENCE = 25, 8, 16
-"""With fewer series held out than the first a look at them tells little: so many looks that are no better, not so few."""
+"""With fewer series held out than the first, a look at them tells little: training waits for more of them."""
 
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
