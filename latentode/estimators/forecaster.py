@@ -614,7 +614,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         horizon : str, Timedelta or number, optional
             How far beyond each series' last observation. None means the horizon of the fit.
         freq : str, Timedelta, offset or number, optional
-            Distance between the times forecast. None means a tenth of the horizon.
+            Distance between the times forecast. None means a tenth of the horizon. A duration is of fixed length,
+            ``"1D"`` 24 hours wherever clocks change; an offset such as ``"D"`` or ``"MS"`` steps by the calendar.
         level : float or sequence of float
             Levels of the intervals, in per cent; an empty sequence for none.
         history : DataFrame, optional

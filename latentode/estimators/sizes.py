@@ -116,5 +116,6 @@ def _usual_changes(panel: Panel, scaled: Floats, usual_gap: float) -> tuple[floa
 
 
 def _is_watched() -> bool:
-    """Whether a person is looking on; a program without a screen may have no stdout at all."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    """Whether a person looks on, at a terminal or a notebook; a program without a screen may have no stdout at all."""
+    out = sys.stdout
+    return out is not None and (out.isatty() or type(out).__module__.startswith("ipykernel."))

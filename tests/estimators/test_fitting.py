@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,3 +92,10 @@ def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n
     monkeypatch.setattr(fitting, "train", train)
     quick(patience=given).fit(waves(n_series, 4))
     assert seen == [expected]
+
+
+def test_a_notebook_is_watched_and_a_file_is_not(monkeypatch):
+    notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    for out, watched in ((notebook(), True), (io.StringIO(), False), (None, False)):
+        monkeypatch.setattr("sys.stdout", out)
+        assert sizes._is_watched() is watched
