@@ -409,7 +409,8 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 
 def _with_points(column: pd.Series) -> pd.Series:
     """Text with points where it has commas; anything else as it is."""
-    return column.map(lambda value: value.replace(",", ".") if isinstance(value, str) else value)
+    values = [value.replace(",", ".") if isinstance(value, str) else value for value in column]
+    return pd.Series(values, index=column.index, dtype=object)
 
 
 def _as_number(value: object) -> float:
