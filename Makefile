@@ -1,6 +1,7 @@
 # Two commands: make demo, make test. Each makes its own .venv first; make install is what they share.
 PYTHON ?= python3
 PIP_FLAGS ?=
+SPHINX_FLAGS ?=
 BIN := .venv/bin
 
 .PHONY: install demo test coverage lint docs clean
@@ -29,7 +30,7 @@ lint: install
 
 docs: install
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e ".[docs]"
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q $(SPHINX_FLAGS) -b html docs docs/_build
 
 clean:
 	rm -rf .venv demo build dist docs/_build docs/gallery docs/generated
