@@ -677,10 +677,11 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         truth = values_of(df, self.schema_)[:, : len(self.channels_)]
         truth = np.where(np.abs(truth) > LARGEST, np.nan, truth)
         times, ids = self.time_axis_.to_float(self.schema_.times_of(df)), self._ids_of(df)
-        fitted_end = self.panel_.end_of(self.panel_.ids.get_indexer(ids))
+        panel = self.panel_  # once: an update in another thread puts another in its place
+        fitted_end = panel.end_of(panel.ids.get_indexer(ids))
         unseen = np.isnan(fitted_end)
         asked = np.where(unseen, last_third(times, ids), times > fitted_end) & ~np.isnan(truth).all(1)
-        between = ~unseen & (times <= fitted_end) & ~np.isnan(truth).all(1) & ~self.panel_.holds(ids, times)
+        between = ~unseen & (times <= fitted_end) & ~np.isnan(truth).all(1) & ~panel.holds(ids, times)
         advice = "where rows were split at random, split by series (GroupKFold) or in time (CutoffSplit) instead"
         if not asked.any():
             raise DataError(

@@ -26,6 +26,9 @@ __all__ = [
 
 LOG_SCALES = (-6.0, 6.0)
 
+MANY = 1e6
+"""Counts beyond which a negative binomial is a gamma as near as makes no difference, and its own quantile gets lost."""
+
 
 class GaussianLikelihood(nn.Module):
     """A Gaussian with a learned scale per channel, and a second one that varies with the query.
@@ -212,7 +215,14 @@ class _Counts(GaussianLikelihood):
     def _ppf(quantiles: NDArray[Any], rate: NDArray[Any], variance: NDArray[Any]) -> NDArray[Any]:
         rate = np.maximum(rate, 1e-9)
         variance = np.maximum(variance, rate * (1 + 1e-6))  # a Poisson is the least a negative binomial can be
-        found: NDArray[Any] = stats.nbinom.ppf(quantiles, rate**2 / (variance - rate), rate / variance)
+        quantiles, rate, variance = np.broadcast_arrays(quantiles, rate, variance)
+        found = np.empty(rate.shape)
+        many = rate > MANY
+        few = ~many
+        size = rate[few] ** 2 / (variance[few] - rate[few])
+        found[few] = stats.nbinom.ppf(quantiles[few], size, rate[few] / variance[few])
+        shape = rate[many] ** 2 / variance[many]
+        found[many] = np.round(stats.gamma.ppf(quantiles[many], shape, scale=rate[many] / shape))
         return found
 
 

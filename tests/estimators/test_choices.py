@@ -124,3 +124,11 @@ def test_a_likelihood_refuses_what_it_says_cannot_be(kind, value, match):
     df.loc[3, "x"] = value
     with pytest.raises(DataError, match=match):
         quick(likelihood=kind).fit(df)
+
+
+def test_counts_without_end_are_drawn_and_answered():
+    df = waves(4, 8, missing=0.0)[["id", "time"]]
+    df = df.assign(x=1e15 * np.arange(1, len(df) + 1))
+    forecaster = quick(max_steps=2, likelihood="poisson").fit(df)
+    assert np.isfinite(forecaster.predict_interval(df)).all(axis=None)
+    assert np.isfinite(forecaster.sample(df, 2).select_dtypes(float)).all(axis=None)

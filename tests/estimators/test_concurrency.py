@@ -199,3 +199,22 @@ def test_nothing_written_to_the_frame_once_training_began_is_learned_from(small,
     found = quick().fit(df)
     assert df.columns.tolist() == ["id", "time", "x"]
     pd.testing.assert_frame_equal(found.predict(small), fitted.predict(small), check_exact=True)
+
+
+def test_a_score_while_new_series_come_is_of_what_was_known_when_it_began(monkeypatch):
+    df = waves(3, 5, missing=0.0)
+    forecaster = quick(max_steps=1).fit(df)
+    new = pd.concat([df.assign(id=f"n{k}" + df["id"]) for k in range(3)])
+    asked = new.assign(time=new["time"] + 1)
+    expected = forecaster.score(asked)
+    known, seen = type(forecaster).panel_, []
+
+    def panel(self):
+        found = known.fget(self)
+        if not seen:  # another thread's update, right after the first look
+            seen.append(True)
+            forecaster.update(new)
+        return found
+
+    monkeypatch.setattr(type(forecaster), "panel_", property(panel, known.fset))
+    assert forecaster.score(asked) == pytest.approx(expected, rel=0.5)

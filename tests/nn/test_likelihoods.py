@@ -160,3 +160,17 @@ def test_quantiles_and_draws_of_counts_are_counts(name):
     )
     np.testing.assert_allclose(drawn, drawn.round(), atol=1e-4)
     assert (drawn > -1e-3).all()
+
+
+@pytest.mark.parametrize("kind", [PoissonLikelihood, NegativeBinomialLikelihood])
+@pytest.mark.parametrize("rate", [3.0, 9e5, 1.1e6, 1e9, 1e15, 1e30])
+def test_quantiles_of_counts_of_any_size_are_counts_around_their_mean(kind, rate):
+    levels = np.array([0.05, 0.5, 0.95])[:, None]
+    for relative in (1e-3, 0.3):
+        variance = np.array([[max(rate, (relative * rate) ** 2)]])
+        found = kind._ppf(levels, np.array([[rate]]), variance).ravel()
+        spread = np.sqrt(variance.item())
+        assert (found == np.round(found)).all()
+        assert found[1] == pytest.approx(rate, abs=0.1 * spread + 1)
+        assert (np.diff(found) >= np.array([1.3, 1.3]) * spread - 1 - 1e-12 * rate).all()
+        assert (np.diff(found) <= np.array([2.0, 2.2]) * spread + 1 + 1e-12 * rate).all()
