@@ -1,10 +1,20 @@
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import ChannelScaler, DataError, Panel, TimeAxis, infer_schema, panel_from_frame, values_of
+from latentode.data import (
+    ChannelScaler,
+    Covariates,
+    DataError,
+    Panel,
+    TimeAxis,
+    infer_schema,
+    panel_from_frame,
+    values_of,
+)
 
 
 def read(df, **names):
@@ -83,6 +93,28 @@ def test_new_rows_and_series_join_the_old_and_a_value_takes_the_place_of_one_of_
     assert both.times.tolist() == [1, 2, 3, 2, 9]
     np.testing.assert_array_equal(both.values, [[1, 10], [5, 50], [3, 30], [2, 20], [9, nan]])
     assert both.covariates is None
+
+
+def test_covariates_are_updated_with_their_panel_where_both_have_them():
+    def given(static, offsets, times):
+        known = np.array(times, dtype=np.float32)[:, None]
+        return Covariates(np.array(static, dtype=np.float32), np.array(offsets), np.array(times, dtype=float), known)
+
+    old = replace(
+        panel_of(["a", "b"], [0, 1], [1, 2], [[1], [2]]), covariates=given([[1, 0], [0, 1]], [0, 1, 2], [1, 2])
+    )
+    new = replace(
+        panel_of(["c", "a", "b"], [0, 1, 2], [9, 3, 4], [[9], [3], [4]]),
+        covariates=given([[1, 1], [0, 1], [0, 0]], [0, 1, 2, 3], [9, 3, 4]),
+    )
+    both = old.updated(new).covariates
+    np.testing.assert_array_equal(both.static, [[0, 1], [0, 1], [1, 1]])  # b: nothing new is said of it
+    assert both.static.dtype == np.float32
+    assert both.offsets.tolist() == [0, 2, 4, 5]
+    assert both.times.tolist() == [1, 3, 2, 4, 9]
+    without = panel_of(["a"], [0], [5], [[5]])
+    assert old.updated(without).covariates is old.covariates
+    assert without.updated(old).covariates is None
 
 
 def test_whether_there_is_a_row_of_a_series_and_time():

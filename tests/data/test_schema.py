@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from latentode.data import DataError, infer_schema
+from latentode.data.errors import shown
 
 VALUES = {"hr": [71.0, 72.0], "spo2": [0.97, np.nan]}
 
@@ -311,3 +312,21 @@ def test_a_dozen_columns_are_listed_and_more_are_counted(n_columns, more):
     assert ("13 in all" in str(told.value)) == more
     assert "'c9'" in str(told.value)
     assert "'c10'" not in str(told.value)
+
+
+def test_times_keep_the_index_of_the_frame():
+    plain = pd.DataFrame({"id": ["a", "b"], "time": [1.0, 2.0], "y": [0.0, 1.0]}, index=[7, 9])
+    dated = pd.DataFrame({"y": [0.0, 1.0]}, index=pd.date_range("2024", periods=2, name="day"))
+    for df in (plain, plain.set_index(["id", "time"]), dated):
+        pd.testing.assert_index_equal(infer_schema(df).times_of(df).index, df.index)
+
+
+def test_what_is_read_only_is_numbers_too():
+    df = pd.DataFrame({"id": list("aa"), "time": [0, 1], "y": [1.0, 2.0], "note": ["x", "y"]})
+    with pytest.raises(DataError, match="'note' should hold numbers but row 0 holds 'x'"):
+        infer_schema(df, past_cols="note")
+
+
+def test_what_is_long_is_shown_in_part():
+    assert shown("x" * 98) == repr("x" * 98)
+    assert shown("x" * 99) == repr("x" * 99)[:97] + "..."

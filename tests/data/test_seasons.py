@@ -103,3 +103,10 @@ def test_features_repeat_and_have_a_size_even_without_times():
     np.testing.assert_allclose(seasons.features(times), seasons.features(times + 210.0), atol=1e-5)
     assert Seasons().features(times).shape == (41, 0)
     assert seasons.features(np.empty((2, 0))).shape == (2, 0, seasons.n_features)
+
+
+def test_features_are_sines_and_cosines_of_the_phase_and_its_double():
+    times = np.array([0.0, 1.0, 3.0, 15.0])
+    phase = 2 * np.pi * times / 12.0
+    expected = np.stack([np.sin(phase), np.cos(phase), np.sin(2 * phase), np.cos(2 * phase)], axis=1)
+    np.testing.assert_allclose(Seasons((12.0,)).features(times), expected, atol=1e-6)
