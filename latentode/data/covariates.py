@@ -61,11 +61,13 @@ class ColumnCoding:
             )
         if types.is_numeric_dtype(column.dtype):
             x = _numbers(column)
-            x = x[~np.isnan(x)]
+            x = np.sort(x[~np.isnan(x)])  # sums round by the order of their terms
             spread = float(x.std()) if len(x) else 0.0
             return cls(column.name, None, float(x.mean()) if len(x) else 0.0, spread if spread > 0 else 1.0)
-        counts = column.dropna().astype(str).value_counts()
-        return cls(column.name, tuple(sorted(counts.index[:MOST_CATEGORIES])))
+        counts = column.dropna().astype(str).value_counts().to_dict()
+        # Of equally frequent ones the first by name: which row came first says nothing.
+        often = sorted((-n, str(category)) for category, n in counts.items())
+        return cls(column.name, tuple(sorted(category for _, category in often[:MOST_CATEGORIES])))
 
     @property
     def n_features(self) -> int:
@@ -86,11 +88,11 @@ class ColumnCoding:
         return told
 
     def strangers(self, column: pd.Series) -> list[str]:
-        """Categories that fit has not seen."""
-        if self.categories is None or len(self.categories) == MOST_CATEGORIES:
+        """Categories that are not told apart: those fit has not seen and, where it saw too many, the rarer ones."""
+        if self.categories is None:
             return []
         present = column.dropna().astype(str).unique()
-        return [c for c in present if c not in self.categories]
+        return sorted(c for c in present if c not in self.categories)
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,14 @@ class Coding:
         return np.concatenate(parts, axis=1)
 
     def sentences(self, df: pd.DataFrame) -> list[str]:
-        """What is to be said of categories never seen, a sentence each."""
+        """What is to be said of categories that are not told apart, a sentence each."""
         said = []
         for column in (*self.static, *self.known):
             new = column.strangers(df[column.name]) if column.name in df.columns else []
             if new:
-                said.append(
-                    f"column {column.name!r} holds {shown(new[0])}, a category not seen in fit: taken as unknown"
-                )
+                full = len(column.categories or ()) == MOST_CATEGORIES  # a rare one of fit and a stranger are one then
+                what = f"which is none of the {MOST_CATEGORIES} most frequent of fit" if full else "not seen in fit"
+                said.append(f"column {column.name!r} holds {shown(new[0])}, a category {what}: taken as unknown")
         return said
 
 

@@ -49,7 +49,28 @@ def test_the_rarest_of_many_categories_are_one():
     coding = ColumnCoding.from_column(column)
     assert coding.n_features == MOST_CATEGORIES
     assert coding.features(pd.Series(["c099"])).sum() == 0
-    assert coding.strangers(pd.Series(["c099"])) == []
+
+
+def test_of_equally_frequent_categories_the_first_by_name_are_told_apart_whatever_row_comes_first():
+    column = pd.Series([f"c{k:03d}" for k in range(100)])
+    first = ColumnCoding.from_column(column)
+    assert first.categories == tuple(f"c{k:03d}" for k in range(MOST_CATEGORIES))
+    assert ColumnCoding.from_column(column[::-1]) == first
+
+
+def test_the_mean_and_the_spread_of_a_number_are_the_same_to_the_last_digit_whatever_row_comes_first():
+    column = pd.Series(np.random.default_rng(0).normal(size=999) * 10.0 ** np.arange(-4, 5).repeat(111))
+    assert ColumnCoding.from_column(column[::-1]) == ColumnCoding.from_column(column)
+
+
+@pytest.mark.parametrize("stranger", ["c099", "new"])
+def test_where_fit_saw_many_categories_one_beyond_the_most_frequent_is_said_in_words_true_of_a_rare_one_too(stranger):
+    df = pd.DataFrame({"ward": [f"c{k:03d}" for k in range(100) for _ in range(200 - k)]})
+    coding = Coding.from_frame(df, ["ward"], [])
+    assert coding.sentences(df.head(400)) == []
+    assert coding.sentences(pd.DataFrame({"ward": ["c000", stranger]})) == [
+        f"column 'ward' holds '{stranger}', a category which is none of the 30 most frequent of fit: taken as unknown"
+    ]
 
 
 def test_dates_are_refused_with_a_way_out():
