@@ -1,9 +1,9 @@
 """Frames to arrays and back: which column is what, times as numbers, panels, scaling."""
 
-from latentode.data.covariates import Coding, ColumnCoding, Covariates
+from latentode.data.covariates import Coding, ColumnCoding, Covariates, covariates_from_rows, static_of_series
 from latentode.data.errors import DataError, DataWarning
 from latentode.data.growing import GrowingPanel
-from latentode.data.panel import Panel, Treatment, panel_from_frame, values_of
+from latentode.data.panel import Panel, Treatment, panel_from_frame, series_codes, values_of
 from latentode.data.parquet import is_stored, read_parquet
 from latentode.data.ragged import pad, slices
 from latentode.data.reshaping import from_events, from_wide
@@ -25,6 +25,7 @@ __all__ = [
     "Seasons",
     "TimeAxis",
     "Treatment",
+    "covariates_from_rows",
     "find_seasons",
     "from_events",
     "from_wide",
@@ -34,6 +35,8 @@ __all__ = [
     "pad",
     "panel_from_frame",
     "read_parquet",
+    "series_codes",
     "slices",
+    "static_of_series",
     "values_of",
 ]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from latentode.data.errors import DataError, shown
-from latentode.data.ragged import slices
+from latentode.data.ragged import average_groups, slices
 from latentode.data.schema import LARGEST, numbers_of
 
-__all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows"]
+__all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows", "static_of_series"]
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
@@ -75,16 +75,17 @@ class ColumnCoding:
         return 1 if self.categories is None else len(self.categories)
 
     def features(self, column: pd.Series) -> Features:
-        """Features of a column's values, (row, feature); what is missing is the mean, or no category."""
+        """Features of a column's values, (row, feature): NaN where missing, no place for a category not told apart."""
         if self.categories is None:
             if not types.is_numeric_dtype(column.dtype) and not column.isna().all():
                 raise DataError(f"column {self.name!r} holds {column.dtype} here but numbers in fit; convert it")
             with np.errstate(over="ignore"):
                 scaled = (_numbers(column) - self.center) / self.scale
-            number: Features = np.nan_to_num(scaled.clip(-FARTHEST, FARTHEST))[:, None].astype(np.float32)
+            number: Features = scaled.clip(-FARTHEST, FARTHEST)[:, None].astype(np.float32)
             return number
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(str).where(column.notna())))
         told: Features = (codes[:, None] == np.arange(len(self.categories))).astype(np.float32)
+        told[column.isna().to_numpy()] = np.nan
         return told
 
     def strangers(self, column: pd.Series) -> list[str]:
@@ -125,21 +126,18 @@ class Coding:
 
     @staticmethod
     def features(df: pd.DataFrame, columns: tuple[ColumnCoding, ...]) -> Features:
-        """Features of some columns, (row, feature).
-
-        Raises
-        ------
-        DataError
-            When one is not there.
-        """
+        """Features of some columns, (row, feature), NaN where a value is missing or its column is not there."""
         parts = [np.empty((len(df), 0), dtype=np.float32)]
         for column in columns:
-            if column.name not in df.columns:
-                raise DataError(
-                    f"the frame has no column {column.name!r}, a covariate seen in fit; add it to every row"
-                )
-            parts.append(column.features(df[column.name]))
+            there = column.name in df.columns
+            blank = np.full((len(df), column.n_features), np.nan, dtype=np.float32)
+            parts.append(column.features(df[column.name]) if there else blank)
         return np.concatenate(parts, axis=1)
+
+    @staticmethod
+    def there(df: pd.DataFrame, columns: tuple[ColumnCoding, ...]) -> NDArray[np.bool_]:
+        """Which features belong to a column that the frame has, (feature,)."""
+        return np.repeat([c.name in df.columns for c in columns], [c.n_features for c in columns]).astype(bool)
 
     def sentences(self, df: pd.DataFrame) -> list[str]:
         """What is to be said of categories that are not told apart, a sentence each."""
@@ -160,7 +158,7 @@ class Covariates:
     Parameters
     ----------
     static : array of float32
-        (series, feature).
+        (series, feature), NaN where nothing has said it yet: read as the mean, or no category.
     offsets : array of int
         (series + 1,), rows of each series in ``times`` and ``known``.
     times : array of float
@@ -173,6 +171,11 @@ class Covariates:
     offsets: Ints
     times: Floats
     known: Features
+
+    @property
+    def series_of_row(self) -> Ints:
+        """The position of every row's series, (row,)."""
+        return np.repeat(np.arange(len(self.static)), np.diff(self.offsets))
 
     def take(self, series: Ints) -> "Covariates":
         """Those of some of the series, by position."""
@@ -190,22 +193,53 @@ class Covariates:
 
     def updated(self, new: "Covariates", place: Ints, n_series: int) -> "Covariates":
         """These with further rows and series: ``place`` is where each new series stands, among ``n_series``."""
-        static = np.zeros((n_series, self.static.shape[1]), dtype=np.float32)
+        grown = self.grown(n_series)
+        grown.static[place] = np.where(np.isnan(new.static), grown.static[place], new.static)
+        return grown.with_rows(place[new.series_of_row], new.times, new.known)
+
+    def grown(self, n_series: int) -> "Covariates":
+        """These, and further series of which nothing is known; a copy of the static features."""
+        static = np.full((n_series, self.static.shape[1]), np.nan, dtype=np.float32)
         static[: len(self.static)] = self.static
-        static[place] = np.where(new.static.any(axis=1, keepdims=True), new.static, static[place])
         offsets = np.concatenate([self.offsets, np.full(n_series - len(self.static), self.offsets[-1])])
-        series = place[np.repeat(np.arange(len(new.static)), np.diff(new.offsets))]
-        return Covariates(static, offsets, self.times, self.known).with_rows(series, new.times, new.known)
+        return Covariates(static, offsets, self.times, self.known)
 
     def with_rows(self, series: Ints, times: Floats, known: Features) -> "Covariates":
-        """These and further rows of the same series; at one time the later given holds."""
-        mine = np.repeat(np.arange(len(self.static)), np.diff(self.offsets))
-        return covariates_from_rows(
-            self.static,
-            np.concatenate([mine, series]),
-            np.concatenate([self.times, times]),
-            np.concatenate([self.known, known]),
+        """These and further rows of the same series, no two of one series and time; they hold in place of the old."""
+        codes = np.concatenate([self.series_of_row, series])
+        when = np.concatenate([self.times, times])
+        rows = np.lexsort((when, codes))  # of one time, the old row comes first
+        codes, when = codes[rows], when[rows]
+        last = np.ones(len(rows), dtype=bool)
+        last[:-1] = (codes[1:] != codes[:-1]) | (when[1:] != when[:-1])
+        offsets = np.searchsorted(codes[last], np.arange(len(self.static) + 1)).astype(np.int64)
+        return Covariates(self.static, offsets, when[last], np.concatenate([self.known, known])[rows[last]])
+
+    def held(self, series: Ints, times: Floats) -> Features:
+        """What holds of some series at some times, (row, feature); zeros for a series of which nothing is known.
+
+        Parameters
+        ----------
+        series : array of int
+            (row,), positions.
+        times : array of float
+            (row,); before the first row of a series that row holds.
+        """
+        n = len(self.times)
+        order = np.lexsort(
+            (
+                np.arange(n + len(times)),  # a row at the very time asked holds already
+                np.concatenate([self.times, times]),
+                np.concatenate([self.series_of_row, series]),
+            )
         )
+        until = np.empty(n + len(times), dtype=np.int64)
+        until[order] = np.cumsum(order < n)
+        begins, ends = self.offsets[series], self.offsets[series + 1]
+        some = ends > begins
+        held = np.zeros((len(times), self.known.shape[1]), dtype=np.float32)
+        held[some] = self.known[np.maximum(until[n:] - 1, begins)[some]]
+        return held
 
     def knots(self, series: Ints, begin: Floats, end: Floats) -> tuple[Floats, Features]:
         """The rows of some series from one time to another, and the last one before.
@@ -241,7 +275,10 @@ class Covariates:
 
 
 def covariates_from_rows(static: Features, series: Ints, times: Floats, known: Features) -> Covariates:
-    """Sort rows into series and times; rows without a series (-1) or a time are left out, of two at one time the last.
+    """Sort rows into series and times; rows without a series (-1) or a time are left out.
+
+    Rows of one series and time are averaged, each feature over those that say it, so that their order says nothing.
+    What none of them says is the mean, or no category.
 
     Parameters
     ----------
@@ -252,16 +289,61 @@ def covariates_from_rows(static: Features, series: Ints, times: Floats, known: F
     times : array of float
         (row,).
     known : array of float32
-        (row, feature).
+        (row, feature), NaN where missing.
     """
     kept = np.flatnonzero((series >= 0) & ~np.isnan(times))
     rows = kept[np.lexsort((times[kept], series[kept]))]
-    codes, when = series[rows], times[rows]
-    last = np.ones(len(rows), dtype=bool)
-    last[:-1] = (codes[1:] != codes[:-1]) | (when[1:] != when[:-1])
-    rows = rows[last]
-    offsets = np.searchsorted(series[rows], np.arange(len(static) + 1)).astype(np.int64)
-    return Covariates(static, offsets, times[rows], known[rows])
+    codes, when, known = series[rows], times[rows], known[rows]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (codes[1:] != codes[:-1]) | (when[1:] != when[:-1])
+    if not first.all():
+        known = average_groups(known, np.flatnonzero(first))
+    offsets = np.searchsorted(codes[first], np.arange(len(static) + 1)).astype(np.int64)
+    return Covariates(static, offsets, when[first], np.nan_to_num(known))
+
+
+def static_of_series(df: pd.DataFrame, coding: Coding, codes: Ints, ids: pd.Index) -> Features:
+    """Static features of series, (series, feature), NaN where no row of a series says them.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Its static columns; one that is not there says nothing.
+    coding : Coding
+        How they become features.
+    codes : array of int
+        (row,), position of every row's series, -1 for none.
+    ids : Index
+        The series.
+
+    Raises
+    ------
+    DataError
+        When a column changes within a series.
+    """
+    static = np.full((len(ids), coding.n_static), np.nan, dtype=np.float32)
+    names = [c.name for c in coding.static if c.name in df.columns]
+    for name in names:
+        _refuse_change(df[name], codes, ids)
+    if names:
+        rows = np.flatnonzero((codes >= 0) & df[names].notna().any(axis=1).to_numpy())
+        # A value may stand in one row of a series and be missing in the others: filled within the series first.
+        filled = df[names].iloc[rows].groupby(codes[rows]).first()
+        static[filled.index.to_numpy()] = coding.features(filled, coding.static)
+    return static
+
+
+def _refuse_change(column: pd.Series, codes: Ints, ids: pd.Index) -> None:
+    """A static column holds one value a series."""
+    there = (codes >= 0) & column.notna().to_numpy()
+    n = column[there].groupby(codes[there]).nunique()
+    if (n > 1).any():
+        series = int(n.index[n > 1][0])
+        values = column[there & (codes == series)].unique()[:2].tolist()
+        raise DataError(
+            f"static column {column.name!r} changes within series {shown(ids[series])}: it holds {shown(values[0])} "
+            f"and {shown(values[1])}; what changes in time belongs to known_cols (if it is known ahead) or target_cols"
+        )
 
 
 def _numbers(column: pd.Series) -> NDArray[Any]:

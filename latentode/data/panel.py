@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode.data.covariates import Coding, Covariates, covariates_from_rows
+from latentode.data.covariates import Coding, Covariates, covariates_from_rows, static_of_series
 from latentode.data.errors import DataError, shown
-from latentode.data.ragged import slices
+from latentode.data.ragged import average_groups, slices
 from latentode.data.schema import LARGEST, Schema, numbers_of, require_numbers_where_meant
 from latentode.data.time_axis import TimeAxis
 
-__all__ = ["Panel", "Treatment", "panel_from_frame", "values_of"]
+__all__ = ["Panel", "Treatment", "panel_from_frame", "series_codes", "values_of"]
 
 Floats = NDArray[np.float64]
 
@@ -236,8 +236,8 @@ def panel_from_frame(
     times = axis.to_float(schema.times_of(df))
     too_far = np.abs(times) > LARGEST
     treatment.rows_too_far = int(too_far.sum())
-    codes, ids = _codes(schema.ids_of(df), len(df))
-    covariates = None if coding is None else _covariates(df, schema, coding, codes, ids, times)
+    codes, ids = series_codes(schema.ids_of(df), len(df))
+    covariates = None if coding is None else _covariates(df, coding, codes, ids, times)
     treatment.rows_without_time = int(np.isnan(times).sum())
     treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
     times = np.where(too_far, np.nan, times)
@@ -255,42 +255,23 @@ def panel_from_frame(
         when = schema.times_of(df).iloc[rows[where]]
         who = f"series {shown(ids[codes[where]])}, " if schema.id_col is not None else ""
         treatment.example = f"for one, {who}time {when}"
-        values = _average_groups(values, np.flatnonzero(first))
+        values = average_groups(values, np.flatnonzero(first))
         codes, times, rows = codes[first], times[first], rows[first]
     treatment.rows = rows
     offsets = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
     return Panel(ids, offsets, times, values, covariates), treatment
 
 
-def _covariates(
-    df: pd.DataFrame, schema: Schema, coding: Coding, codes: NDArray[np.int64], ids: pd.Index, times: Floats
-) -> Covariates:
+def _covariates(df: pd.DataFrame, coding: Coding, codes: NDArray[np.int64], ids: pd.Index, times: Floats) -> Covariates:
     """Every row's known columns, whether a channel was measured then or not; and each series' static ones."""
-    static = np.zeros((len(ids), coding.n_static), dtype=np.float32)
-    for column in schema.static_cols:
-        _refuse_change(df[column], codes, ids)
-    if schema.static_cols:
-        rows = np.flatnonzero((codes >= 0) & df[list(schema.static_cols)].notna().any(axis=1).to_numpy())
-        # A value may stand in one row of a series and be missing in the others: filled within the series first.
-        filled = df[list(schema.static_cols)].iloc[rows].groupby(codes[rows]).first()
-        static[filled.index.to_numpy()] = coding.features(filled, coding.static)
+    missing = [c.name for c in coding.known if c.name not in df.columns]
+    if missing:
+        raise DataError(f"the frame has no column {missing[0]!r}, a covariate seen in fit; add it to every row")
+    static = static_of_series(df, coding, codes, ids)
     return covariates_from_rows(static, codes, times, coding.features(df, coding.known))
 
 
-def _refuse_change(column: pd.Series, codes: NDArray[np.int64], ids: pd.Index) -> None:
-    """A static column holds one value a series."""
-    there = (codes >= 0) & column.notna().to_numpy()
-    n = column[there].groupby(codes[there]).nunique()
-    if (n > 1).any():
-        series = int(n.index[n > 1][0])
-        values = column[there & (codes == series)].unique()[:2].tolist()
-        raise DataError(
-            f"static column {column.name!r} changes within series {shown(ids[series])}: it holds {shown(values[0])} "
-            f"and {shown(values[1])}; what changes in time belongs to known_cols (if it is known ahead) or target_cols"
-        )
-
-
-def _codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int64], pd.Index]:
+def series_codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int64], pd.Index]:
     """Series as integers in sorted order, so that nothing later depends on the order of rows."""
     if row_ids is None:
         return np.zeros(n_rows, dtype=np.int64), pd.Index([0])
@@ -324,19 +305,3 @@ def _taken(values: Floats, rows: NDArray[np.int64]) -> Floats:
     for column in values.T:
         column[: len(rows)] = column[rows]
     return values[: len(rows)]
-
-
-def _average_groups(values: Floats, starts: NDArray[np.int64]) -> Floats:
-    """A row for every group of rows, each channel averaged over what was observed; overwrites the values."""
-    sizes = np.diff(np.append(starts, len(values)))
-    several = sizes > 1
-    repeated = np.repeat(several, sizes)
-    within = np.concatenate([[0], np.cumsum(sizes[several])[:-1]])
-    for column in values.T:  # one at a time: there may be gigabytes of them
-        x = column[repeated]
-        present = ~np.isnan(x)
-        count = np.add.reduceat(present, within, dtype=np.int64)
-        total = np.add.reduceat(np.where(present, x, 0.0), within)
-        column[: len(starts)] = column[starts]
-        column[: len(starts)][several] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return values[: len(starts)]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["pad", "slices"]
+__all__ = ["average_groups", "pad", "slices"]
 
 
 def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64], fill: float) -> NDArray[Any]:
@@ -63,3 +63,36 @@ def slices(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArr
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     rows = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
     return offsets, rows
+
+
+def average_groups(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """A row for every group of rows, each column averaged over what is there; overwrites the values.
+
+    Parameters
+    ----------
+    values : array of float
+        (rows, column), NaN where missing; the rows of a group one after the other, in any order.
+    starts : array of int
+        (group,), the first row of each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> average_groups(np.array([[1.0, 4.0], [3.0, np.nan], [5.0, 6.0]]), np.array([0, 2]))
+    array([[2., 4.],
+           [5., 6.]])
+    """
+    sizes = np.diff(np.append(starts, len(values)))
+    several = sizes > 1
+    repeated = np.repeat(several, sizes)
+    within = np.concatenate([[0], np.cumsum(sizes[several])[:-1]])
+    group = np.repeat(np.arange(int(several.sum())), sizes[several])
+    for column in values.T:  # one at a time: there may be gigabytes of them
+        x = column[repeated]
+        x = x[np.lexsort((x, group))]  # sums round by the order of their terms
+        present = ~np.isnan(x)
+        count = np.add.reduceat(present, within, dtype=np.int64)
+        total = np.add.reduceat(np.where(present, x, 0.0), within, dtype=np.float64)
+        column[: len(starts)] = column[starts]
+        column[: len(starts)][several] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return values[: len(starts)]

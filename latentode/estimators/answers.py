@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import ChannelScaler, Covariates, Panel, Seasons
+from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.calibration import Calibration, spread_of
 from latentode.estimators.questions import Questions
 from latentode.nn import Batch, LatentODE
@@ -40,15 +39,11 @@ class Answers:
     n_draws : int
         Draws of the latent state behind quantiles.
     panel : Panel
-        What is known.
-    ids : Index
-        (row,), the series of every row, known or not.
+        What is known; a series of which nothing is known is one without observations.
     series : array of int
-        (row,), position in the panel, -1 for a series of which nothing is known.
+        (row,), position in the panel.
     times : array of float
         (row,), NaN where there is none: the answer is NaN.
-    static, known : array of float32, optional
-        (row, feature), covariates of the rows' series and times; None where there are none.
     """
 
     model: LatentODE
@@ -58,11 +53,8 @@ class Answers:
     seasons: Seasons
     n_draws: int
     panel: Panel
-    ids: pd.Index
     series: NDArray[np.int64]
     times: Floats
-    static: NDArray[np.float32] | None = None
-    known: NDArray[np.float32] | None = None
 
     @fork_safe()
     def means(self) -> Floats:
@@ -120,37 +112,9 @@ class Answers:
         return self._unscaled(out)
 
     def _questions(self) -> tuple[Questions, NDArray[np.int64]]:
-        """The rows that have a time, each unknown series as one without observations."""
+        """The rows that have a time."""
         rows = np.flatnonzero(~np.isnan(self.times))
-        codes = self.series[rows]
-        strangers, place = np.unique(pd.factorize(self.ids[rows[codes < 0]])[0], return_inverse=True)
-        panel = self.panel
-        series = codes.copy()
-        series[codes < 0] = panel.n_series + place
-        ends = np.full(len(strangers), panel.offsets[-1])
-        panel = Panel(
-            pd.RangeIndex(panel.n_series + len(strangers)),
-            np.concatenate([panel.offsets, ends]),
-            panel.times,
-            panel.values,
-            self._covariates(len(strangers), series, rows),
-        )
-        return Questions(panel, series, self.times[rows], self.span, self.seasons), rows
-
-    def _covariates(self, n_strangers: int, series: NDArray[np.int64], rows: NDArray[np.int64]) -> Covariates | None:
-        """What the panel knows, and what the rows asked say: their known columns, and a stranger's static ones."""
-        own = self.panel.covariates
-        if own is None or self.static is None:
-            return own
-        n_series = self.panel.n_series
-        static = np.concatenate([own.static, np.zeros((n_strangers, own.static.shape[1]), dtype=np.float32)])
-        new = series >= n_series
-        static[series[new]] = self.static[rows[new]]
-        offsets = np.concatenate([own.offsets, np.full(n_strangers, own.offsets[-1])])
-        whole = Covariates(static, offsets, own.times, own.known)
-        if self.known is None or self.known.shape[1] == 0:
-            return whole
-        return whole.with_rows(series, self.times[rows], self.known[rows])
+        return Questions(self.panel, self.series[rows], self.times[rows], self.span, self.seasons), rows
 
     def _scaled(self, panel: Panel) -> NDArray[np.float32]:
         return self.scaler.transform(panel.values).astype(np.float32)

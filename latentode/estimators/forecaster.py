@@ -37,6 +37,7 @@ from latentode.data.scaling import FARTHEST
 from latentode.data.schema import LARGEST
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
+from latentode.estimators.asked import Told, asked_of
 from latentode.estimators.encoding import encoded
 from latentode.estimators.fitting import FittedModel, fit_model, is_of_counts
 from latentode.estimators.frames import forecast_times, join_targets, last_third, refuse_outside, summary_of, weights_of
@@ -79,7 +80,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Columns, of numbers or categories, that say something of a series for good; one value a series.
     known_cols : sequence of hashable, optional
         Columns, of numbers or categories, that are known of the future too (a dose, a holiday, a setting): every row to
-        predict at has them. They drive the dynamics, and a value holds until the next one.
+        predict at has them, or what was last known is held. They drive the dynamics, and a value holds until the next.
     past_cols : sequence of hashable, optional
         Columns of numbers that are read like channels and not forecast.
     horizon : str, Timedelta or number, optional
@@ -501,8 +502,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Warns
         -----
         DataWarning
-            For series of which nothing is known (the population's answer is given) and rows without a time
-            (their answer is NaN).
+            For series of which nothing is known (the population's answer is given), rows without a time (their answer
+            is NaN), known columns that `X` lacks (their last values are held) or of which it has two values at one time
+            (they are averaged), and categories that are not told apart (taken as unknown).
         """
         answers = self._answers(X, history)
         return self._frame(X, self._asked(answers.means()), list(self.channels_))
@@ -629,12 +631,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         panel = self.panel_ if history is None else self._panel_of(history)
         query = forecast_times(panel, self.schema_, self.time_axis_, horizon, freq, self.horizon_)
-        levels = _levels(level)
-        answers = self._answers(query, history)
-        parts = [query, self._frame(query, self._asked(answers.means()), list(self.channels_))]
-        if levels:
-            parts.append(self._intervals(query, answers, levels))
-        return pd.concat(parts, axis=1)
+        return pd.concat([query, *self._fans(query, level, history)], axis=1)
 
     @any_frame
     def score(
@@ -834,18 +831,21 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
 
     # ------------------------------------------------------------------------------------------ helpers
 
-    def _answers(self, X: pd.DataFrame, history: pd.DataFrame | None) -> Answers:
+    def _answers(self, X: pd.DataFrame, history: pd.DataFrame | None, told: pd.DataFrame | None = None) -> Answers:
+        """What is asked at the rows of a frame; `told` are the rows that say static and known columns, if not those."""
         check_is_fitted(self, "model_")
         if not isinstance(X, pd.DataFrame):
             raise DataError(f"expected a DataFrame of ids and times to predict at, got {type(X).__name__}")
-        panel = self.panel_ if history is None else _merged(self.panel_, self._panel_of(history))
-        times = self.time_axis_.to_float(self.schema_.times_of(X)) if len(X) else np.empty(0)
-        ids = self._ids_of(X)
-        series = panel.ids.get_indexer(ids)
-        said = [] if self.coding_ is None else self.coding_.sentences(X)
+        given = None if history is None else self._panel_of(history)
+        panel = self.panel_ if given is None else _merged(self.panel_, given)
+        n_seen = panel.n_series - (0 if given is None else given.n_series)
+        times, ids = self._times_of(X), self._ids_of(X)
+        rows = Told(X, ids, times) if told is None else Told(told, self._ids_of(told), self._times_of(told))
+        asked = asked_of(ids, panel, rows, self.coding_, n_seen)
+        said = [] if self.coding_ is None else self.coding_.sentences(rows.df)
         if np.isnan(times).any():
             said.append(f"{int(np.isnan(times).sum())} rows without a time: their answer is NaN")
-        known = panel.is_known(series)
+        known = asked.panel.is_known(asked.series)
         if not known.all():
             alone = self.schema_.ids_of(X) is None
             names = "of the frame" if alone else summary_of(pd.Index(ids[~known]).unique())
@@ -853,19 +853,13 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
                 f"nothing is known of series {names}: the answer is the population's; "
                 "pass history= with their observations"
             )
-        far = (times - panel.end_of(series)) / self.horizon_
+        far = (times - asked.panel.end_of(asked.series)) / self.horizon_
         if (far > FAR).any():
             said.append(
                 f"{int((far > FAR).sum())} rows lie up to {np.nanmax(far):.3g} horizons beyond the end of a series; "
                 f"training went {self.time_axis_.told(self.horizon_)} ahead (horizon=), farther answers are guesses"
             )
-        static, known_features = self._covariates_of(X)
-        if self.schema_.known_cols and known_features is None:
-            said.append(
-                f"the rows asked do not say {list(self.schema_.known_cols)!r}: what was last known of each series is "
-                "held; give predict a frame with these columns to say otherwise"
-            )
-        _warn(said)
+        _warn(said + asked.said)
         return Answers(
             model=self.model_,
             scaler=self.scaler_,
@@ -873,23 +867,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             span=self.horizon_,
             seasons=self.seasons_,
             n_draws=self.n_samples,
-            panel=panel,
-            ids=ids,
-            series=np.where(known, series, -1),
+            panel=asked.panel,
+            series=asked.series,
             times=times,
-            static=static,
-            known=known_features,
         )
-
-    def _covariates_of(self, X: pd.DataFrame) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Features of the static and known columns of the rows asked, where they are there."""
-        if self.coding_ is None:
-            return None, None
-        told = all(c.name in X.columns for c in self.coding_.known)
-        known = self.coding_.features(X, self.coding_.known) if told else None
-        there = all(c.name in X.columns for c in self.coding_.static)
-        blank = np.zeros((len(X), self.coding_.n_static), dtype=np.float32)
-        return self.coding_.features(X, self.coding_.static) if there else blank, known
 
     def _asked(self, values: Floats) -> Floats:
         """The channels that are forecast, of all that are read."""
@@ -906,6 +887,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         ids = self.schema_.ids_of(df)
         return pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
 
+    def _times_of(self, df: pd.DataFrame) -> Floats:
+        """The time of every row on the axis of the fit."""
+        return self.time_axis_.to_float(self.schema_.times_of(df)) if len(df) else np.empty(0)
+
     def _keys(self, X: pd.DataFrame) -> pd.DataFrame:
         keys: dict[Hashable, Any] = {}
         ids = self.schema_.ids_of(X)
@@ -913,6 +898,19 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             keys[self.schema_.id_name] = np.asarray(ids)
         keys[self.schema_.time_name] = self.schema_.times_of(X).array
         return pd.DataFrame(keys)
+
+    def _fans(
+        self,
+        X: pd.DataFrame,
+        level: Sequence[float] | float,
+        history: pd.DataFrame | None,
+        told: pd.DataFrame | None = None,
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Expected values and intervals of the same answers; `told` as in `_answers`."""
+        levels = _levels(level)
+        answers = self._answers(X, history, told)
+        means = self._frame(X, self._asked(answers.means()), list(self.channels_))
+        return means, self._intervals(X, answers, levels) if levels else means.iloc[:, :0]
 
     def _intervals(self, X: pd.DataFrame, answers: Answers, levels: list[float]) -> pd.DataFrame:
         tails = np.array([[0.5 - v / 200, 0.5 + v / 200] for v in levels]).ravel()

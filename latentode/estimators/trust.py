@@ -147,7 +147,7 @@ def require_finite(arrays: dict[str, NDArray[Any]]) -> None:
         Naming the array.
     """
     for name, array in arrays.items():
-        may_lack = name in ("panel.values", "scaler.log_floor", "calibration.factor")
+        may_lack = name in ("panel.values", "covariates.static", "scaler.log_floor", "calibration.factor")
         bad = np.isinf(array) if may_lack else ~np.isfinite(array)
         if bad.any() or (name in ("scaler.scale", "scaler.spread") and (array <= 0).any()):
             raise ValueError(f"{name} holds values that are not finite, or not positive")

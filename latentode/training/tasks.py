@@ -314,7 +314,7 @@ def _with_given(
     rows, queries = seasons.features(row_times), seasons.features(query_times)
     if covariates is not None:
         if covariates.static.shape[1]:
-            batch = replace(batch, static=torch.from_numpy(covariates.static[which]))
+            batch = replace(batch, static=torch.from_numpy(np.nan_to_num(covariates.static[which])))
         if covariates.known.shape[1]:
             begin = np.minimum(row_times[:, 0], query_times.min(1))
             end = np.maximum(origins + batch.reach * span, query_times.max(1))

@@ -12,10 +12,10 @@ from latentode.data.covariates import MOST_CATEGORIES, Coding, ColumnCoding, Cov
 NAN = float("nan")
 
 
-def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_the_mean():
+def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_told_from_it():
     coding = ColumnCoding.from_column(pd.Series([1.0, 3.0, NAN, np.inf], name="age"))
     assert (coding.center, coding.scale) == (2.0, 1.0)
-    np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [0.0], [8.0]])
+    np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [NAN], [8.0]])
     wide = ColumnCoding.from_column(pd.Series([0.0, 10.0]))
     np.testing.assert_array_equal(wide.features(pd.Series([10.0, -1e9])), [[1.0], [-8.0]])
     narrow = ColumnCoding.from_column(pd.Series([0.0, 0.5]))
@@ -36,7 +36,7 @@ def test_a_constant_number_has_no_effect():
 def test_categories_are_places_and_a_stranger_is_none_of_them(dtype):
     coding = ColumnCoding.from_column(pd.Series(["b", "a", None, "b"], dtype=dtype, name="ward"))
     assert coding.categories == ("a", "b")
-    np.testing.assert_array_equal(coding.features(pd.Series(["b", None, "c"])), [[0, 1], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(coding.features(pd.Series(["b", None, "c"])), [[0, 1], [NAN, NAN], [0, 0]])
     assert coding.strangers(pd.Series(["b", None, "c"])) == ["c"]
 
 
@@ -100,10 +100,17 @@ def test_each_column_with_a_stranger_is_named_with_one_of_them():
     assert coding.sentences(df[["dose"]]) == []
 
 
-def test_a_column_that_is_not_there_is_named():
-    coding = Coding.from_frame(pd.DataFrame({"dose": [1.0, 2.0]}), [], ["dose"])
+def test_a_column_that_is_not_there_says_nothing():
+    coding = Coding.from_frame(pd.DataFrame({"dose": [1.0, 3.0], "drug": ["x", "y"]}), [], ["dose", "drug"])
+    assert coding.there(pd.DataFrame({"drug": ["y"]}), coding.known).tolist() == [False, True, True]
+    np.testing.assert_array_equal(coding.features(pd.DataFrame({"drug": ["y"]}), coding.known), [[NAN, 0, 1]])
+
+
+def test_a_known_column_that_is_not_there_is_named():
+    coding = Coding.from_frame(frame(), ["sex"], ["dose"])
+    schema = infer_schema(frame(), target_cols="y", static_cols="sex", known_cols=["dose"])
     with pytest.raises(DataError, match="no column 'dose'"):
-        coding.features(pd.DataFrame({"time": [0.0]}), coding.known)
+        panel_from_frame(frame().drop(columns="dose"), schema, TimeAxis("number"), coding)
 
 
 def rows(series, times, known, n_series=2):
@@ -111,10 +118,40 @@ def rows(series, times, known, n_series=2):
     return covariates_from_rows(static, np.array(series), np.array(times), np.array(known, dtype=np.float32)[:, None])
 
 
-def test_rows_are_sorted_and_of_two_at_one_time_the_last_holds():
+def test_rows_are_sorted_and_those_of_one_time_averaged():
     found = rows([1, 0, 1, -1, 0], [2.0, 1.0, 2.0, 0.0, NAN], [5, 6, 7, 8, 9])
     assert found.offsets.tolist() == [0, 1, 2]
-    assert found.known.ravel().tolist() == [6, 7]
+    assert found.known.ravel().tolist() == [6, 6]
+    assert found.known.dtype == np.float32
+
+
+def test_rows_of_one_time_are_averaged_over_those_that_say_something_and_the_mean_is_what_none_says():
+    found = rows([0, 0, 0, 1, 1], [1.0, 1.0, 2.0, 0.0, 0.0], [NAN, 4.0, NAN, NAN, NAN])
+    assert found.known.ravel().tolist() == [4.0, 0.0, 0.0]
+
+
+def test_rows_of_one_time_are_the_same_to_the_last_digit_in_any_order():
+    rng = np.random.default_rng(0)
+    series, times, known = np.zeros(60, dtype=int), np.repeat([0.0, 1.0], 30), rng.normal(size=60)
+    expected = rows(series, times, known).known
+    for _ in range(5):
+        order = rng.permutation(60)
+        np.testing.assert_array_equal(rows(series[order], times[order], known[order]).known, expected)
+
+
+def test_a_row_of_new_rows_holds_in_place_of_an_old_one_of_its_time():
+    found = rows([0, 0, 1], [0.0, 1.0, 0.0], [1, 2, 3]).with_rows(
+        np.array([0, 0]), np.array([0.5, 1.0]), np.array([[4], [5]], dtype=np.float32)
+    )
+    assert found.offsets.tolist() == [0, 3, 4]
+    assert found.times.tolist() == [0.0, 0.5, 1.0, 0.0]
+    assert found.known.ravel().tolist() == [1, 4, 5, 3]
+
+
+def test_a_row_holds_from_its_own_time_until_the_next_and_the_first_before_it_too():
+    found = rows([0, 0, 2], [1.0, 2.0, 0.0], [1, 2, 3], n_series=3)
+    series, times = np.array([0, 0, 0, 0, 0, 1, 2, 2]), np.array([9.0, 0.0, 1.0, 1.5, 2.0, 5.0, -1.0, 1.0])
+    assert found.held(series, times).ravel().tolist() == [2, 1, 1, 1, 2, 0, 3, 3]
 
 
 def test_knots_reach_from_what_holds_at_the_beginning_to_the_end():
@@ -164,6 +201,19 @@ def test_new_rows_and_series_join_the_old():
     assert found.known.ravel().tolist() == [1, 3, 4]
 
 
+def test_what_new_rows_say_of_a_series_takes_the_place_of_the_old_and_what_they_do_not_say_stays():
+    nothing = np.empty(0, dtype=np.int64)
+
+    def of(*static):
+        features = np.array(static, dtype=np.float32)
+        return covariates_from_rows(features, nothing, nothing.astype(float), np.empty((0, 0), dtype=np.float32))
+
+    old = of([1, 0], [NAN, 3])
+    found = old.updated(of([0, NAN], [2, NAN], [NAN, 4]), np.array([0, 1, 2]), 3)
+    np.testing.assert_array_equal(found.static, [[0, 0], [2, 3], [NAN, 4]])
+    np.testing.assert_array_equal(old.static, [[1, 0], [NAN, 3]])
+
+
 def frame():
     return pd.DataFrame(
         {
@@ -202,6 +252,15 @@ def test_a_static_column_may_hold_anything_in_rows_without_a_series_and_nothing_
     static = panel_of(df).covariates.static
     np.testing.assert_array_equal(static, [[1, 0], [0, 1]])
     assert static.dtype == np.float32
+
+
+def test_a_static_column_that_is_not_there_is_unknown_and_another_is_read():
+    df = frame().assign(age=[1.0, 1.0, 3.0, 3.0])
+    schema = infer_schema(df, target_cols="y", static_cols=["sex", "age"], known_cols=["dose"])
+    coding = Coding.from_frame(df, schema.static_cols, schema.known_cols)
+    for left, expected in (("sex", [[NAN, NAN, -1], [NAN, NAN, 1]]), ("age", [[1, 0, NAN], [0, 1, NAN]])):
+        panel = panel_from_frame(df.drop(columns=left), schema, TimeAxis("number"), coding)[0]
+        np.testing.assert_array_equal(panel.covariates.static, expected)
 
 
 def test_covariates_go_with_their_series():

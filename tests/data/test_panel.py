@@ -105,7 +105,7 @@ def test_covariates_are_updated_with_their_panel_where_both_have_them():
     )
     new = replace(
         panel_of(["c", "a", "b"], [0, 1, 2], [9, 3, 4], [[9], [3], [4]]),
-        covariates=given([[1, 1], [0, 1], [0, 0]], [0, 1, 2, 3], [9, 3, 4]),
+        covariates=given([[1, 1], [0, 1], [np.nan, np.nan]], [0, 1, 2, 3], [9, 3, 4]),
     )
     both = old.updated(new).covariates
     np.testing.assert_array_equal(both.static, [[0, 1], [0, 1], [1, 1]])  # b: nothing new is said of it

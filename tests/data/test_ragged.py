@@ -1,6 +1,7 @@
 import numpy as np
 
 from latentode.data import pad
+from latentode.data.ragged import average_groups
 
 
 def test_slices_of_rows_keep_their_channels():
@@ -24,3 +25,17 @@ def test_slices_may_overlap_and_keep_their_type():
     padded = pad(np.arange(4), np.array([0, 1, 1]), np.array([3, 3, 1]), fill=-1)
     assert padded.tolist() == [[0, 1, 2], [1, 2, 3], [1, -1, -1]]
     assert padded.dtype == np.arange(4).dtype
+
+
+def test_the_average_of_a_group_is_the_same_to_the_last_digit_in_any_order():
+    rng = np.random.default_rng(0)
+    values, starts = rng.normal(size=(50, 2)) * 10.0 ** rng.integers(-6, 6, (50, 1)), np.array([0, 20, 21])
+    values[rng.random((50, 2)) < 0.2] = np.nan
+    expected = average_groups(values.copy(), starts)
+    turned = np.concatenate([values[:20][::-1], values[20:21], values[21:][::-1]])
+    np.testing.assert_array_equal(average_groups(turned, starts), expected)
+
+
+def test_a_row_in_single_precision_that_comes_again_is_its_own_average():
+    row = np.array([[0.1, np.nan]], dtype=np.float32)
+    np.testing.assert_array_equal(average_groups(row.repeat(7, axis=0), np.array([0])), row)
