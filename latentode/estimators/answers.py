@@ -99,7 +99,8 @@ class Answers:
         n_series = questions.panel.n_series
         latent = self.model.config.latent_dim
         draws = torch.from_numpy(rng.standard_normal((n_samples, n_series, latent), dtype=np.float32))
-        errors = rng.standard_normal(out.shape)
+        moments, n_moments = _moments(questions)
+        errors = rng.standard_normal((n_samples, n_moments, out.shape[2]))
         if not self.model.likelihood.counts:
             errors = self.calibration.deviations(errors)
         for batch, series, numbers, slots in questions.batches(self._scaled(questions.panel), n_samples):
@@ -107,7 +108,7 @@ class Answers:
                 drawn = self.model.sample(batch, draws[:, series])
                 center = self.model.predict(batch).mean.flatten(0, 1)[slots].numpy()
             mean, scale = (x.flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
-            value = self.model.likelihood.drawn(mean, scale, errors[:, rows[numbers]])
+            value = self.model.likelihood.drawn(mean, scale, errors[:, moments[numbers]])
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
         return self._unscaled(out)
 
@@ -133,3 +134,14 @@ class Answers:
 
     def _blank(self, *lead: int) -> Floats:
         return np.full((*lead, len(self.times), self.calibration.factor.shape[1]), np.nan)
+
+
+def _moments(questions: Questions) -> tuple[NDArray[np.int64], int]:
+    """A number for every (series, time) asked, in that order, and how many: draws by it know nothing of rows."""
+    order = np.lexsort((questions.times, questions.series))
+    series, times = questions.series[order], questions.times[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (series[1:] != series[:-1]) | (times[1:] != times[:-1])
+    moments = np.empty(len(order), dtype=np.int64)
+    moments[order] = np.cumsum(first) - 1
+    return moments, int(first.sum())

@@ -590,7 +590,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         -------
         DataFrame
             The rows of ``X`` once per sample, with its ids and times, a column ``sample_id`` and a column per
-            channel.
+            channel. With one `random_state` they are the same in whatever order the rows stand; rows of one series and
+            time are one point of the course.
         """
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples} must be at least 1")

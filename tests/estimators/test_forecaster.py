@@ -239,6 +239,23 @@ def test_samples_are_reproducible_by_their_seed_alone(df, fitted):
     assert not fitted.sample(df, 4).equals(fitted.sample(df, 4))
 
 
+def test_samples_of_a_series_and_time_are_the_same_in_any_order_of_rows(df, fitted):
+    asked = pd.concat([df, df.tail(30).assign(id="x"), df.tail(30).assign(id="w"), df.tail(9)]).reset_index(drop=True)
+    with pytest.warns(DataWarning, match="nothing is known"):
+        drawn = fitted.sample(asked, 2, random_state=0)
+    for order in (asked.index[::-1], np.random.default_rng(0).permutation(len(asked))):
+        with pytest.warns(DataWarning, match="nothing is known"):
+            found = fitted.sample(asked.loc[order], 2, random_state=0)
+        for k in range(2):
+            mine = found[found["sample_id"] == k].set_axis(order).sort_index()
+            pd.testing.assert_frame_equal(mine, drawn[drawn["sample_id"] == k].set_axis(asked.index), rtol=1e-5)
+
+
+def test_samples_of_rows_that_come_again_are_one_course(df, fitted):
+    drawn = fitted.sample(pd.concat([df, df]), 3, random_state=0)[["x", "y"]].to_numpy().reshape(3, 2, len(df), 2)
+    np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], rtol=1e-5)
+
+
 def test_samples_do_not_touch_the_random_state_of_others(df, fitted):
     state, ours = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     fitted.sample(df, 2)
