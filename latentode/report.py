@@ -102,7 +102,8 @@ def _split(forecaster: LatentODEForecaster, df: pd.DataFrame) -> _Test:
         raise DataError("no series has values at two times: there is nothing to hide and ask")
     panel = panel_from_frame(df, schema, forecaster.time_axis_, forecaster.coding_)[0]
     seen = bool(panel.ids.isin(forecaster.panel_.ids).any())
-    return _Test(df[observed & ~late], df[late], panel, seen)
+    # A row without a value is no observation; what it says of its time is known ahead.
+    return _Test(df[~late], df[late], panel, seen)
 
 
 # --------------------------------------------------------------------------------------------------- sections

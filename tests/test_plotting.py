@@ -1,5 +1,6 @@
 import itertools
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
 from latentode import LatentODEForecaster
-from latentode.data import DataError
+from latentode.data import DataError, DataWarning
 from latentode.datasets import make_spirals
 from latentode.evaluation import LastValue, backtest, summarise_backtest
 from latentode.plotting import plot_backtest, plot_calibration, plot_forecast, plot_latent, plot_training
@@ -99,6 +100,64 @@ def test_the_mean_runs_through_the_history_to_the_horizon_and_is_what_predict_sa
 def test_without_a_horizon_the_line_ends_at_the_last_held_out_time(forecaster, late):
     (ax,) = plot_forecast(forecaster, 1, "x", held_out=late).flat
     assert line(ax, "mean").get_xdata()[-1] == late.loc[late["id"] == 1, "time"].iloc[-1]
+
+
+@pytest.fixture(scope="module")
+def driven() -> pd.DataFrame:
+    """A level that follows a setting and a mode, in one of two rooms."""
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"id": np.repeat(np.arange(12), 14), "time": np.tile(np.arange(14.0), 12)})
+    df["setting"], df["mode"] = rng.integers(0, 3, len(df)).astype(float), rng.choice(["a", "b"], len(df))
+    df["room"] = np.where(df["id"] % 2, "north", "south")
+    df["y"] = 3 * df["setting"] + (df["mode"] == "a") + 2 * (df["room"] == "north") + 0.1 * rng.normal(size=len(df))
+    return df
+
+
+@pytest.fixture(scope="module")
+def driven_forecaster(driven) -> LatentODEForecaster:
+    roles = {"target_cols": "y", "known_cols": ["setting", "mode"], "static_cols": "room"}
+    return LatentODEForecaster(max_steps=60, hidden_dim=16, random_state=0, **roles).fit(driven[driven["time"] < 10])
+
+
+@pytest.mark.parametrize("left_out", [[], ["mode"], ["setting", "room"]])
+@pytest.mark.parametrize("of_fit", [True, False])
+def test_what_the_held_out_rows_say_of_their_times_is_in_the_course_as_predict_has_it(
+    driven, driven_forecaster, left_out, of_fit
+):
+    df = driven if of_fit else driven.assign(id=driven["id"] + 100)
+    history = None if of_fit else df[df["time"] < 10].drop(columns="room")
+    asked = df[df["time"] >= 10].drop(columns=left_out)
+    asked = pd.concat([asked, asked[asked["time"] == 11].assign(time=11.5, y=np.nan, setting=9.0)])
+    name = 3 if of_fit else 103
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        (ax,) = plot_forecast(driven_forecaster, name, history=history, held_out=asked).flat
+        said = driven_forecaster.predict(asked, history=history)["y"]
+        bands = driven_forecaster.predict_interval(asked, 90, history=history)
+    times, mean = line(ax, "mean").get_xydata().T
+    for row in np.flatnonzero((asked["id"] == name) & asked["y"].notna()):
+        time = asked["time"].iloc[row]
+        assert mean[np.isclose(times, time)] == pytest.approx(said.iloc[row], abs=1e-4)
+        assert bounds(ax, "90 % interval", time) == pytest.approx(bands.iloc[row].to_numpy(), abs=1e-4)
+
+
+def test_a_known_value_of_a_held_out_row_holds_until_the_next_in_the_course(driven, driven_forecaster):
+    asked = driven[(driven["time"] >= 10) & (driven["id"] == 3)].assign(setting=[0.0, 2.0, 0.0, 2.0], mode="a")
+    (ax,) = plot_forecast(driven_forecaster, 3, held_out=asked).flat
+    times, mean = line(ax, "mean").get_xydata().T
+    between = (times > 10) & ~np.isclose(times % 1, 0)
+    held = asked.iloc[np.searchsorted(asked["time"], times[between], side="right") - 1]
+    told = pd.concat([held.assign(time=times[between]), asked])
+    np.testing.assert_allclose(mean[between], driven_forecaster.predict(told)["y"].iloc[: between.sum()], atol=1e-4)
+    (flat,) = plot_forecast(driven_forecaster, 3, held_out=asked.assign(setting=0.0)).flat
+    assert np.abs(mean - line(flat, "mean").get_ydata())[times >= 11].max() > 1e-3
+
+
+def test_known_columns_that_the_held_out_rows_do_not_say_are_held_and_named_once(driven, driven_forecaster):
+    asked = driven[driven["time"] >= 10].drop(columns="mode")
+    with pytest.warns(DataWarning, match=r"the rows asked do not say \['mode'\]") as said:
+        plot_forecast(driven_forecaster, 3, held_out=asked)
+    assert len(said) == 1
 
 
 def test_intervals_are_nested_and_are_what_predict_interval_says(forecaster, early):

@@ -6,6 +6,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from latentode.data import DataError, DataWarning
@@ -101,3 +102,27 @@ def test_a_browser_shows_it_without_an_error_and_without_asking_the_network(fitt
     # What the browser asks for itself has no origin; what a page asks for has one, null for a file.
     assert set(re.findall(r'"initiator":"([^"]*)"', (tmp_path / "net.json").read_text())) <= {"not an origin"}
     assert shot.stat().st_size > 20_000
+
+
+def test_a_row_without_a_value_says_what_was_set_to_the_answers_of_the_page(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"id": np.repeat(np.arange(8), 12), "time": np.tile(np.arange(12.0), 8)})
+    df["dose"] = rng.integers(0, 2, len(df)).astype(float)
+    df["y"] = df["dose"] + 0.1 * rng.normal(size=len(df))
+    forecaster = quick(max_steps=40, target_cols="y", known_cols="dose").fit(df)
+    set_between = df[df["time"] == 8].assign(time=9.4, y=np.nan, dose=8.0)
+    whole = pd.concat([df, set_between], ignore_index=True)
+    asked = df["time"] >= 8
+    expected = forecaster.predict(df[asked], history=pd.concat([df[~asked], set_between]))
+    answers, predict = [], type(forecaster).predict
+
+    def watched(self, X, history=None):
+        answers.append((X, predict(self, X, history=history)))
+        return answers[-1][1]
+
+    monkeypatch.setattr(type(forecaster), "predict", watched)
+    page_of(forecaster, whole, tmp_path)
+    found = [answer for rows, answer in answers if rows.index.equals(df.index[asked])]
+    assert found
+    for answer in found:
+        np.testing.assert_allclose(answer, expected, atol=1e-6)

@@ -52,7 +52,8 @@ def plot_forecast(
     history : DataFrame, optional
         Observations of series that fit has not seen, as in :meth:`LatentODEForecaster.predict`.
     held_out : DataFrame, optional
-        Observations the model was not shown, in the same shape, drawn as hollow squares.
+        Observations the model was not shown, in the same shape, drawn as hollow squares. Its static and known columns
+        are told to the model, as by the rows given to :meth:`LatentODEForecaster.predict`.
     horizon : str, Timedelta or number, optional
         How far beyond the history. None means as far as `held_out` goes, or else the horizon of the fit.
     level : float or sequence of float
@@ -93,7 +94,7 @@ def plot_forecast(
     truth = None if held_out is None else _panel(forecaster, held_out)
     futures = [None if truth is None else _course(truth, name) for name in chosen]
     times = [_times(forecaster, *courses, horizon) for courses in zip(pasts, futures, strict=True)]
-    fans = _fans(forecaster, chosen, times, history, level)
+    fans = _fans(forecaster, chosen, times, history, held_out, level)
 
     grid = make_axes(axes, len(chosen), len(shown))
     for row, (name, past, future, fan) in enumerate(zip(chosen, pasts, futures, fans, strict=True)):
@@ -179,13 +180,13 @@ def _fans(
     chosen: list[Hashable],
     times: list[Floats],
     history: pd.DataFrame | None,
+    held_out: pd.DataFrame | None,
     level: Sequence[float] | float,
 ) -> list[Fan]:
     """All questions at once, so that what is to be said about the history is not said once per series."""
     levels = sorted({float(v) for v in np.atleast_1d(np.asarray(level, dtype=float))}, reverse=True)
     query = _query(forecaster, chosen, times)
-    mean = forecaster.predict(query, history=history)
-    bounds = forecaster.predict_interval(query, levels, history=history) if levels else mean
+    mean, bounds = forecaster._fans(query, levels, history, told=held_out)
     ends = np.cumsum([len(t) for t in times])
     rows = [slice(end - len(t), end) for end, t in zip(ends, times, strict=True)]
     return [Fan(t, mean.iloc[r], bounds.iloc[r], levels) for t, r in zip(times, rows, strict=True)]
