@@ -25,6 +25,8 @@ def main() -> None:
     here = forecaster.predict(query)
     workers = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
     with workers as cluster, Client(cluster):
+        # Any partitions will do here. With known_cols a row tells of the way to the later ones of its series: then a
+        # series belongs in one partition, for instance by dd.from_pandas(query.set_index("id"), ...).reset_index().
         partitions = dd.from_pandas(query, npartitions=8)
         there = partitions.map_partitions(forecaster.predict, meta=here.iloc[:0]).compute()
 
