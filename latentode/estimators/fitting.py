@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import ChannelScaler, Panel, Seasons
+from latentode.data import ChannelScaler, Panel, Seasons, slices
 from latentode.estimators.calibration import Calibration, calibrate
 from latentode.estimators.randomness import as_generator
 from latentode.estimators.resuming import resumable
@@ -156,9 +156,12 @@ def _fit(
     span = settings.horizon or usual_duration(panel)
     counts = None if weights is None else (weights / weights.mean()).astype(np.float32)
     series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons, panel.covariates, counts)
+    order = _by_content(series)
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
-    maker, held_out, learned_from = _hold_out(series, span, settings.validation_fraction, rng, early)
+    maker, held_out, seen = _hold_out(series.take(order), span, settings.validation_fraction, rng, early)
+    learned_from = np.empty(len(panel.times), dtype=bool)
+    learned_from[slices(panel.offsets[order], panel.lengths[order])[1]] = seen
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     if rhythm is not None:
@@ -183,6 +186,12 @@ def _fit(
             model.load_state_dict(before.state_dict())
         history, interrupted = train(model, maker, held_out, options, rng, checkpoint)
     return FittedModel(model, span, calibrate(model, held_out), history, interrupted)
+
+
+def _by_content(series: RaggedSeries) -> Ints:
+    """An order of the series that says nothing of their names: which are held out must not depend on those."""
+    sums = np.add.reduceat(np.append(np.nan_to_num(series.values).sum(1, dtype=np.float64), 0.0), series.offsets[:-1])
+    return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
 def _looking(

@@ -156,3 +156,12 @@ def test_other_units_of_the_channels_give_the_same_fit(expected, powers):
     a, b = (2.0**p for p in powers)
     found = quick(max_steps=25).fit(BASE.assign(x=BASE["x"] * a, y=BASE["y"] * b)).predict(QUERY)
     np.testing.assert_allclose(found / [a, b], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_series", [4, 24])  # the ends of few are held out, of more whole ones
+def test_a_fit_does_not_depend_on_the_names_of_series(n_series):
+    df = waves(n_series, 8)
+    names = df["id"].unique()
+    other = df.assign(id=df["id"].map(dict(zip(names, names[::-1], strict=True))))
+    found = [quick(max_steps=25).fit(frame).predict(frame) for frame in (df, other)]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4)
