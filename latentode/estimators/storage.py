@@ -1,6 +1,7 @@
 """A fitted forecaster as a directory: ``config.json`` and ``weights.safetensors``; reading executes nothing."""
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -24,7 +25,7 @@ from latentode.estimators.trust import (
     sound_sizes,
 )
 from latentode.nn import InitialisedFrom, LatentODE, LatentODEConfig
-from latentode.training import write_whole
+from latentode.training import write_together
 
 if TYPE_CHECKING:
     from latentode.estimators.forecaster import LatentODEForecaster
@@ -33,6 +34,9 @@ __all__ = ["FORMAT_VERSION", "restore", "save"]
 
 FORMAT_VERSION = 3
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+DIGEST = "weights_sha256"
+"""Where a config names the weights it was written with; models written before there was one have none."""
+
 COVARIATES = tuple(f.name for f in fields(Covariates))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
 
@@ -76,10 +80,11 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
     }
     if panel.covariates is not None:
         arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
-    text = json.dumps(config, indent=1)
+    weights = save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()})
+    text = json.dumps({**config, DIGEST: hashlib.sha256(weights).hexdigest()}, indent=1)
     path.mkdir(parents=True, exist_ok=True)
-    write_whole(path / WEIGHTS, save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
-    write_whole(path / CONFIG, text.encode())
+    # The config is moved first: beside weights of before, its digest tells a save that was cut short in between.
+    write_together({path / CONFIG: text.encode(), path / WEIGHTS: weights})
 
 
 def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
@@ -96,6 +101,11 @@ def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
         version = config["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"format version {str(version)[:80]}; this latentode reads version {FORMAT_VERSION}")
+        if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
+            raise ValueError(
+                f"{WEIGHTS} is not the file that {CONFIG} was written with: one of them is of another save, or was "
+                "changed; save the model again, or copy both files anew"
+            )
         _fill(forecaster, sound_config(config), load_arrays(content))
     except Exception as cause:  # whatever a file made by others brings about in any library, it is the file's fault
         what = f"{cause} is not there" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__

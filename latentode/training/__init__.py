@@ -1,7 +1,7 @@
 """Training: tasks drawn from series, the Lightning module, the quiet loop."""
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
-from latentode.training.files import write_whole
+from latentode.training.files import write_together, write_whole
 from latentode.training.fit import train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
@@ -24,5 +24,6 @@ __all__ = [
     "quiet_lightning",
     "train",
     "validation_batches",
+    "write_together",
     "write_whole",
 ]

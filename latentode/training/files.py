@@ -4,9 +4,10 @@ import contextlib
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["leftovers", "lock", "unlock", "write_whole"]
+__all__ = ["leftovers", "lock", "unlock", "write_together", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -32,21 +33,54 @@ def write_whole(path: Path, content: bytes) -> None:
     ...     (Path(folder) / "file").read_bytes()
     b'content'
     """
-    beside = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    write_together({path: content})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: each beside its place, and only when all are there is the first one moved.
+
+    A power cut between two moves leaves new files beside old ones. Where that matters, the first one written says
+    what it expects of the others.
+
+    Parameters
+    ----------
+    files : mapping of Path to bytes
+        What each holds, in the order they are moved; their directories are there.
+
+    Raises
+    ------
+    OSError
+        When one cannot be written, a full disk for one; the message says what stands there now.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_together({Path(folder) / "facts": b"two", Path(folder) / "numbers": b"12"})
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['facts', 'numbers']
+    """
+    beside = {path: path.with_name(f".{path.name}-{secrets.token_hex(8)}") for path in files}
+    moved: list[str] = []
     try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing behind it
-        beside.replace(path)
+        for path, content in files.items():
+            with beside[path].open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the new name with nothing behind it
+        for path in files:
+            beside[path].replace(path)
+            moved.append(path.name)
     except OSError as cause:
-        beside.unlink(missing_ok=True)
-        said = f"{cause.strerror or cause}: {path} could not be written; what stood there before is as it was"
+        stands = f"{', '.join(moved)} beside it is new already" if moved else "what stood there before is as it was"
+        said = f"{cause.strerror or cause}: {path} could not be written; {stands}"
         raise OSError(cause.errno, said) from cause
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+    finally:
+        for scrap in beside.values():
+            with contextlib.suppress(OSError):  # those that were moved are there no more
+                scrap.unlink()
+    for directory in {path.parent for path in files}:
+        _sync(directory)
 
 
 def leftovers(path: Path) -> list[Path]:

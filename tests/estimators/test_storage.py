@@ -2,18 +2,24 @@ import json
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from latentode import LatentODEForecaster, load
 from latentode.data import DataError, DataWarning
 from latentode.estimators.storage import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
-from tests.estimators.tiny import dated, quick, single, waves
+from tests.estimators.tiny import dated, quick, replace_arrays, single, waves
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def edit_config(path, change):
 def edit_arrays(path, change):
     arrays = load_file(path / "weights.safetensors")
     change(arrays)
-    save_file(arrays, path / "weights.safetensors")
+    replace_arrays(path, arrays)
 
 
 # ------------------------------------------------------------------------------------------ there and back
@@ -331,6 +337,63 @@ def test_loading_executes_nothing_and_changes_no_random_state(saved, monkeypatch
     load(saved)
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(np.random.get_state()[1], ours)  # noqa: NPY002
+
+
+@pytest.mark.skipif(resource is None, reason="no limit can be set to the size of a file here")
+@pytest.mark.parametrize(("length", "larger"), [(1, "weights.safetensors"), (3000, "config.json")])
+def test_a_disk_that_holds_one_file_of_two_leaves_the_old_model_whole(df, spoilt, tmp_path, length, larger):
+    before = {p.name: p.read_bytes() for p in spoilt.iterdir()}
+    other = quick(random_state=5).fit(df.assign(id=df["id"] * length))
+    other.save(tmp_path / "elsewhere")
+    sizes = {p.name: p.stat().st_size for p in (tmp_path / "elsewhere").iterdir()}
+    assert max(sizes, key=sizes.get) == larger
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (sum(sizes.values()) // 2, unlimited[1]))
+    try:
+        with pytest.raises(OSError, match=f"{larger} could not be written; what stood there before is as it was"):
+            other.save(spoilt)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert {p.name: p.read_bytes() for p in spoilt.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+@pytest.mark.parametrize("dated_back", [False, True], ids=["with a digest", "over a model without a digest"])
+def test_files_of_two_saves_are_not_mixed(fitted, df, spoilt, monkeypatch, name, dated_back):
+    """A save is broken off before either file is moved to its place."""
+    if dated_back:
+        edit_config(spoilt, lambda c: c.pop("weights_sha256"))
+    replace = Path.replace
+
+    def broken(self, target):
+        if target.name == name:
+            raise OSError("the power is gone")
+        return replace(self, target)
+
+    monkeypatch.setattr("pathlib.Path.replace", broken)
+    with pytest.raises(OSError, match="power is gone"):
+        quick(random_state=5).fit(df).save(spoilt)
+    monkeypatch.undo()
+    if name == "config.json":  # the first of the two
+        pd.testing.assert_frame_equal(load(spoilt).predict(df), fitted.predict(df), check_exact=True)
+    else:
+        with pytest.raises(ValueError, match=r"weights.safetensors is not the file that config.json was written with"):
+            load(spoilt)
+
+
+def test_weights_that_were_changed_are_refused(spoilt):
+    content = bytearray((spoilt / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (spoilt / "weights.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="one of them is of another save, or was changed; save the model again"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("digest", [None, "", 3, ["a"]])
+def test_a_digest_that_is_none_is_refused(spoilt, digest):
+    edit_config(spoilt, lambda c: c.update(weights_sha256=digest))
+    with pytest.raises(ValueError, match="is not the file"):
+        load(spoilt)
 
 
 def test_a_save_that_fails_midway_leaves_the_old_one_and_no_scraps(fitted, df, spoilt, monkeypatch):

@@ -1,7 +1,11 @@
 """Small frames and quick fits, shared by the tests of this floor."""
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
+from safetensors.numpy import save
 
 from latentode import LatentODEForecaster
 
@@ -38,3 +42,12 @@ def quick(**params):
 def single(df):
     """The rows of the first series, without its id."""
     return df[df["id"] == df["id"].iloc[0]].drop(columns="id").reset_index(drop=True)
+
+
+def replace_arrays(path, arrays):
+    """Write other arrays into a saved model, and the digest that goes with them."""
+    weights = save(arrays)
+    config = json.loads((path / "config.json").read_text())
+    config["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "weights.safetensors").write_bytes(weights)
