@@ -16,7 +16,7 @@ from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 
-__all__ = ["TimeAxis"]
+__all__ = ["TimeAxis", "is_zone_name"]
 
 _KINDS = {
     "datetime": "dates",
@@ -27,6 +27,7 @@ _KINDS = {
 
 
 _OFFSET = re.compile(r"[T ]\d.*(?:[Zz]|[+-]\d\d:?\d\d)$")
+_ZONE_NAME = re.compile(r"(?!dateutil/)\w[\w+-]*(/\w[\w+-]*)*|UTC[+-]\d\d:\d\d(:\d\d)?|tzlocal\(\)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,15 @@ class TimeAxis:
         return dates if self.tz is None else dates.dt.tz_localize("UTC").dt.tz_convert(self.tz)
 
 
+def is_zone_name(name: str) -> bool:
+    """Whether a text can be the name of a time zone, and of nothing else.
+
+    pandas opens any file for a name such as ``dateutil//etc/passwd``; a key of the zone database, an offset from UTC
+    and the machine's own zone lead nowhere else.
+    """
+    return _ZONE_NAME.fullmatch(name) is not None
+
+
 def _kind_of(times: pd.Series) -> tuple[str, str | None, str | None]:
     """Kind, zone and frequency of times."""
     dtype = times.dtype
@@ -222,6 +232,8 @@ def _utc(times: pd.Series) -> pd.Series:
 def _zone_name(tz: tzinfo) -> str:
     """What the zone is called; UTC for one that cannot be found again by its name."""
     name = str(tz)
+    if not is_zone_name(name):
+        return "UTC"
     try:
         pd.Timestamp(0, tz=name)
     except (AttributeError, KeyError, ValueError):

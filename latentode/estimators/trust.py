@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentode.data.time_axis import is_zone_name
 from latentode.estimators.settings import CHOICES, LARGEST_SIZE
 from latentode.nn import LatentODEConfig
 from latentode.ode.methods import METHODS
@@ -130,8 +131,9 @@ def sound_config(config: Any) -> dict[str, Any]:
         _require(schema[name] is None or _is_name(schema[name]), name, schema[name])
     _require(schema["layout"] in ("columns", "index", "multiindex"), "layout", schema["layout"])
     _require(_is_whole(axis["origin"], -(10**12), 10**12), "origin", axis["origin"])
-    for name in ("tz", "freq"):
-        _require(axis[name] is None or isinstance(axis[name], str), name, axis[name])
+    zone, freq = axis["tz"], axis["freq"]
+    _require(zone is None or (isinstance(zone, str) and is_zone_name(zone)), "tz", zone)
+    _require(freq is None or isinstance(freq, str), "freq", freq)
     if "n_samples" in config["params"]:
         draws = config["params"]["n_samples"]
         _require(_is_whole(draws, 1, MOST_DRAWS), "n_samples", draws)

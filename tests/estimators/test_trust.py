@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from latentode import load
-from tests.estimators.tiny import quick, replace_arrays, waves
+from tests.estimators.tiny import dated, quick, replace_arrays, waves
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,22 @@ def test_arrays_that_would_spoil_every_answer_are_refused_by_name(spoilt, name, 
     replace_arrays(spoilt, arrays)
     with pytest.raises(ValueError, match=rf"no forecaster that can be read: {name}"):
         load(spoilt)
+
+
+@pytest.mark.parametrize("name", ["dateutil/{}", "{}", "../../..{}", "dateutil/Europe/Paris", ""])
+def test_a_zone_that_is_a_path_is_refused_before_anything_is_opened(spoilt, tmp_path, name):
+    config = json.loads((spoilt / "config.json").read_text())
+    config["time_axis"] |= {"kind": "datetime", "tz": name.format(tmp_path / "secret")}
+    (spoilt / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"no forecaster that can be read: tz=.* out of range"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "Etc/GMT+5", "America/Port-au-Prince", "UTC", "+02:00", "tzlocal()"])
+def test_every_zone_a_model_can_have_is_read_back(tmp_path, zone):
+    model = quick(max_steps=1).fit(dated(waves(3, 6), zone=zone))
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").forecast().equals(model.forecast())
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
