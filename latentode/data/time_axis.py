@@ -16,7 +16,10 @@ from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 
-__all__ = ["TimeAxis", "is_zone_name"]
+__all__ = ["SHORTEST", "TimeAxis", "is_zone_name"]
+
+SHORTEST, LONGEST = 1e-300, 1e100
+"""Durations between which quotients of two stay numbers, or at least are told from them."""
 
 _KINDS = {
     "datetime": "dates",
@@ -118,7 +121,7 @@ class TimeAxis:
         Raises
         ------
         DataError
-            When the duration does not fit the kind of times, or is not positive.
+            When the duration does not fit the kind of times, is not positive, or too short or long for any number.
         """
         if isinstance(duration, np.timedelta64):  # a number by its class only
             duration = pd.Timedelta(duration)
@@ -136,6 +139,8 @@ class TimeAxis:
             raise DataError(f"{name}={duration!r}: expected {want}") from None
         if not (length > 0 and np.isfinite(length)):
             raise DataError(f"{name}={duration!r} must be positive")
+        if not SHORTEST <= length <= LONGEST:
+            raise DataError(f"{name}={duration!r} must be between {SHORTEST:g} and {LONGEST:g}")
         return length
 
     def told(self, length: float) -> str:

@@ -127,11 +127,12 @@ def forecast_times(
             raise DataError(f"no date of freq={freq!r} lies within the horizon: there is nothing to forecast")
     else:
         step = length / 10 if freq is None else axis.length_of(freq, "freq")
-        n = int(np.floor(length / step * (1 + 1e-9)))
-        if n < 1:
+        steps = length / step * (1 + 1e-9)
+        if steps < 1:
             raise DataError(f"freq={freq!r} is longer than horizon={horizon!r}: there is nothing to forecast")
-        if n * len(some) > MAX_FORECAST_ROWS:
-            raise DataError(f"{n} times for each of {len(some)} series are too many; choose a longer freq")
+        if steps * len(some) > MAX_FORECAST_ROWS:
+            raise DataError(f"{steps:.12g} times for each of {len(some)} series are too many; choose a longer freq")
+        n = int(steps)
         times = (ends[some][:, None] + step * np.arange(1, n + 1)).ravel()
         lengths = np.full(len(some), n)
     frame: dict[Hashable, Any] = {}

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentode.data.time_axis import is_zone_name
+from latentode.data.covariates import MOST_CATEGORIES
+from latentode.data.time_axis import SHORTEST, is_zone_name
 from latentode.estimators.settings import CHOICES, LARGEST_SIZE
 from latentode.nn import LatentODEConfig
 from latentode.ode.methods import METHODS
@@ -109,7 +110,7 @@ def sound_config(config: Any) -> dict[str, Any]:
         "schema": _is_dict,
         "time_axis": _is_dict,
         "model": _is_dict,
-        "horizon": lambda v: _is_number(v) and v > 0,
+        "horizon": lambda v: _is_number(v) and v >= SHORTEST,
         "seasons": lambda v: isinstance(v, list) and all(_is_number(p) and p > 0 for p in v),
         "coding": lambda v: v is None or _is_dict(v),
         "ids": lambda v: _is_dict(v) and isinstance(v["values"], list) and all(map(_is_name, v["values"])),
@@ -129,6 +130,7 @@ def sound_config(config: Any) -> dict[str, Any]:
     _require(len(schema["target_cols"]) > 0, "target_cols", schema["target_cols"])
     for name in ("id_col", "time_col"):
         _require(schema[name] is None or _is_name(schema[name]), name, schema[name])
+    _sound_coding(config["coding"], schema)
     _require(schema["layout"] in ("columns", "index", "multiindex"), "layout", schema["layout"])
     _require(_is_whole(axis["origin"], -(10**12), 10**12), "origin", axis["origin"])
     zone, freq = axis["tz"], axis["freq"]
@@ -138,6 +140,27 @@ def sound_config(config: Any) -> dict[str, Any]:
         draws = config["params"]["n_samples"]
         _require(_is_whole(draws, 1, MOST_DRAWS), "n_samples", draws)
     return dict(config)
+
+
+def _sound_coding(coding: dict[str, Any] | None, schema: dict[str, Any]) -> None:
+    """How covariates become features: a column for each that the schema names, in its order."""
+    for role in ("static", "known"):
+        columns = [] if coding is None else coding[role]
+        _require(isinstance(columns, list) and all(map(_is_dict, columns)), "coding", columns)
+        # Compared as text: to Python 1 is True, and NaN, which may name a column too, is not NaN.
+        same = [repr(one["name"]) for one in columns] == [repr(name) for name in schema[f"{role}_cols"]]
+        _require(same, f"coding of the {role} columns", columns)
+        for one in columns:
+            _sound_column(one)
+
+
+def _sound_column(one: dict[str, Any]) -> None:
+    _require(_is_number(one["center"]), "center", one["center"])
+    _require(_is_number(one["scale"]) and one["scale"] > 0, "scale", one["scale"])
+    categories = one["categories"]
+    if categories is not None:
+        texts = isinstance(categories, list) and all(isinstance(c, str) for c in categories)
+        _require(texts and len(set(categories)) == len(categories) <= MOST_CATEGORIES, "categories", categories)
 
 
 def require_finite(arrays: dict[str, NDArray[Any]]) -> None:

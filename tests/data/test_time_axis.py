@@ -222,6 +222,12 @@ def test_lengths_are_positive_and_finite(length):
         TimeAxis("number").length_of(length, "freq")
 
 
+@pytest.mark.parametrize("length", [5e-324, 1e-310, 1e200])
+def test_lengths_that_no_quotient_could_hold_are_refused(length):
+    with pytest.raises(DataError, match=r"horizon=.* must be between 1e-300 and 1e\+100"):
+        TimeAxis("number").length_of(length, "horizon")
+
+
 def test_a_zone_without_a_name_comes_back_as_the_same_instants_in_utc():
     class Nameless(dt.tzinfo):
         def utcoffset(self, when):

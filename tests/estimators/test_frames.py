@@ -160,3 +160,9 @@ def test_a_history_without_observations_has_no_end_to_forecast_from(fitted, df):
 def test_names_are_listed_up_to_a_few():
     assert summary_of(pd.Index(["a", "b"])) == "'a', 'b'"
     assert summary_of(pd.Index(range(9)), most=2) == "0, 1, ... (9 in all)"
+
+
+@pytest.mark.parametrize(("horizon", "freq"), [(1.0, 1e-300), (1e100, 1e-5)])
+def test_more_steps_than_any_number_of_them_are_too_many(fitted, horizon, freq):
+    with pytest.raises(DataError, match=r"times for each of 24 series are too many; choose a longer freq"):
+        fitted.forecast(horizon=horizon, freq=freq)

@@ -24,6 +24,24 @@ def spoilt(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / "spoilt")
 
 
+@pytest.fixture(scope="module")
+def with_covariates(tmp_path_factory):
+    path = tmp_path_factory.mktemp("covariates") / "model"
+    df = waves(3, 6).assign(dose=lambda d: d["time"], kind=lambda d: d["id"])
+    quick(max_steps=1, known_cols=["dose"], static_cols=["kind"]).fit(df).save(path)
+    return path
+
+
+def spoil_config(path, *where, value):
+    """Set one value of a config, ``where`` naming the way to it."""
+    config = json.loads((path / "config.json").read_text())
+    holder = config
+    for key in where[:-1]:
+        holder = holder[key]
+    holder[where[-1]] = value
+    (path / "config.json").write_text(json.dumps(config))
+
+
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [
@@ -44,9 +62,7 @@ def spoilt(saved, tmp_path):
     ],
 )
 def test_a_part_of_the_wrong_kind_or_size_is_refused_by_name(spoilt, part, name, value):
-    config = json.loads((spoilt / "config.json").read_text())
-    config[part][name] = value
-    (spoilt / "config.json").write_text(json.dumps(config))
+    spoil_config(spoilt, part, name, value=value)
     with pytest.raises(ValueError, match=r"no forecaster that can be read: .*(names of the channels|out of range)"):
         load(spoilt)
 
@@ -68,6 +84,42 @@ def test_arrays_that_would_spoil_every_answer_are_refused_by_name(spoilt, name, 
     replace_arrays(spoilt, arrays)
     with pytest.raises(ValueError, match=rf"no forecaster that can be read: {name}"):
         load(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("coding", "known", 0, "center"), "a"),
+        (("coding", "known", 0, "center"), None),
+        (("coding", "known", 0, "center"), float("nan")),
+        (("coding", "known", 0, "scale"), 0),
+        (("coding", "known", 0, "scale"), -1.0),
+        (("coding", "known", 0, "name"), ["x"]),
+        (("coding", "known", 0, "name"), "x"),
+        (("coding", "known", 0), "dose"),
+        (("coding", "known"), []),
+        (("coding", "static", 0, "categories"), ["s00", "s00", "s02"]),
+        (("coding", "static", 0, "categories"), ["s00", 1, "s02"]),
+        (("coding", "static", 0, "categories"), "abc"),
+        (("schema", "static_cols"), []),
+        (("coding",), None),
+        (("horizon",), 5e-324),
+    ],
+)
+def test_a_coding_or_a_horizon_that_would_spoil_answers_is_refused(with_covariates, tmp_path, where, value):
+    spoilt = shutil.copytree(with_covariates, tmp_path / "spoilt")
+    spoil_config(spoilt, *where, value=value)
+    with pytest.raises(ValueError, match=r"no forecaster that can be read: .* out of range"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("name", ["dose", 1, True, 1.5, float("nan")])
+def test_a_covariate_of_any_name_is_read_back(tmp_path, name):
+    df = waves(3, 6)
+    df[name] = df["time"]
+    model = quick(max_steps=1, known_cols=[name], target_cols=["x"]).fit(df)
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").predict(df).equals(model.predict(df))
 
 
 @pytest.mark.parametrize("name", ["dateutil/{}", "{}", "../../..{}", "dateutil/Europe/Paris", ""])

@@ -12,13 +12,13 @@ from tests.estimators.tiny import quick, waves
 from tests.fuzz.directories import spoil
 from tests.fuzz.meeting import TINY
 
-DF = waves(3, 6)
+DF = waves(3, 6).assign(dose=lambda df: df["time"], kind=lambda df: df["id"])
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "model"
-    quick(**TINY).fit(DF.assign(dose=1.0, kind=DF["id"])).save(path)
+    quick(**TINY, known_cols=["dose"], static_cols=["kind"]).fit(DF).save(path)
     return path
 
 
@@ -34,10 +34,11 @@ def fault_of_loading(path):
             return f"{type(error).__name__}: {error}", True
         try:
             found = model.predict(DF)
+            model.forecast()
         except DataError:  # the names of the columns, or the kind of times, are others now
             return None, False
         except Exception as error:
-            return f"loads, but predict raises {type(error).__name__}: {error}", False
+            return f"loads, but an answer raises {type(error).__name__}: {error}", False
     return (None if len(found) == len(DF) else "an answer is missing"), False
 
 
