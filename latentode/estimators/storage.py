@@ -18,7 +18,10 @@ from latentode.data import ChannelScaler, Coding, ColumnCoding, Covariates, Pane
 from latentode.estimators.calibration import LEADS, LEVELS, Calibration
 from latentode.estimators.trust import (
     LARGEST_CONFIG,
-    read_inside,
+    bytes_at_most,
+    file_inside,
+    read_json,
+    read_whole,
     require_finite,
     require_rows,
     sound_config,
@@ -82,6 +85,11 @@ def save(forecaster: "LatentODEForecaster", path: Path, include_history: bool) -
         arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
     weights = save_arrays({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()})
     text = json.dumps({**config, DIGEST: hashlib.sha256(weights).hexdigest()}, indent=1)
+    if len(text) > LARGEST_CONFIG:
+        raise ValueError(
+            f"the config of this model, with the names of {len(panel.ids)} series, takes {len(text)} bytes; at most "
+            f"{LARGEST_CONFIG} are read again: save with include_history=False"
+        )
     path.mkdir(parents=True, exist_ok=True)
     # The config is moved first: beside weights of before, its digest tells a save that was cut short in between.
     write_together({path / CONFIG: text.encode(), path / WEIGHTS: weights})
@@ -95,38 +103,42 @@ def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
     ValueError
         When it does not hold a model this version can read.
     """
-    text, content = read_inside(path, CONFIG, LARGEST_CONFIG), read_inside(path, WEIGHTS)
+    said, weights = file_inside(path, CONFIG), file_inside(path, WEIGHTS)
     try:
-        config = json.loads(text.decode("utf-8"))
+        config = read_json(said)
         version = config["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"format version {str(version)[:80]}; this latentode reads version {FORMAT_VERSION}")
-        if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
-            raise ValueError(
-                f"{WEIGHTS} is not the file that {CONFIG} was written with: one of them is of another save, or was "
-                "changed; save the model again, or copy both files anew"
-            )
-        _fill(forecaster, sound_config(config), load_arrays(content))
+        _fill(forecaster, sound_config(config), weights)
     except Exception as cause:  # whatever a file made by others brings about in any library, it is the file's fault
         what = f"{cause} is not there" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__
         raise ValueError(f"{path} is no forecaster that can be read: {what[:500]}") from cause
 
 
-def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], arrays: dict[str, Any]) -> None:
+def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], file: Path) -> None:
     listed = ("target_cols", "static_cols", "known_cols", "past_cols")
     schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in listed}})
     sizes = sound_sizes(config["model"], len(schema.channels))
-    weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
+    ids = _ids_in(config["ids"])
+    coding = None if config["coding"] is None else _coding_in(config["coding"])
     with torch.device("meta"):  # compare before anything is allocated: sizes in a file may be absurd
         expected = {
             f"model.{k}": (np.float32, tuple(v.shape)) for k, v in LatentODE(sizes).float().state_dict().items()
         }
+    n_static = 0 if coding is None else coding.n_static
+    told = {**expected, **_shapes(sizes.n_channels, len(ids), 0), **_shapes_of_covariates(n_static, 0, len(ids), 0)}
+    content = read_whole(file, bytes_at_most(told.values(), len(ids)))
+    if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
+        raise ValueError(
+            f"{WEIGHTS} is not the file that {CONFIG} was written with: one of them is of another save, or was "
+            "changed; save the model again, or copy both files anew"
+        )
+    arrays = load_arrays(content)
+    weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
     _require_arrays(arrays, expected)
     with InitialisedFrom(torch.Generator()):
         model = LatentODE(sizes).float()
     model.load_state_dict(weights)
-    ids = _ids_in(config["ids"])
-    coding = None if config["coding"] is None else _coding_in(config["coding"])
     _require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     covariates = None if coding is None else _covariates_in(arrays, coding, sizes, len(ids))
     require_finite(arrays)
@@ -170,6 +182,17 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> dict[str, tuple[type
     }
 
 
+def _shapes_of_covariates(
+    n_static: int, n_known: int, n_series: int, n_rows: int
+) -> dict[str, tuple[type, tuple[int, ...]]]:
+    return {
+        "covariates.static": (np.float32, (n_series, n_static)),
+        "covariates.offsets": (np.int64, (n_series + 1,)),
+        "covariates.times": (np.float64, (n_rows,)),
+        "covariates.known": (np.float32, (n_rows, n_known)),
+    }
+
+
 def _coding_out(coding: Coding) -> dict[str, Any]:
     return {
         k: [{**asdict(c), "name": _plain(c.name, "column")} for c in columns]
@@ -189,15 +212,7 @@ def _covariates_in(arrays: dict[str, Any], coding: Coding, sizes: LatentODEConfi
     n_rows = arrays["covariates.times"].size
     if sizes.static_dim != coding.n_static:
         raise ValueError("the static columns do not fit the model")
-    _require_arrays(
-        arrays,
-        {
-            "covariates.static": (np.float32, (n_series, coding.n_static)),
-            "covariates.offsets": (np.int64, (n_series + 1,)),
-            "covariates.times": (np.float64, (n_rows,)),
-            "covariates.known": (np.float32, (n_rows, coding.n_known)),
-        },
-    )
+    _require_arrays(arrays, _shapes_of_covariates(coding.n_static, coding.n_known, n_series, n_rows))
     covariates = Covariates(**{k: arrays[f"covariates.{k}"] for k in COVARIATES})
     require_rows("covariates", covariates.offsets, covariates.times)
     return covariates

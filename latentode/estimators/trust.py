@@ -1,5 +1,6 @@
 """What a directory says of itself, checked before it is believed: kinds, ranges and sizes of every part."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -16,10 +17,26 @@ from latentode.estimators.settings import CHOICES, LARGEST_SIZE
 from latentode.nn import LatentODEConfig
 from latentode.ode.methods import METHODS
 
-__all__ = ["LARGEST_CONFIG", "read_inside", "require_finite", "require_rows", "sound_config", "sound_sizes"]
+__all__ = [
+    "LARGEST_CONFIG",
+    "bytes_at_most",
+    "file_inside",
+    "read_json",
+    "read_whole",
+    "require_finite",
+    "require_rows",
+    "sound_config",
+    "sound_sizes",
+]
 
-LARGEST_CONFIG = 2**30
-"""Bytes of a config at most: a hundred million names of series."""
+LARGEST_CONFIG = 2**25
+"""Bytes of a config at most: a million names of series, which as objects of Python take ten times as many."""
+
+MOST_BRACKETS = 1_000_000
+"""Lists and objects of a config at most: an empty one takes two bytes there, and eighty in memory."""
+
+LARGEST_HEADER, MOST_CELLS = 2**20, 10**9
+"""Bytes of what a file of arrays says of them, and times and values that are read from it, at most."""
 
 MOST_UNITS, MOST_FREQUENCIES, MOST_DRAWS = 100_000, 10_000, 1_000_000
 
@@ -35,22 +52,66 @@ _ID_DTYPES = re.compile(
 _LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
 
 
-def read_inside(path: Path, name: str, most: int | None = None) -> bytes:
-    """The content of a file of a directory, of that directory only.
+def file_inside(path: Path, name: str) -> Path:
+    """A file of a directory, of that directory only.
 
     Raises
     ------
     ValueError
-        When it is no ordinary file, leads out of the directory, or is larger than `most` bytes.
+        When it is no ordinary file, or leads out of the directory.
     """
     file = path / name
     if not file.is_file():
         raise ValueError(f"{path} holds no saved forecaster: {name} is not there")
     if file.resolve().parent != path.resolve():
         raise ValueError(f"{path} is no forecaster that can be read: {name} is a link that leads out of it")
-    if most is not None and file.stat().st_size > most:
-        raise ValueError(f"{path} is no forecaster that can be read: {name} is larger than {most} bytes")
-    return file.read_bytes()
+    return file
+
+
+def read_whole(file: Path, most: int) -> bytes:
+    """The content of a file.
+
+    Raises
+    ------
+    ValueError
+        When it is larger than `most` bytes, or than the memory.
+    """
+    size = file.stat().st_size
+    if size > most:
+        raise ValueError(f"{file.name} is of {size} bytes, larger than the {most} that such a model can take")
+    try:
+        return file.read_bytes()
+    except MemoryError:
+        raise ValueError(f"{file.name} is of {size} bytes, more than fit into memory") from None
+
+
+def read_json(file: Path) -> Any:
+    """What a config says, if it is not so large that reading it would fill the memory.
+
+    Raises
+    ------
+    ValueError
+        When it is too large, holds too many lists and objects, or is no JSON.
+    """
+    text = read_whole(file, LARGEST_CONFIG)
+    brackets = text.count(b"[") + text.count(b"{")
+    if brackets > MOST_BRACKETS:
+        raise ValueError(f"{file.name} holds {brackets} brackets; no model has more than {MOST_BRACKETS}")
+    return json.loads(text.decode("utf-8"))
+
+
+def bytes_at_most(shapes: Iterable[tuple[type, tuple[int, ...]]], n_series: int) -> int:
+    """How large the file of a model's arrays can be: its header, those of known shape, and observations if any.
+
+    Parameters
+    ----------
+    shapes : iterable of (dtype, shape)
+        Of the arrays whose size the config tells.
+    n_series : int
+        Series that the config names; without one there are no rows.
+    """
+    known = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in shapes)
+    return LARGEST_HEADER + known + (8 * MOST_CELLS if n_series else 0)
 
 
 def sound_sizes(stored: dict[str, Any], n_channels: int) -> LatentODEConfig:

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from latentode import LatentODEForecaster, load
 from latentode.data import DataError, DataWarning
+from latentode.estimators import storage
 from latentode.estimators.storage import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
 from tests.estimators.tiny import dated, quick, replace_arrays, single, waves
@@ -148,6 +149,17 @@ def test_ids_that_are_dates_are_refused_when_saved_with_the_cure(tmp_path):
     with pytest.raises(ValueError, match=r"ids are dates.*text"):
         forecaster.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_names_of_more_series_than_are_read_again_are_refused_when_saved(tmp_path, monkeypatch):
+    forecaster = quick(max_steps=1).fit(waves(60, 4))
+    forecaster.save(tmp_path / "bare", include_history=False)
+    monkeypatch.setattr(storage, "LARGEST_CONFIG", (tmp_path / "bare" / "config.json").stat().st_size)
+    with pytest.raises(ValueError, match=r"names of 60 series, takes \d+ bytes.*include_history=False"):
+        forecaster.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    forecaster.save(tmp_path / "model", include_history=False)
+    assert load(tmp_path / "model").channels_ == ("x", "y")
 
 
 def test_names_that_are_tuples_are_refused_when_saved(tmp_path):

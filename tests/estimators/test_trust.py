@@ -138,6 +138,39 @@ def test_every_zone_a_model_can_have_is_read_back(tmp_path, zone):
     assert load(tmp_path / "model").forecast().equals(model.forecast())
 
 
+@pytest.mark.parametrize("bomb", ["[" + "[]," * 2_000_000 + "[]]", '{"a":' * 2_000_000])
+def test_a_config_of_many_lists_is_refused_before_it_is_read(spoilt, bomb):
+    text = (spoilt / "config.json").read_text()
+    (spoilt / "config.json").write_text(text.replace('"history": {', f'"history": {bomb}, "x": {{', 1))
+    with pytest.raises(ValueError, match=r"no forecaster that can be read: config\.json holds 2\d* brackets"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(("name", "size"), [("config.json", 2**26), ("weights.safetensors", 2**40)])
+def test_files_larger_than_such_a_model_are_not_read(spoilt, name, size):
+    os.truncate(spoilt / name, size)  # holes: the disk holds none of it
+    with pytest.raises(ValueError, match=rf"no forecaster that can be read: {name} is of {size} bytes, larger than"):
+        load(spoilt)
+
+
+def test_without_a_series_weights_are_as_large_as_their_sizes_say(tmp_path):
+    quick(max_steps=1).fit(waves(3, 6)).save(tmp_path / "model", include_history=False)
+    assert load(tmp_path / "model").panel_.n_series == 0
+    weights = tmp_path / "model" / "weights.safetensors"
+    os.truncate(weights, weights.stat().st_size + 2**20)
+    with pytest.raises(ValueError, match=r"weights\.safetensors is of \d+ bytes, larger than"):
+        load(tmp_path / "model")
+
+
+def test_what_does_not_fit_into_memory_is_refused_like_any_other(spoilt, monkeypatch):
+    def full(self):
+        raise MemoryError
+
+    monkeypatch.setattr(type(spoilt), "read_bytes", full)
+    with pytest.raises(ValueError, match=r"config\.json is of \d+ bytes, more than fit into memory"):
+        load(spoilt)
+
+
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
 def test_a_link_that_leads_out_of_the_directory_is_not_followed(spoilt, saved, name):
     (spoilt / name).unlink()
