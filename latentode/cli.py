@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, or 2 when something was wrong with what was given (told in one line on stderr).
+        The exit code: 0; 2 when something was wrong with what was given, 143 when a SIGTERM broke training off (told in
+        one line on stderr).
     """
     args = _parser().parse_args(argv)
     with _spoken_warnings():
@@ -52,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (ValueError, OSError, ImportError) as error:
             print(f"latentode: {_in_words_of_the_command_line(error)}", file=sys.stderr)
             return 2
+        except SystemExit as end:
+            from latentode.training import TERMINATED
+
+            if end.code != TERMINATED:
+                raise
+            print(f"latentode: {_broken_off(getattr(args, 'checkpoint_dir', None))}", file=sys.stderr)
+            return TERMINATED
     return 0
 
 
@@ -185,6 +193,15 @@ def _make_room(*files: Path | None) -> None:
             if path.is_dir():
                 raise ValueError(f"{path} is a directory; expected a file to write")
             path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _broken_off(checkpoint_dir: Path | None) -> str:
+    if checkpoint_dir is None:
+        return "SIGTERM broke training off; no model was written"
+    return (
+        f"SIGTERM broke training off; no model was written. The same command goes on from what {checkpoint_dir} holds "
+        "of it"
+    )
 
 
 def _in_words_of_the_command_line(error: Exception) -> str:

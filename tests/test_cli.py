@@ -133,6 +133,36 @@ def test_a_fit_keeps_its_state_where_it_is_told_and_the_model_stays_the_same(tab
     assert weights[0] == weights[1]
 
 
+_TERMINATED_WHILE_IT_TRAINS = """
+import os, signal, sys
+from latentode.cli import main
+from latentode.training import LatentODEModule
+
+step = LatentODEModule.training_step
+
+def met(self, *args):
+    if self.step == 30:  # the state is kept after 25
+        os.kill(os.getpid(), signal.SIGTERM)
+    return step(self, *args)
+
+LatentODEModule.training_step = met
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_sigterm_ends_a_fit_with_its_exit_code_and_a_line(table, tmp_path, keeps):
+    words = ["fit", table, "--id", "storm", "--time", "when", "--max-steps", "60", "--out", "model"]
+    words += ["--checkpoint-dir", "kept"] if keeps else []
+    done = run("-c", _TERMINATED_WHILE_IT_TRAINS, *words, cwd=tmp_path)
+    said = "latentode: SIGTERM broke training off; no model was written"
+    more = ". The same command goes on from what kept holds of it" if keeps else ""
+    assert (done.returncode, done.stderr) == (143, f"{said}{more}\n")
+    assert [p.name for p in tmp_path.iterdir()] == (["kept"] if keeps else [])
+    assert not keeps or [p.suffix for p in (tmp_path / "kept").iterdir()] == [".safetensors"]
+
+
 def test_a_far_horizon_is_noted_once_for_the_table_and_its_picture(model, tmp_path, capsys):
     words = ["forecast", str(model), "--horizon", "30D", "--out", str(tmp_path / "f.csv")]
     assert main([*words, "--plot", str(tmp_path / "f.png")]) == 0

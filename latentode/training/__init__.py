@@ -5,11 +5,12 @@ from latentode.training.files import write_together, write_whole
 from latentode.training.fit import train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
-from latentode.training.quiet import fork_safe, one_thread, quiet_lightning
+from latentode.training.quiet import TERMINATED, fork_safe, one_thread, quiet_lightning
 from latentode.training.rhythms import find_rhythm
 from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 
 __all__ = [
+    "TERMINATED",
     "Checkpoint",
     "LatentODEModule",
     "RaggedSeries",

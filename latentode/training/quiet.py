@@ -17,7 +17,10 @@ from typing import Any, cast
 
 import torch
 
-__all__ = ["fork_safe", "one_thread", "quiet_lightning"]
+__all__ = ["TERMINATED", "fork_safe", "one_thread", "quiet_lightning"]
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code of a process whose training a SIGTERM broke off."""
 
 _LOADED_IN = os.getpid()
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
@@ -71,9 +74,11 @@ def quiet_lightning() -> Iterator[str]:
 
     Levels of its loggers and the warning filters are as before afterwards, once the last of several such blocks at the
     same time has ended. An interrupt, which Lightning turns into an exit that ignores the next one, reaches the caller
-    as the interrupt it is.
+    as the interrupt it is. A SIGTERM, which it turns into an exit that looks like success, is an exit with the code
+    that a shell gives to a process that ended by it.
     """
-    import lightning.pytorch  # noqa: F401  (its import sets log levels: they are saved after it)
+    # Its import sets log levels: they are saved after it.
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
 
     on_interrupt = signal.getsignal(signal.SIGINT)
     _SILENCE.enter()
@@ -83,6 +88,8 @@ def quiet_lightning() -> Iterator[str]:
     except SystemExit as left:
         if isinstance(left.__context__, KeyboardInterrupt):
             raise left.__context__ from None
+        if isinstance(left, SIGTERMException):
+            raise SystemExit(TERMINATED) from None
         raise
     finally:
         if threading.current_thread() is threading.main_thread():

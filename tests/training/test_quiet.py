@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from latentode.training import one_thread, quiet_lightning
 
@@ -32,6 +33,15 @@ def test_warning_filters_are_as_before_afterwards():
     with quiet_lightning():
         assert warnings.filters != before
     assert warnings.filters == before
+
+
+def test_a_sigterm_is_an_exit_with_its_code_and_other_exits_are_as_they_were():
+    with pytest.raises(SystemExit) as end, quiet_lightning():
+        raise SIGTERMException
+    assert end.value.code == 143
+    with pytest.raises(SystemExit) as end, quiet_lightning():
+        raise SystemExit(5)
+    assert end.value.code == 5
 
 
 def test_the_root_is_a_directory_that_goes_away():
