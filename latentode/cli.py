@@ -71,6 +71,7 @@ def _fit(args: argparse.Namespace) -> None:
 
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"--out {args.out} is a file; a model is written to a directory")
+    _try_writing(args.out, args.out)
     df = read_table(args.data, args.time)
     print(f"fitting {len(df)} rows of {args.data} ...", flush=True)
     forecaster = _forecaster(args).set_params(checkpoint_dir=args.checkpoint_dir).fit(df)
@@ -192,7 +193,18 @@ def _make_room(*files: Path | None) -> None:
         if path is not None:
             if path.is_dir():
                 raise ValueError(f"{path} is a directory; expected a file to write")
+            if path.is_file() or not path.exists():  # else a pipe, or /dev/stdout: nothing is made beside it
+                _try_writing(path, path.resolve().parent)
             path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _try_writing(out: Path, directory: Path) -> None:
+    from latentode.training import try_writing
+
+    try:
+        try_writing(directory)
+    except OSError as cause:
+        raise ValueError(f"{out} cannot be written: {cause.strerror or cause}; choose another place") from cause
 
 
 def _broken_off(checkpoint_dir: Path | None) -> str:

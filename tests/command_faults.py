@@ -112,6 +112,20 @@ COMMANDS = [
         lambda folder: (folder / "scores").mkdir(),
     ),
     Command(
+        "a place where no model can be written",
+        ("fit", "visits.csv", "--checkpoint-dir", "kept", "--out", "file/deep/model"),
+        "refused",
+        "file/deep/model cannot be written: Not a directory; choose another place",
+        lambda folder: (_holding("visits.csv")(folder), (folder / "file").touch()),
+    ),
+    Command(
+        "a place where no table can be written",
+        ("evaluate", "visits.csv", "--out", "file/scores.csv"),
+        "refused",
+        "file/scores.csv cannot be written: Not a directory; choose another place",
+        lambda folder: (_holding("visits.csv")(folder), (folder / "file").touch()),
+    ),
+    Command(
         "a table for a model",
         ("forecast", "visits.csv", "--out", "future.csv"),
         "refused",

@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -260,6 +261,24 @@ def test_what_is_no_model_or_no_place_for_one_is_said_before_the_work(table, tmp
     assert "holds no saved forecaster" in refused(capsys, "forecast", tmp_path, "--out", tmp_path / "f.csv")
     words = ["fit", table, "--id", "storm", "--time", "when", "--out", table]
     assert "is a file; a model is written to a directory" in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate"])
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_training(
+    table, tmp_path, capsys, monkeypatch, command
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("latentode.tables.read_table", lambda *_: pytest.fail("work was begun"))
+    err = refused(capsys, command, table, "--out", tmp_path / "file" / "new" / "out.csv")
+    assert "out.csv cannot be written: " in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev/stdout")
+def test_a_table_may_be_written_to_what_is_no_file(model, tmp_path):
+    done = run("-m", "latentode", "forecast", model, "--out", "/dev/stdout", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("storm,when,wind,pressure,")
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_warnings_of_the_library_are_lines_without_a_place_in_its_source(storms, tmp_path, capsys):

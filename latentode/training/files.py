@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["leftovers", "lock", "unlock", "write_together", "write_whole"]
+__all__ = ["leftovers", "lock", "try_writing", "unlock", "write_together", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -81,6 +81,43 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                 scrap.unlink()
     for directory in {path.parent for path in files}:
         _sync(directory)
+
+
+def try_writing(directory: Path) -> None:
+    """Find out, before much work, whether files can be written to a directory; nothing of the trial stays.
+
+    Parameters
+    ----------
+    directory : Path
+        Need not be there: whether it can be made is tried too.
+
+    Raises
+    ------
+    OSError
+        When it cannot be made or written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try_writing(Path(folder) / "new" / "model")
+    ...     (Path(folder) / "new").exists()
+    False
+    """
+    made: list[Path] = []
+    trial = directory / f".trial-{secrets.token_hex(8)}"
+    try:
+        for place in [*reversed(directory.parents), directory]:
+            if not place.exists():
+                place.mkdir()
+                made.append(place)
+        trial.touch(exist_ok=False)
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink()
+        for place in reversed(made):
+            with contextlib.suppress(OSError):  # another process has use for it already
+                place.rmdir()
 
 
 def leftovers(path: Path) -> list[Path]:
