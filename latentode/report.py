@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from latentode._drawing import require_matplotlib
-from latentode.data import DataError, DataWarning, Panel, panel_from_frame, values_of
+from latentode.data import DataError, DataWarning, Panel, is_stored, panel_from_frame, read_parquet, values_of
+from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 from latentode.estimators.frames import last_third
 from latentode.plotting import plot_calibration, plot_forecast, plot_latent, plot_training
@@ -36,15 +37,15 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
     ----------
     forecaster : LatentODEForecaster
         Fitted.
-    df : DataFrame
-        Series to forecast, in the shape of the frame given to fit.
+    df : DataFrame, or path of a Parquet file, or pyarrow dataset
+        Series to forecast, in the shape of what was given to fit.
     path : str or Path
         The file to write.
 
     Raises
     ------
     DataError
-        When no series has values at two times.
+        When no series has values at two times, or what is stored is no Parquet.
     ImportError
         When matplotlib is not installed.
 
@@ -58,6 +59,7 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
     >>> report(fitted, df[df["id"] >= 25], "spirals.html")  # doctest: +SKIP
     """
     require_matplotlib()
+    df = read_parquet(df, forecaster.schema_.id_col) if is_stored(df) else as_pandas(df)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # what they say stands on the page
         page = _page(forecaster, df)
@@ -92,10 +94,10 @@ def _page(forecaster: LatentODEForecaster, df: pd.DataFrame) -> str:
 
 def _split(forecaster: LatentODEForecaster, df: pd.DataFrame) -> _Test:
     schema = forecaster.schema_
+    observed = np.asarray(~np.isnan(values_of(df, schema)).all(axis=1))
     times = forecaster.time_axis_.to_float(schema.times_of(df))
     ids = schema.ids_of(df)
     series = pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
-    observed = np.asarray(~np.isnan(values_of(df, schema)).all(axis=1))
     late = np.zeros(len(df), dtype=bool)
     late[observed] = last_third(times[observed], series[observed])
     if not late.any() or not (observed & ~late).any():

@@ -77,6 +77,17 @@ def test_observed_points_are_those_of_the_frame_without_the_missing(forecaster, 
     np.testing.assert_allclose(line(ax, "observed").get_xydata(), mine[["time", "y"]])
 
 
+def test_frames_of_other_libraries_are_drawn_alike(forecaster, early, late):
+    polars = pytest.importorskip("polars")
+    past, future = early[early["id"] < 2], late[late["id"] < 2]
+    drawn = plot_forecast(forecaster, history=polars.from_pandas(past), held_out=polars.from_pandas(future))
+    for ax, other in zip(drawn.flat, plot_forecast(forecaster, history=past, held_out=future).flat, strict=True):
+        for label in ("observed", "held out"):
+            np.testing.assert_array_equal(line(ax, label).get_xydata(), line(other, label).get_xydata())
+    assert plot_latent(forecaster, history=polars.from_pandas(past)).shape == (2,)
+    assert plot_calibration(forecaster, polars.from_pandas(future), polars.from_pandas(past)).lines
+
+
 def test_held_out_points_have_another_marker_another_colour_and_are_hollow(forecaster, late):
     (ax,) = plot_forecast(forecaster, 0, "x", held_out=late).flat
     seen, held = line(ax, "observed"), line(ax, "held out")

@@ -77,6 +77,21 @@ def test_one_series_without_a_name(tmp_path):
     assert page_of(quick(max_steps=5).fit(one), one, tmp_path)[1].tags.count("option") == 1
 
 
+def test_it_takes_frames_of_other_libraries_and_what_is_stored(fitted, tmp_path):
+    expected, _ = page_of(fitted, DF, tmp_path)
+    DF.to_parquet(tmp_path / "some.parquet", index=False)
+    assert page_of(fitted, str(tmp_path / "some.parquet"), tmp_path)[0] == expected
+    assert page_of(fitted, pytest.importorskip("polars").from_pandas(DF), tmp_path)[0] == expected
+
+
+@pytest.mark.parametrize(("df", "match"), [("some.csv", r"some\.csv .*pd\.read_csv"), ([1, 2], "got list")])
+def test_what_it_cannot_read_is_said(fitted, tmp_path, monkeypatch, df, match):
+    monkeypatch.chdir(tmp_path)
+    DF.to_csv("some.csv", index=False)
+    with pytest.raises(DataError, match=match):
+        report(fitted, df, tmp_path / "report.html")
+
+
 def test_nothing_to_ask_is_said(fitted, tmp_path):
     with pytest.raises(DataError, match="no series has values at two times"):
         report(fitted, DF.groupby("id").head(1), tmp_path / "report.html")

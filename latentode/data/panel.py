@@ -12,7 +12,7 @@ from latentode.data.ragged import average_groups, slices
 from latentode.data.schema import LARGEST, Schema, numbers_of, require_numbers_where_meant
 from latentode.data.time_axis import TimeAxis
 
-__all__ = ["Panel", "Treatment", "panel_from_frame", "series_codes", "values_of"]
+__all__ = ["Panel", "Treatment", "order_of", "panel_from_frame", "series_codes", "values_of"]
 
 Floats = NDArray[np.float64]
 
@@ -282,14 +282,19 @@ def series_codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int6
     else:
         codes, ids = pd.factorize(row_ids)
     ids = pd.Index(ids)
-    try:
-        order = np.argsort(ids)
-    except TypeError:  # ids of mixed types have no order of their own
-        order = np.argsort([f"{type(i).__name__} {i!r}" for i in ids], kind="stable")
+    order = order_of(ids)
     rank = np.empty(len(ids) + 1, dtype=np.int64)
     rank[order] = np.arange(len(ids))
     rank[-1] = -1
     return rank[codes], ids[order]
+
+
+def order_of(ids: pd.Index) -> NDArray[np.int64]:
+    """Positions of ids in ascending order; those of mixed types, which have none of their own, go by type and name."""
+    try:
+        return np.argsort(ids)
+    except TypeError:
+        return np.argsort([f"{type(i).__name__} {i!r}" for i in ids], kind="stable")
 
 
 def _refuse_unnamed_series(schema: Schema, first: NDArray[np.bool_]) -> None:

@@ -105,7 +105,10 @@ def _opened(source: Any) -> Any:
     try:
         return pyarrow.dataset.dataset(os.fspath(source), format="parquet")
     except (pyarrow.ArrowInvalid, OSError) as cause:
-        raise DataError(f"{os.fspath(source)} cannot be read as Parquet: {cause}") from cause
+        raise DataError(
+            f"{os.fspath(source)} cannot be read as Parquet: {cause}; give a file of another kind as a "
+            "frame, for instance by pd.read_csv(...)"
+        ) from cause
 
 
 def _field(name: str) -> Any:

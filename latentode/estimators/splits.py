@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latentode.data import DataError, TimeAxis, infer_keys
+from latentode.data.native import as_pandas
 
 __all__ = ["CutoffSplit"]
 
@@ -71,6 +72,7 @@ class CutoffSplit:
         """
         if self.n_splits < 1:
             raise ValueError(f"n_splits={self.n_splits!r} must be at least 1")
+        X = as_pandas(X)
         keys = infer_keys(X, self.id_col, self.time_col)
         axis = TimeAxis.from_times(keys.times_of(X))
         times = axis.to_float(keys.times_of(X))

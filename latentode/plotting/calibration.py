@@ -8,6 +8,7 @@ import pandas as pd
 
 from latentode._drawing import FAINT, MEAN, one_axes, tidy
 from latentode.data import DataError, values_of
+from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def plot_calibration(
     >>> plot_calibration(forecaster, df[~early]).get_xlabel()
     'should lie within, %'
     """
+    truth, history = as_pandas(truth), as_pandas(history)
     channels = list(forecaster.channels_)
     values = values_of(truth, forecaster.schema_)[:, : len(channels)]
     there = ~np.isnan(values)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from latentode._drawing import Course, Fan, TimeScale, add_legend, draw_panel, make_axes, require_matplotlib
 from latentode.data import DataError, Panel, panel_from_frame
+from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def plot_forecast(
     >>> axes[0, 0].figure.savefig("spirals.png")  # doctest: +SKIP
     """
     require_matplotlib()
+    history, held_out = as_pandas(history), as_pandas(held_out)
     shown = _channels(forecaster, channels)
     known = forecaster.panel_ if history is None else _panel(forecaster, history)
     chosen = _series(forecaster, known, series)

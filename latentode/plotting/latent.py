@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from latentode._drawing import FAINT, make_axes, tidy
 from latentode.data import DataError, Panel, panel_from_frame
+from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 from latentode.training import RaggedSeries, question_batch
 from latentode.training.tasks import MAX_HISTORY
@@ -72,7 +73,7 @@ def plot_latent(
     check_is_fitted(forecaster, "model_")
     panel = forecaster.panel_
     if history is not None:
-        panel = panel_from_frame(history, forecaster.schema_, forecaster.time_axis_, forecaster.coding_)[0]
+        panel = panel_from_frame(as_pandas(history), forecaster.schema_, forecaster.time_axis_, forecaster.coding_)[0]
     which = _chosen(panel, series)
     times, z, context = _trajectories(forecaster, panel, which)
     first, second = _telling(z) if dims is None else dims

@@ -16,6 +16,7 @@ EVENTS = pd.DataFrame(
         "value": [80, 70, 72, 36.6],
     }
 )
+WIDE = pd.DataFrame({"a": [1.0, 2.0]}, index=[0.0, 1.0])
 
 
 def test_records_of_one_time_share_a_row_and_repeats_are_averaged():
@@ -80,3 +81,52 @@ def test_a_wide_table_of_many_series_is_in_order_of_series_and_times():
     assert long["id"].tolist() == ["a", "a", "b", "b"]
     assert long["time"].tolist() == [0.0, 0.5, 0.0, 0.5]
     assert long["value"].tolist() == [3.0, 4.0, 1.0, 2.0]
+
+
+def in_kind(df, kind):
+    if kind == "pyarrow":
+        return pytest.importorskip("pyarrow").Table.from_pandas(df, preserve_index=False)
+    return pytest.importorskip("polars").from_pandas(df)
+
+
+@pytest.mark.parametrize("kind", ["pyarrow", "polars"])
+def test_frames_of_other_libraries_are_reshaped_in_kind(kind):
+    events = in_kind(EVENTS, kind)
+    found = from_events(events)
+    assert type(found) is type(events)
+    pd.testing.assert_frame_equal(found.to_pandas(), from_events(EVENTS))
+    wide = EVENTS.drop_duplicates("time")[["time", "value"]]
+    found = from_wide(in_kind(wide, kind), "time", "level")
+    assert type(found) is type(events)
+    pd.testing.assert_frame_equal(found.to_pandas(), from_wide(wide, "time", "level"))
+    with pytest.raises(DataError, match="pass time_col="):
+        from_wide(in_kind(wide, kind))
+
+
+def test_names_of_series_of_several_types_are_taken():
+    long = from_wide(pd.DataFrame({"b": [2.0, 1.0], 7: [4.0, 3.0], "a": [0.0, np.nan]}, index=[0.5, 0.0]))
+    assert long["id"].tolist() == [7, 7, "a", "b", "b"]
+    assert long["value"].tolist() == [3.0, 4.0, 0.0, 1.0, 2.0]
+
+
+def test_a_series_may_be_named_like_the_channel():
+    assert from_wide(pd.DataFrame({"value": [2.0]}, index=[0.5]))["id"].tolist() == ["value"]
+
+
+@pytest.mark.parametrize(
+    ("reshape", "match"),
+    [
+        (lambda: from_events(EVENTS.assign(variable="id")), "a variable 'id', as the column of series"),
+        (lambda: from_events(EVENTS.assign(variable="time")), "a variable 'time', as the column of times"),
+        (lambda: from_events([1, 2]), "expected a DataFrame, got list"),
+        (lambda: from_wide(WIDE.rename_axis("id")), r"the times are named 'id'.* df\.rename_axis\('time'\)"),
+        (lambda: from_wide(WIDE, name="time"), "name='time' is the name of another column"),
+        (lambda: from_wide(WIDE, "day"), "no column 'day'"),
+        (lambda: from_wide(WIDE[[]]), "no column beside the times"),
+        (lambda: from_wide(WIDE.set_axis(pd.MultiIndex.from_tuples([("a", 1)]), axis=1)), "have 2 levels"),
+        (lambda: from_wide(WIDE.set_index("a", append=True)), "pass time_col="),
+    ],
+)
+def test_names_that_meet_and_shapes_that_are_others_are_said(reshape, match):
+    with pytest.raises(DataError, match=match):
+        reshape()

@@ -49,6 +49,13 @@ def test_one_series_needs_no_id():
     assert all(train["time"].max() < test["time"].min() for train, test in parts(one))
 
 
+def test_frames_of_other_libraries_are_cut_alike():
+    native = pytest.importorskip("polars").from_pandas(DF)
+    for (train, test), (train_0, test_0) in zip(CutoffSplit().split(native), CutoffSplit().split(DF), strict=True):
+        np.testing.assert_array_equal(train, train_0)
+        np.testing.assert_array_equal(test, test_0)
+
+
 def test_what_cannot_be_split_is_said():
     with pytest.raises(DataError, match="split 0 has no rows"):
         parts(DF.assign(time=1.0))
