@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from latentode.data import DataError
 from latentode.estimators.forecaster import LatentODEForecaster
+from latentode.estimators.native import any_frame
 
 __all__ = ["LatentODEImputer"]
 
@@ -62,10 +64,25 @@ class LatentODEImputer(TransformerMixin, BaseEstimator):
         self.feature_names_in_ = self.forecaster_.feature_names_in_
         return self
 
+    @any_frame
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """The same frame with the missing values of its channels filled; see :meth:`LatentODEForecaster.impute`."""
+        """The columns that fit saw, in its order, the missing values of the channels filled.
+
+        Other columns are passed over, so that what comes out is what :meth:`get_feature_names_out` says;
+        :meth:`LatentODEForecaster.impute` hands them on.
+
+        Raises
+        ------
+        DataError
+            When a column that fit saw is not there, and as :meth:`LatentODEForecaster.impute`.
+        """
         check_is_fitted(self, "forecaster_")
-        return self.forecaster_.impute(X)
+        filled = self.forecaster_.impute(X)
+        by_name = {str(c): c for c in filled.columns}
+        missing = [c for c in self.feature_names_in_ if c not in by_name]
+        if missing:
+            raise DataError(f"the frame has no column {missing[0]!r}, which fit saw; its columns are {list(by_name)!r}")
+        return filled[[by_name[c] for c in self.feature_names_in_]]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """The columns that come out: those that went in."""

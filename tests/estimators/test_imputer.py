@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from latentode import LatentODEImputer
+from latentode.data import DataError
 from tests.estimators.tiny import quick, waves
 
 DF = waves(8, 10)
@@ -48,3 +49,22 @@ def test_other_series_are_filled_by_the_model_of_the_first():
 def test_it_must_be_fitted_first():
     with pytest.raises(NotFittedError):
         LatentODEImputer().transform(DF)
+
+
+@pytest.mark.parametrize("container", ["default", "pandas"])
+def test_columns_unknown_to_fit_are_passed_over_and_the_others_stand_as_in_fit(container):
+    imputer = LatentODEImputer(quick()).set_output(transform=container).fit(DF)
+    found = imputer.transform(DF.assign(note="a")[["y", "note", "time", "id", "x"]])
+    pd.testing.assert_frame_equal(found, imputer.transform(DF))
+    assert found.columns.tolist() == imputer.get_feature_names_out().tolist()
+
+
+def test_a_column_that_is_gone_is_named_though_it_is_no_channel():
+    imputer = LatentODEImputer(quick()).fit(DF.assign(note="a"))
+    with pytest.raises(DataError, match="no column 'note', which fit saw"):
+        imputer.transform(DF)
+
+
+def test_columns_named_by_numbers_keep_their_names():
+    df = DF.rename(columns={"x": 0, "y": 1})
+    assert LatentODEImputer(quick()).fit_transform(df).columns.tolist() == ["id", "time", 0, 1]
