@@ -88,6 +88,14 @@ def test_frames_of_other_libraries_are_drawn_alike(forecaster, early, late):
     assert plot_calibration(forecaster, polars.from_pandas(future), polars.from_pandas(past)).lines
 
 
+def test_what_is_to_be_said_of_a_picture_is_said_once(forecaster, early):
+    again = pd.concat([early, early.head(1)])
+    with pytest.warns(DataWarning) as said:
+        plot_forecast(forecaster, 0, history=again, horizon=100.0)
+    told = [str(w.message) for w in said]
+    assert [sum(part in t for t in told) for part in ("repeat a (series, time)", "horizons beyond")] == [1, 1]
+
+
 def test_held_out_points_have_another_marker_another_colour_and_are_hollow(forecaster, late):
     (ax,) = plot_forecast(forecaster, 0, "x", held_out=late).flat
     seen, held = line(ax, "observed"), line(ax, "held out")

@@ -1,11 +1,7 @@
 """The scikit-learn face: fit on a long frame, predict any series at any time."""
 
-import sys
 import threading
-import warnings
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Hashable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +16,6 @@ from latentode.data import (
     ChannelScaler,
     Coding,
     DataError,
-    DataWarning,
     GrowingPanel,
     Panel,
     Schema,
@@ -43,6 +38,7 @@ from latentode.estimators.fitting import FittedModel, fit_model, is_of_counts
 from latentode.estimators.frames import forecast_times, join_targets, last_third, refuse_outside, summary_of, weights_of
 from latentode.estimators.native import any_frame
 from latentode.estimators.randomness import as_generator
+from latentode.estimators.saying import nothing_said, say
 from latentode.estimators.settings import FitSettings
 from latentode.estimators.watching import CallbackSupportMixin, Watch, watched
 from latentode.nn import LatentODE
@@ -51,11 +47,7 @@ __all__ = ["LatentODEForecaster", "load"]
 
 Floats = NDArray[np.float64]
 
-_QUIET: ContextVar[bool] = ContextVar("latentode_quiet", default=False)
 _UPDATING = threading.Lock()
-
-_NOT_THE_CALLER = ("latentode.", "sklearn.")
-"""Modules between the caller's line and a warning: scikit-learn's wraps fit where it has callbacks."""
 
 FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
@@ -389,14 +381,14 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             names = [c for c, e in zip(schema.channels, empty, strict=True) if e]
             said.append(f"channels {names!r} hold no value at all: their predictions will be NaN")
         _require_something_to_learn(panel)
-        _warn(said)
+        say(said)
 
         logarithms = not is_of_counts(self.likelihood)
         scaler = ChannelScaler.from_values(panel.values, logarithms) if before is None else self.scaler_
         seasons = find_seasons(panel, axis, self.seasonality) if before is None else self.seasons_
         horizon = None if self.horizon is None else axis.length_of(self.horizon, "horizon")
         if horizon is not None and not _any_gap_within(panel, horizon):
-            _warn([f"horizon={self.horizon!r} is shorter than any gap between observations: no forecast is learned"])
+            say([f"horizon={self.horizon!r} is shorter than any gap between observations: no forecast is learned"])
         horizon = horizon if before is None else self.horizon_
         weights = None if sample_weight is None else weights_of(sample_weight, len(df))[treatment.rows]
         if weights is not None and not weights.any():
@@ -687,10 +679,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
                 f"and there are none{f'; {advice}' if between.any() else ''}"
             )
         if between.any():
-            _warn([f"{int(between.sum())} rows lie before or between rows that fit saw and were not scored: {advice}"])
+            say([f"{int(between.sum())} rows lie before or between rows that fit saw and were not scored: {advice}"])
         weight = np.ones(len(df)) if sample_weight is None else weights_of(sample_weight, len(df))
         history = df[~asked & unseen] if (~asked & unseen).any() else None
-        with _nothing_said():  # a series with one row has no history: no surprise
+        with nothing_said():  # a series with one row has no history: no surprise
             predicted = self.predict(df[asked], history=history).to_numpy()
         with np.errstate(over="ignore"):
             scaled = (predicted - truth[asked]) / self.scaler_.spread[: len(self.channels_)]
@@ -860,7 +852,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
                 f"{int((far > FAR).sum())} rows lie up to {np.nanmax(far):.3g} horizons beyond the end of a series; "
                 f"training went {self.time_axis_.told(self.horizon_)} ahead (horizon=), farther answers are guesses"
             )
-        _warn(said + asked.said)
+        say(said + asked.said)
         return Answers(
             model=self.model_,
             scaler=self.scaler_,
@@ -880,7 +872,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     def _panel_of(self, frame: pd.DataFrame, said_of: str = "history") -> Panel:
         panel, treatment = panel_from_frame(frame, self.schema_, self.time_axis_, self.coding_)
         said = treatment.sentences() + ([] if self.coding_ is None else self.coding_.sentences(frame))
-        _warn([f"in {said_of}: {s}" for s in said])
+        say([f"in {said_of}: {s}" for s in said])
         return panel
 
     def _ids_of(self, df: pd.DataFrame) -> pd.Index:
@@ -972,25 +964,6 @@ def _any_gap_within(panel: Panel, horizon: float) -> bool:
 def _width(y: pd.DataFrame | pd.Series | ArrayLike | None) -> int:
     shape = np.shape(y)  # type: ignore[arg-type]
     return shape[1] if len(shape) > 1 else 1
-
-
-@contextmanager
-def _nothing_said() -> Iterator[None]:
-    """No warning of ours within the block, in this thread; the filters of the process stay as they are."""
-    token = _QUIET.set(True)
-    try:
-        yield
-    finally:
-        _QUIET.reset(token)
-
-
-def _warn(sentences: list[str]) -> None:
-    """Say it once, as of the line of the caller's own code that led here."""
-    if sentences and not _QUIET.get():
-        frame, level = sys._getframe(1), 2
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_NOT_THE_CALLER):
-            frame, level = frame.f_back, level + 1
-        warnings.warn("; ".join(sentences), DataWarning, stacklevel=level)
 
 
 def _merged(fitted: Panel, given: Panel) -> Panel:
