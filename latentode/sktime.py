@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from latentode.data import DataError
 from latentode.estimators import LatentODEForecaster
 
 try:
@@ -114,7 +115,14 @@ class SktimeLatentODEForecaster(BaseForecaster):
 
     def _asked(self, fh: Any) -> pd.Index:
         """The horizon as an index of the shape of y's."""
-        times: pd.Index = pd.Index(fh.to_absolute_index(self.cutoff))
+        try:
+            times: pd.Index = pd.Index(fh.to_absolute_index(self.cutoff))
+        except TypeError as cause:
+            raise DataError(
+                f"fh={fh.to_pandas().tolist()!r} counts steps, but the dates of y have no frequency to say how long "
+                "a step is; give the times themselves, fh=pd.DatetimeIndex([...]), or durations, "
+                "fh=pd.to_timedelta(['1D', ...]), or y a frequency with y.asfreq('D')"
+            ) from cause
         if self._series is None:
             return times
         levels = [s if isinstance(s, tuple) else (s,) for s in self._series.unique()]

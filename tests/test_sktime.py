@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from latentode.data import DataError
+
 pytest.importorskip("sktime")
 
 QUICK = {"max_steps": 5, "hidden_dim": 8, "latent_dim": 4, "random_state": 0}
@@ -41,6 +43,14 @@ def test_a_panel_of_two_channels(adapter):
     assert found.shape == (6, 2)
     assert found.columns.tolist() == ["x", "z"]
     assert found.index.names == ["id", "time"]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_steps_of_dates_without_a_frequency_are_refused_with_the_way_out(adapter):
+    forecaster = adapter(**QUICK).fit(pd.Series([1.0, np.nan, 1.5, 2.5, 2.0], TIMES))
+    with pytest.raises(DataError, match=r"fh=\[1, 2\] counts steps.* fh=pd\.DatetimeIndex"):
+        forecaster.predict(fh=[1, 2])
+    assert len(forecaster.predict(fh=pd.to_timedelta(["1D", "2D"]))) == 2
 
 
 @pytest.mark.slow

@@ -82,8 +82,9 @@ def backtest(
     fractions : sequence of float, optional
         Cut-offs as parts of each series' own span, between 0 and 1. Where all series live by one clock, what is
         learned from one may then be later than the origin of another: give `origins`.
-    horizon : Timedelta or number, optional
-        How long after the origin to ask. None means to the end.
+    horizon : str, Timedelta or number, optional
+        How long after the origin to ask: a duration ("5D") where times are dates, else a number. None means to the
+        end.
     train : DataFrame, optional
         Other series, to fit to once; those of `df` are then answered from their histories. None means to fit anew
         at each origin, to the histories.
@@ -103,8 +104,8 @@ def backtest(
     Raises
     ------
     ValueError
-        If a column is missing, a fraction is not between 0 and 1, `train` shares series with `df`, or no
-        observation follows any origin.
+        If a column is missing, a fraction is not between 0 and 1, `horizon` does not fit the times or is not positive,
+        `train` shares series with `df`, or no observation follows any origin.
 
     References
     ----------
@@ -132,13 +133,14 @@ def backtest(
     models |= {name: kind(id_col, time_col, channels) for name, kind in naive.items()}
     if train is not None:
         models = {name: deepcopy(model).fit(train) for name, model in models.items()}
+    reach = None if horizon is None else _reach(horizon, df[time_col])
     parts = []
     for cut, ends in _cuts(df[id_col], df[time_col], origins, fractions).items():
         origin = df[id_col].map(ends)
         past = df[time_col] <= origin
         asked = ~past & df[id_col].isin(df[id_col][past])
-        if horizon is not None:
-            asked &= df[time_col] <= origin + horizon
+        if reach is not None:
+            asked &= df[time_col] <= origin + reach
         if not asked.any():
             continue
         history = df[past]
@@ -169,6 +171,24 @@ def _cuts(
     if not all(0 < part < 1 for part in fractions or ()):
         raise ValueError(f"fractions={list(fractions or ())} must lie between 0 and 1; give times as origins=")
     return {part: span["min"] + part * (span["max"] - span["min"]) for part in fractions or ()}
+
+
+def _reach(horizon: Any, times: pd.Series) -> Any:
+    """The horizon as what can be added to a time."""
+    dates = pd.api.types.is_datetime64_any_dtype(times.dtype)
+    number = isinstance(horizon, int | float | np.number) and not isinstance(horizon, np.timedelta64)
+    try:
+        if number == dates:
+            raise TypeError
+        reach: Any = pd.Timedelta(horizon) if dates else horizon
+        nothing: Any = pd.Timedelta(0) if dates else 0
+        positive = reach > nothing
+    except (TypeError, ValueError):
+        wanted = "a duration such as '30D' or '6h'" if dates else "a number, as the times are"
+        raise ValueError(f"horizon={horizon!r}: expected {wanted}") from None
+    if not positive:
+        raise ValueError(f"horizon={horizon!r} must be positive")
+    return reach
 
 
 def _told(

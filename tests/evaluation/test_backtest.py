@@ -99,3 +99,24 @@ def test_scaled_and_log_scores_are_told():
     assert by.loc["forecaster", "mase"] == pytest.approx(1.0, abs=0.15)
     assert by.loc["series mean", "mase"] < by.loc["last value", "mase"]
     assert by.loc["series mean", "log_score"] < by.loc["last value", "log_score"]
+
+
+def test_the_horizon_may_be_text_where_times_are_dates():
+    dated = DF.assign(time=pd.Timestamp("2024-01-01") + pd.to_timedelta(DF["time"], unit="D"))
+    expected = backtest(LastValue(), dated, fractions=[0.5], horizon=pd.Timedelta("2D"), naive={})
+    for horizon in ("2D", "48h", np.timedelta64(2, "D")):
+        pd.testing.assert_frame_equal(
+            backtest(LastValue(), dated, fractions=[0.5], horizon=horizon, naive={}), expected
+        )
+    for horizon in (2, "soon"):
+        with pytest.raises(ValueError, match=r"horizon=.*: expected a duration such as '30D'"):
+            backtest(LastValue(), dated, horizon=horizon)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "match"),
+    [("5D", "expected a number"), (pd.Timedelta("5D"), "expected a number"), (0, "horizon=0 must be positive")],
+)
+def test_a_horizon_that_does_not_fit_numbers_is_refused(horizon, match):
+    with pytest.raises(ValueError, match=match):
+        backtest(LastValue(), DF, horizon=horizon)
