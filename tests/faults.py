@@ -66,6 +66,14 @@ def grown_in_place(df: pd.DataFrame) -> None:
     del df["extra"]
 
 
+def asked_more_in_place(df: pd.DataFrame) -> None:
+    """Rows of a series that is known, and a column that comes and goes."""
+    if len(df) < 200:
+        df.loc[len(df)] = [df["id"].iloc[0], 1.0 + 0.01 * len(df), 2.0, 3.0]
+    df["extra"] = 1.0
+    del df["extra"]
+
+
 def _holes_in_the_first(df: pd.DataFrame) -> dict[str, pd.Series]:
     return {c: df[c].mask(df["id"] == df["id"].iloc[0]) for c in ("x", "y")}
 
@@ -164,7 +172,15 @@ FAULTS = [
         "taken",
     ),
     Fault("values another thread overwrites", "fit", lambda d: d.copy(), "taken", meanwhile=doubled_in_place),
-    Fault("rows another thread adds", "fit", lambda d: d.copy(), "taken", meanwhile=grown_in_place),
+    *(
+        Fault("rows another thread adds", where, lambda d: d.copy(), "taken", meanwhile=does)
+        for where, does in (
+            ("fit", grown_in_place),
+            ("predict", asked_more_in_place),
+            ("update", grown_in_place),
+            ("impute", grown_in_place),
+        )
+    ),
     Fault(
         "a nanosecond and a century apart",
         "fit",
@@ -224,7 +240,7 @@ def render() -> str:
     ]
     lines += [f"| {f.name} | `{f.where}` | {f.outcome} | {f.message} |" for f in FAULTS]
     lines += [
-        "\nWhile another thread writes to the frame, `fit` learns from what it held at one moment: values may be from",
+        "\nWhile another thread writes to the frame, what is read is what it held at one moment: values may be from",
         "before or after a write, but nothing written once training began is learned from.\n",
         "## On the command line\n",
         "*Refused*: one line on stderr, exit code 2, nothing written. A file's name is only a name.\n",

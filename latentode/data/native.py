@@ -11,6 +11,9 @@ from latentode.data.errors import DataError
 
 __all__ = ["Given", "as_given", "as_pandas"]
 
+MOMENTS = 100
+"""Moments at which a frame that another thread changes may be caught in the middle of it."""
+
 _HOW_TO_COLLECT = {"dask": "compute"}
 
 
@@ -62,12 +65,16 @@ class Given:
 def as_given(x: Any) -> Given:
     """A frame or column of any library narwhals knows as pandas has it; anything else as it is.
 
+    The rows and columns of a frame stay those of one moment, whatever another thread does to it.
+
     Raises
     ------
     DataError
         When the frame is lazy.
     """
-    if isinstance(x, pd.DataFrame | pd.Series):
+    if isinstance(x, pd.DataFrame):
+        return Given(_of_one_moment(x))
+    if isinstance(x, pd.Series):
         return Given(x)
     wrapped = nw.from_native(x, allow_series=True, pass_through=True)
     if isinstance(wrapped, nw.LazyFrame):
@@ -84,6 +91,18 @@ def as_given(x: Any) -> Given:
 def as_pandas(x: Any) -> Any:
     """As :func:`as_given`, where nothing is to be given back."""
     return as_given(x).frame
+
+
+def _of_one_moment(df: pd.DataFrame) -> pd.DataFrame:
+    """The frame without its later rows and columns: pandas puts a column in place in more than one step."""
+    for _ in range(MOMENTS):
+        copy = df.copy(deep=False)
+        try:
+            if all(len(column) == len(copy) for _, column in copy.items()):
+                return copy
+        except (IndexError, ValueError, TypeError, AttributeError):  # caught in the middle of such a step
+            continue
+    raise DataError("the frame was changed by another thread again and again while it was read; give a copy of it")
 
 
 def _alike(made: Any, given: Any) -> Any:

@@ -348,8 +348,6 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             if y is not None or sample_weight is not None:
                 raise DataError("y and sample_weight go with a frame; a stored table holds its channels itself")
             X = read_parquet(X, self.id_col)
-        if isinstance(X, pd.DataFrame):
-            X = X.copy(deep=False)  # its rows and columns stay as they are, whatever another thread does to the frame
         df = join_targets(X, y, self.target_cols)
         # What stands in y is what is to be forecast: whatever else X holds is no channel.
         targets = (
