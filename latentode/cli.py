@@ -8,7 +8,7 @@ import contextlib
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ _DATA_HELP = """\
 DATA is a long table in .csv (also .csv.gz) or .parquet: a row per series and time, a column per channel, empty
 where a channel was not measured then. Times are numbers or ISO dates (2024-05-01, 2024-05-01T12:30). Columns
 named id, unique_id or item_id, and time, timestamp or ds, are found without --id and --time; a table of one
-series needs no id; every other numeric column is a channel unless --target names them. A file whose name begins
-with a dash is given as ./-name.csv."""
+series needs no id; every other numeric column is a channel unless --target names them. Ids are names: 01 and 1
+are two series. A file whose name begins with a dash is given as ./-name.csv."""
 
 _OPTIONS = {"id_col": "--id", "time_col": "--time", "target_cols": "--target", "history": "--history"}
 
@@ -72,7 +72,7 @@ def _fit(args: argparse.Namespace) -> None:
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"--out {args.out} is a file; a model is written to a directory")
     _try_writing(args.out, args.out)
-    df = read_table(args.data, args.time)
+    df = read_table(args.data, args.time, args.id)
     print(f"fitting {len(df)} rows of {args.data} ...", flush=True)
     forecaster = _forecaster(args).set_params(checkpoint_dir=args.checkpoint_dir).fit(df)
     forecaster.save(args.out)
@@ -90,7 +90,7 @@ def _forecast(args: argparse.Namespace) -> None:
     if args.plot is not None:
         require_matplotlib()
     forecaster = load(args.model)
-    history = None if args.history is None else read_table(args.history, forecaster.schema_.time_col)
+    history = None if args.history is None else read_table(args.history, *_keys(forecaster))
     _make_room(args.out, args.plot)
     levels = sorted(set(args.level or (80.0, 95.0)))
     horizon = _number(args.horizon)
@@ -110,7 +110,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from latentode.tables import read_table, write_table
 
     _make_room(args.out)
-    df, schema = _with_ids(read_table(args.data, args.time), args)
+    df, schema = _with_ids(read_table(args.data, args.time, args.id), args)
     channels = list(schema.target_cols)
     hidden = last_part(df, schema.id_col, schema.time_col)
     known, asked = df[~hidden].reset_index(drop=True), df[hidden].reset_index(drop=True)
@@ -137,7 +137,7 @@ def _report(args: argparse.Namespace) -> None:
 
     require_matplotlib()
     forecaster = load(args.model)
-    df = read_table(args.data, forecaster.schema_.time_col)
+    df = read_table(args.data, *_keys(forecaster))
     _make_room(args.out)
     report(forecaster, df, args.out)
     print(f"report written to {args.out}")
@@ -163,6 +163,11 @@ def _forecaster(args: argparse.Namespace) -> "LatentODEForecaster":
         max_steps=args.max_steps,
         random_state=args.seed,
     )
+
+
+def _keys(forecaster: "LatentODEForecaster") -> tuple[Hashable, Hashable]:
+    """The columns of times and ids, as read_table takes them."""
+    return forecaster.schema_.time_col, forecaster.schema_.id_col
 
 
 def _with_ids(df: "pd.DataFrame", args: argparse.Namespace) -> tuple["pd.DataFrame", "Schema"]:

@@ -10,10 +10,15 @@ from tests.estimators.tiny import waves
 
 TABLE = waves(3, 8, missing=0.0).to_csv(index=False)
 
+_ROWS_WITH_A_COMMA = [f"{row},\n" for row in TABLE.splitlines()[1:]]
+
 
 @dataclass(frozen=True)
 class Command:
-    """What is wrong, the words given in a folder, what comes of it, a part of the message, what was there before."""
+    """What is wrong, the words given in a folder, what comes of it, a part of the message, what was there before.
+
+    What comes of it is as in ``faults.py``; what is said on the command line is a line on stderr.
+    """
 
     name: str
     words: tuple[str, ...]
@@ -68,6 +73,40 @@ COMMANDS = [
         "refused",
         "Expected 3 fields in line 3, saw 4",
         _holding("visits.csv", b"id,time,x\n1,2,3\n1,2,3,4\n"),
+    ),
+    Command(
+        "a comma at the end of every row",
+        _fit("visits.csv"),
+        "taken",
+        prepare=_holding("visits.csv", "".join([TABLE.splitlines()[0] + "\n", *_ROWS_WITH_A_COMMA]).encode()),
+    ),
+    Command(
+        "more cells in every row than names",
+        _fit("visits.csv"),
+        "refused",
+        "its rows hold more cells than its first line names columns (3); name every column there",
+        _holding("visits.csv", b"id,time,x\n1,2,3,4\n1,3,3,4\n"),
+    ),
+    Command(
+        "a name twice",
+        _fit("visits.csv"),
+        "refused",
+        "visits.csv has more than one column named 'x'; rename or drop the others",
+        _holding("visits.csv", TABLE.replace("x,y", "x,x", 1).encode()),
+    ),
+    Command(
+        "numbers of rows",
+        _fit("visits.csv"),
+        "said",
+        "visits.csv: column 1 has no name and numbers the rows: it was left out",
+        _holding("visits.csv", waves(3, 8, missing=0.0).to_csv().encode()),
+    ),
+    Command(
+        "numbers without a name",
+        _fit("visits.csv"),
+        "refused",
+        "visits.csv: column 1 holds numbers and no name: name it in the first line",
+        _holding("visits.csv", waves(3, 8, missing=0.0)[::-1].to_csv().encode()),
     ),
     Command(
         "an empty file",

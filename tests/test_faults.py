@@ -97,6 +97,8 @@ def test_a_fault_of_the_command_line_is_met_as_the_table_says(command, tmp_path,
     if command.outcome == "refused":
         assert (code, made) == (2, set())
         assert command.message in err.splitlines()[-1]
+    elif command.outcome == "said":
+        assert (code, made, err) == (0, {"model"}, f"latentode: note: {command.message}\n")
     else:
         assert (code, made, err) == (0, {"model"}, "")
 

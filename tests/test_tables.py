@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from latentode.data import DataError
+from latentode.data import DataError, DataWarning
 from latentode.tables import read_table, write_table
 
 
@@ -65,6 +65,90 @@ def test_a_file_that_is_not_there_or_no_table_is_named(tmp_path):
         read_table(write(tmp_path / "a.xlsx", ""))
     with pytest.raises(DataError, match=r"a\.csv cannot be read as a table"):
         read_table(write(tmp_path / "a.csv", ""))
+
+
+def ids_of(path, *ids):
+    rows = "".join(f"{name},{k},1\n" for k, name in enumerate(ids))
+    return read_table(write(path / "a.csv", f"id,time,x\n{rows}"))["id"].tolist()
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["1", "01", "001", "0001"],
+        ["1e5", "100000"],
+        ["1", "2.5"],
+        ["+1", "1"],
+        ["12345678901234567890123", "12345678901234567890124"],
+        ["0.1234567890123456789", "0.12345678901234568"],
+        ["True", "true"],
+        ["1", "a"],
+    ],
+)
+def test_ids_that_are_no_numbers_as_they_stand_stay_what_they_are(tmp_path, ids):
+    assert ids_of(tmp_path, *ids) == ids
+
+
+@pytest.mark.parametrize(
+    ("ids", "numbers"),
+    [
+        (["1", "2"], [1, 2]),
+        (["-3", "0"], [-3, 0]),
+        (["1.5", "2.0"], [1.5, 2.0]),
+        (["18446744073709551615"], [2**64 - 1]),
+    ],
+)
+def test_ids_that_print_as_they_stand_are_numbers(tmp_path, ids, numbers):
+    found = ids_of(tmp_path, *ids)
+    assert found == numbers
+    assert all(type(a) is type(b) for a, b in zip(found, numbers, strict=True))
+
+
+def test_an_id_that_is_not_there_changes_none_of_the_others(tmp_path):
+    df = read_table(write(tmp_path / "a.csv", "id,time,x\n1,0,1\n,1,1\n"))
+    assert df["id"].isna().tolist() == [False, True]
+    assert df["id"].iloc[0] == "1"
+
+
+def test_the_column_of_ids_may_be_told_and_others_are_read_as_before(tmp_path):
+    path = write(tmp_path / "a.csv", "ward,time,x\n01,0,01\n1,1,02\n")
+    assert read_table(path, id_col="ward")["ward"].tolist() == ["01", "1"]
+    assert read_table(path)["ward"].tolist() == [1, 1]
+    assert read_table(path, id_col="ward")["x"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("head", ["id,time,x,y", "id,time,x,y,"])
+def test_a_comma_at_the_end_of_rows_shifts_no_column(tmp_path, head):
+    df = read_table(write(tmp_path / "a.csv", f"{head}\n7,0,1,2,\n7,1,3,4,\n"))
+    assert df.to_dict("list") == {"id": [7, 7], "time": [0, 1], "x": [1, 3], "y": [2, 4]}
+
+
+@pytest.mark.parametrize("rows", ["7,0,1,2\n", "7,0,1,\n7,0,1,2\n", "7,0,1,,\n"])
+def test_more_cells_than_names_are_refused(tmp_path, rows):
+    with pytest.raises(DataError, match=r"rows hold more cells than its first line names columns \(3\)"):
+        read_table(write(tmp_path / "a.csv", f"id,time,x\n{rows}"))
+
+
+@pytest.mark.parametrize("head", ["id,time,x,x", '"id","time",x,"x"', "x,id,time,x.1,x"])
+def test_a_name_twice_is_refused(tmp_path, head):
+    path = write(tmp_path / "a.csv", f"{head}\n{','.join('1' for _ in head.split(','))}\n")
+    with pytest.raises(DataError, match="more than one column named 'x'"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(("name", "first"), [("", 0), ("", 1), ("Unnamed: 0", 0)])
+def test_numbers_of_rows_without_a_name_are_left_out_and_that_is_said(tmp_path, name, first):
+    path = write(tmp_path / "a.csv", f"{name},id,time,x\n{first},a,0,1\n{first + 1},a,1,2\n")
+    with pytest.warns(DataWarning, match=r"a\.csv: column 1 has no name and numbers the rows"):
+        assert read_table(path).columns.tolist() == ["id", "time", "x"]
+
+
+def test_other_numbers_without_a_name_are_refused_and_text_without_a_name_stays(tmp_path):
+    path = write(tmp_path / "a.csv", "id,time,x,\na,0,1,5\na,1,2,7\n")
+    with pytest.raises(DataError, match="column 4 holds numbers and no name"):
+        read_table(path)
+    path = write(tmp_path / "a.csv", "id,time,x,\na,0,1,good\na,1,2,bad\n")
+    assert read_table(path).iloc[:, 3].tolist() == ["good", "bad"]
 
 
 def test_parquet_goes_there_and_back_and_an_index_becomes_columns(tmp_path):
