@@ -139,6 +139,8 @@ class Treatment:
     rows_without_time, rows_too_far, rows_without_id, infinite_values, huge_values, merged_rows : int
         Rows dropped for want of a time, for one beyond :data:`LARGEST`, or for want of an id; values taken as missing
         for being infinite, or beyond it; rows merged into another of the same series and time.
+    near_rows : int
+        Of the rows merged, those whose time is another's only in float64.
     example : str
         A place where a merge happened.
     rows : array of int
@@ -151,6 +153,7 @@ class Treatment:
     infinite_values: int = 0
     huge_values: int = 0
     merged_rows: int = 0
+    near_rows: int = 0
     example: str = ""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
@@ -168,8 +171,11 @@ class Treatment:
         if self.huge_values:
             said.append(f"{self.huge_values} values beyond {LARGEST:g} were taken as missing")
         if self.merged_rows:
+            near = (
+                ", or lie nearer to it than float64 tells times apart so far from the first," if self.near_rows else ""
+            )
             said.append(
-                f"{self.merged_rows} rows repeat a (series, time) of another row and were averaged with it "
+                f"{self.merged_rows} rows repeat a (series, time) of another row{near} and were averaged with it "
                 f"({self.example})"
             )
         return said
@@ -250,9 +256,12 @@ def panel_from_frame(
     first[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
     if not first.all():
         _refuse_unnamed_series(schema, first)
-        where = int(np.flatnonzero(~first)[0])
-        treatment.merged_rows = int((~first).sum())
-        when = schema.times_of(df).iloc[rows[where]]
+        again = np.flatnonzero(~first)
+        where = int(again[0])
+        given = schema.times_of(df)
+        this, before = (given.iloc[rows[k]].reset_index(drop=True) for k in (again, again - 1))
+        treatment.merged_rows, treatment.near_rows = len(again), int((this != before).sum())
+        when = given.iloc[rows[where]]
         who = f"series {shown(ids[codes[where]])}, " if schema.id_col is not None else ""
         treatment.example = f"for one, {who}time {when}"
         values = average_groups(values, np.flatnonzero(first))

@@ -1,7 +1,7 @@
 """Times of any kind as float64, and back.
 
 Dates become seconds since the first date seen in fit, numbers stay what they are. The subtraction is done on
-integers, so that a nanosecond survives beside a century.
+integers, so that near the first date a nanosecond survives, and a microsecond after a century.
 """
 
 import re

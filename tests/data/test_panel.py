@@ -159,6 +159,19 @@ def test_the_same_time_in_two_series_is_no_repetition():
     assert treatment.merged_rows == 0
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Paris"])
+def test_times_too_near_for_float64_are_not_said_to_repeat_another(zone):
+    late = pd.Timestamp("2000-01-01")
+    times = [pd.Timestamp("1900-01-01"), pd.Timestamp("1990-01-01"), late, late + pd.Timedelta(1, "ns")]
+    df = pd.DataFrame({"id": "a", "time": pd.Series(times).dt.tz_localize(zone), "x": [1.0, 2.0, 3.0, 4.0]})
+    panel, treatment = read(df)
+    assert panel.values.ravel().tolist() == [1.0, 2.0, 3.5]
+    (sentence,) = treatment.sentences()
+    assert sentence.startswith("1 rows repeat a (series, time) of another row, or lie nearer to it than float64 tells")
+    (exact,) = read(pd.concat([df.iloc[:3], df.iloc[:1]]))[1].sentences()
+    assert exact.startswith("1 rows repeat a (series, time) of another row and were averaged with it")
+
+
 def test_a_few_repeated_times_of_one_series_are_averaged():
     df = pd.DataFrame({"time": [0, 1, 2, 3, 4, 5, 6, 7, 8, 8], "x": np.arange(10.0)})
     panel, treatment = read(df)
