@@ -101,7 +101,7 @@ class Checkpoint:
         try:
             found = Snapshot.from_bytes(self.path.read_bytes())
             theirs = found.facts["fingerprint"]
-        except (LookupError, ValueError) as cause:
+        except (LookupError, IsADirectoryError, ValueError) as cause:
             raise self.unreadable(cause) from cause
         if theirs != self.fingerprint:
             raise self.unreadable(f"it is of another fit than its name says ({_difference(theirs, self.fingerprint)})")
@@ -183,13 +183,16 @@ def _lock_of(path: Path) -> Path:
 
 
 def _tell_of_others(directory: Path, ours: Fingerprint) -> None:
-    left = [p for p in directory.glob("training-*.safetensors") if _short(ours) not in p.name and not _in_use(p)]
+    others = [p for p in directory.glob("training-*.safetensors") if _short(ours) not in p.name]
+    left = {p: written for p in others if (written := _written(p)) is not None and not _in_use(p)}
     if not left:
         return
-    newest = max(left, key=lambda p: p.stat().st_mtime)
+    newest = max(left, key=lambda p: left[p])
     try:
         differs = _difference(Snapshot.from_bytes(newest.read_bytes()).facts["fingerprint"], ours)
-    except (AttributeError, LookupError, ValueError):
+    except FileNotFoundError:  # it was finished meanwhile
+        return
+    except (AttributeError, LookupError, OSError, ValueError):
         differs = "it cannot be read"
     more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
     warnings.warn(
@@ -199,6 +202,14 @@ def _tell_of_others(directory: Path, ours: Fingerprint) -> None:
         UserWarning,
         stacklevel=2,
     )
+
+
+def _written(path: Path) -> float | None:
+    """When a state was last written; None where there is none (any more), and for what is no file."""
+    try:
+        return path.stat().st_mtime if path.is_file() else None
+    except FileNotFoundError:
+        return None
 
 
 def _in_use(path: Path) -> bool:

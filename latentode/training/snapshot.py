@@ -1,5 +1,6 @@
 """All of training at one look, as tensors and as what JSON holds; reading it executes nothing."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from torch.optim import Optimizer
 
 __all__ = ["Snapshot", "optimiser_from", "optimiser_of", "part", "rng_from", "rng_of", "under"]
 
-_KEY = "training"
+_KEY, _DIGEST = "training", "sha256"
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Snapshot:
     facts: dict[str, Any]
 
     def to_bytes(self) -> bytes:
-        """One safetensors file, the facts in its header."""
+        """One safetensors file, the facts and a digest of everything in its header."""
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
-        return save(tensors, {_KEY: json.dumps(self.facts)})
+        facts = json.dumps(self.facts)
+        return save(tensors, {_KEY: facts, _DIGEST: _digest(tensors, facts)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Snapshot":
@@ -50,17 +52,26 @@ class Snapshot:
         Raises
         ------
         ValueError
-            When it is nothing of the kind.
+            When it is nothing of the kind, or a byte of it is another than was written.
         """
         try:
             tensors = load(content)
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            facts = json.loads(header["__metadata__"][_KEY])
+            written = header["__metadata__"]
+            facts = json.loads(written[_KEY])
+            changed = written[_DIGEST] != _digest(tensors, written[_KEY])
         except (SafetensorError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as cause:
             raise ValueError(f"no state of a training: {cause}") from cause
         if not isinstance(facts, dict):
             raise ValueError("no state of a training: its facts are no object")
+        if changed:
+            raise ValueError("no state of a training: it was changed since it was written")
         return cls(tensors, facts)
+
+
+def _digest(tensors: dict[str, Tensor], facts: str) -> str:
+    """Of names, kinds, shapes and bytes of the tensors, and of the facts, as a file without a digest holds them."""
+    return hashlib.sha256(save(tensors, {_KEY: facts})).hexdigest()
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

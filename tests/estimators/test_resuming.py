@@ -11,18 +11,19 @@ import subprocess
 import time
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from latentode import LatentODEForecaster, load
 from latentode.estimators import sizes
 from latentode.training import TrainingOptions
 from latentode.training.checkpoint import Checkpoint
 from latentode.training.files import lock, unlock, write_whole
+from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import quick, waves
 
 LOOKS, STEPS = 4, 5
@@ -187,6 +188,32 @@ def test_the_training_of_another_fit_is_not_mixed_with(small, tmp_path, change, 
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")} == before
 
 
+def test_what_is_no_state_of_another_fit_is_not_told_of(small, whole, tmp_path):
+    (tmp_path / "training-a-0.safetensors").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "training-b-0.safetensors").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_weights(forecaster(checkpoint_dir=tmp_path).fit(small), whole)
+
+
+@pytest.mark.parametrize("read", ["stat", "read_bytes"])
+def test_another_fit_that_ends_while_it_is_looked_at_is_not_told_of(small, tmp_path, monkeypatch, read):
+    other = tmp_path / "training-a-0.safetensors"
+    other.write_bytes(b"")
+    reading = getattr(Path, read)
+
+    def gone(self, *args, **kwargs):
+        if self == other:
+            other.unlink(missing_ok=True)
+        return reading(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, read, gone)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forecaster(checkpoint_dir=tmp_path).fit(small)
+    assert not other.exists()
+
+
 def test_a_version_of_torch_that_is_another_is_told(small, tmp_path, monkeypatch):
     killed_after(1, small, checkpoint_dir=tmp_path)
     monkeypatch.setattr("torch.__version__", "9.9")
@@ -240,7 +267,7 @@ def tampered(path, change):
     length = int.from_bytes(content[:8], "little")
     facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["training"])
     change(arrays, facts)
-    path.write_bytes(save_arrays(arrays, {"training": json.dumps(facts)}))
+    path.write_bytes(Snapshot({name: torch.from_numpy(array) for name, array in arrays.items()}, facts).to_bytes())
 
 
 @pytest.mark.parametrize(
@@ -265,6 +292,33 @@ def test_a_state_that_does_not_fit_is_refused_and_says_what_to_do(kept_state, ch
     with pytest.raises(ValueError, match=r"no state of a training that can be gone on from.*Delete it to begin anew"):
         forecaster(checkpoint_dir=directory).fit(df)
     assert path.exists()
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7, 0.9, 0.999])
+def test_a_state_of_which_one_bit_was_changed_is_refused(kept_state, place):
+    df, directory, path = kept_state
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"changed since it was written. Delete it to begin anew"):
+        forecaster(checkpoint_dir=directory).fit(df)
+
+
+def test_a_state_whose_counters_were_changed_is_refused(kept_state):
+    df, directory, path = kept_state
+    content = path.read_bytes()
+    assert content.count(b'\\"step\\": 5,') == 1
+    path.write_bytes(content.replace(b'\\"step\\": 5,', b'\\"step\\": 9,'))
+    with pytest.raises(ValueError, match=r"changed since it was written. Delete it to begin anew"):
+        forecaster(checkpoint_dir=directory).fit(df)
+
+
+def test_a_directory_in_its_place_is_refused(kept_state):
+    df, directory, path = kept_state
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"gone on from: .* Delete it to begin anew"):
+        forecaster(checkpoint_dir=directory).fit(df)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 40, (8).to_bytes(8, "little") + b"{}      "])
