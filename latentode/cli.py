@@ -85,7 +85,7 @@ def _forecast(args: argparse.Namespace) -> None:
     from latentode.data import DataWarning
     from latentode.estimators import load
     from latentode.plotting import plot_forecast
-    from latentode.tables import read_table, write_table
+    from latentode.tables import read_table, write_picture, write_table
 
     if args.plot is not None:
         require_matplotlib()
@@ -101,7 +101,7 @@ def _forecast(args: argparse.Namespace) -> None:
     if args.plot is not None:
         with warnings.catch_warnings(action="ignore", category=DataWarning):  # said of the table already
             axes = plot_forecast(forecaster, history=history, horizon=horizon, level=levels)
-        axes[0, 0].figure.savefig(args.plot, dpi=150)
+        write_picture(axes[0, 0].figure, args.plot)
         print(f"picture written to {args.plot}")
 
 

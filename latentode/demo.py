@@ -12,6 +12,8 @@ from latentode.comparison import LEVEL, NAIVE, compare, last_part, table_of
 from latentode.datasets import load_pbc
 from latentode.estimators import LatentODEForecaster
 from latentode.plotting import plot_forecast
+from latentode.tables import write_picture
+from latentode.training import write_out
 
 __all__ = ["run_demo", "split_visits"]
 
@@ -158,7 +160,7 @@ def _write_forecasts(
             parts.append(pd.DataFrame(forecasts))
     order = {lab: k for k, lab in enumerate(LABS)}
     table = pd.concat(parts).sort_values(["patients", "id", "time", "lab"], key=lambda c: c.replace(order))
-    table.to_csv(path, index=False)
+    write_out(path, table.to_csv(index=False).encode())
 
 
 def _readable(values: pd.Series) -> pd.Series:
@@ -181,4 +183,4 @@ def _draw_forecasts(
         ax.set_ylabel(f"patient {patient}\n{group}", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("days since first visit", fontsize=9)
-    axes[0, 0].figure.savefig(path, dpi=150)
+    write_picture(axes[0, 0].figure, path)

@@ -18,6 +18,7 @@ from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 from latentode.estimators.frames import last_third
 from latentode.plotting import plot_calibration, plot_forecast, plot_latent, plot_training
+from latentode.training import write_out
 
 __all__ = ["report"]
 
@@ -63,7 +64,7 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # what they say stands on the page
         page = _page(forecaster, df)
-    Path(path).write_text(page, encoding="utf-8")
+    write_out(Path(path), page.encode())
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Tables in files: .csv and .parquet in, times read as times and names as they stand; the same out, to six digits."""
 
 import gzip
+import io
 import re
 import warnings
 import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,8 +15,12 @@ from pandas.api import types
 
 from latentode.data import DataError, DataWarning
 from latentode.data.schema import ID_NAMES, TIME_NAMES
+from latentode.training import write_out
 
-__all__ = ["read_table", "write_table"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["read_table", "write_picture", "write_table"]
 
 _ZONE = r"(?:[Zz]|[T ]\d.*[+-]\d\d(?::?\d\d)?)$"
 
@@ -83,14 +89,35 @@ def write_table(df: pd.DataFrame, path: Path, values: Sequence[Hashable]) -> Non
         Ends in ``.parquet``, or is written as text with commas.
     values : sequence of hashable
         The columns to round.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what stood there before is as it was.
     """
     rounded = df.copy()
     for column in values:
         rounded[column] = df[column].map("{:.6g}".format).astype(float)
     if path.suffix == ".parquet":
-        rounded.to_parquet(path, index=False)
+        content = rounded.to_parquet(None, index=False)
     else:
-        rounded.to_csv(path, index=False)
+        content = rounded.to_csv(index=False).encode()
+    write_out(path, content)
+
+
+def write_picture(figure: "Figure", path: Path) -> None:
+    """Write a figure in the format that the name says.
+
+    Raises
+    ------
+    ValueError
+        When matplotlib knows no such format.
+    OSError
+        When it cannot be written; what stood there before is as it was.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=path.suffix.removeprefix(".") or None)
+    write_out(path, content.getvalue())
 
 
 def _read_csv(path: Path, id_cols: Sequence[Hashable]) -> pd.DataFrame:

@@ -1,10 +1,14 @@
+import concurrent.futures
+import contextlib
+import os
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from latentode.data import DataError, DataWarning
-from latentode.tables import read_table, write_table
+from latentode.tables import read_table, write_picture, write_table
 
 
 def write(path, text):
@@ -173,6 +177,61 @@ def test_values_are_written_to_six_digits_and_times_whole(tmp_path):
     df = pd.DataFrame({"time": [1234567.875], "x": [0.123456789], "y": [1234567.0]})
     write_table(df, tmp_path / "a.csv", ["x"])
     assert (tmp_path / "a.csv").read_text() == "time,x,y\n1234567.875,0.123457,1234567.0\n"
+
+
+@contextlib.contextmanager
+def little_room():
+    """Within the block no file can hold more than some bytes, as on a disk that is nearly full."""
+    resource = pytest.importorskip("resource")  # there is none on Windows
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, unlimited[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, name):
+    path = write(tmp_path / name, "as it was")
+    with little_room(), pytest.raises(OSError, match="could not be written; what stood there before is as it was"):
+        write_table(pd.DataFrame({"id": range(1000), "x": 1.0}), path, ["x"])
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert path.read_text() == "as it was"
+
+
+def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path):
+    from matplotlib.figure import Figure
+
+    path = write(tmp_path / "a.png", "as it was")
+    with little_room(), pytest.raises(OSError, match="what stood there before is as it was"):
+        write_picture(Figure(), path)
+    assert path.read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a", b"\x89PNG")]
+)
+def test_a_picture_is_of_the_format_its_name_says(tmp_path, name, begin):
+    from matplotlib.figure import Figure
+
+    write_picture(Figure(), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begin)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with names, and links need rights")
+def test_links_are_followed_and_pipes_are_written_into(tmp_path):
+    df = pd.DataFrame({"x": [1.0]})
+    write(tmp_path / "file.csv", "before")
+    (tmp_path / "link.csv").symlink_to("file.csv")
+    write_table(df, tmp_path / "link.csv", [])
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "file.csv").read_text() == "x\n1.0\n"
+    os.mkfifo(tmp_path / "pipe.csv")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe.csv").read_text)
+        write_table(df, tmp_path / "pipe.csv", [])
+        assert read.result(10) == "x\n1.0\n"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+a", "-b", "@c", "=HYPERLINK(1)"])

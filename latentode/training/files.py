@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["leftovers", "lock", "try_writing", "unlock", "write_together", "write_whole"]
+__all__ = ["leftovers", "lock", "try_writing", "unlock", "write_out", "write_together", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -81,6 +81,27 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                 scrap.unlink()
     for directory in {path.parent for path in files}:
         _sync(directory)
+
+
+def write_out(path: Path, content: bytes) -> None:
+    """Write what a user has named a place for: whole or not at all, through links, and into what is no file as it is.
+
+    Parameters
+    ----------
+    path : Path
+        A file, new or old, a link to one, a pipe or a device such as ``/dev/stdout``.
+    content : bytes
+        What goes there.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what stood in a file before is as it was.
+    """
+    if path.exists() and not path.is_file():  # a move would put a file where the pipe is
+        path.write_bytes(content)
+    else:
+        write_whole(path.resolve(), content)
 
 
 def try_writing(directory: Path) -> None:

@@ -17,11 +17,6 @@ from latentode.estimators.storage import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
 from tests.estimators.tiny import dated, quick, replace_arrays, single, waves
 
-try:
-    import resource
-except ImportError:  # on Windows
-    resource = None
-
 
 @pytest.fixture(scope="module")
 def saved(fitted, tmp_path_factory):
@@ -351,9 +346,9 @@ def test_loading_executes_nothing_and_changes_no_random_state(saved, monkeypatch
     np.testing.assert_array_equal(np.random.get_state()[1], ours)  # noqa: NPY002
 
 
-@pytest.mark.skipif(resource is None, reason="no limit can be set to the size of a file here")
 @pytest.mark.parametrize(("length", "larger"), [(1, "weights.safetensors"), (3000, "config.json")])
 def test_a_disk_that_holds_one_file_of_two_leaves_the_old_model_whole(df, spoilt, tmp_path, length, larger):
+    resource = pytest.importorskip("resource")  # there is none on Windows
     before = {p.name: p.read_bytes() for p in spoilt.iterdir()}
     other = quick(random_state=5).fit(df.assign(id=df["id"] * length))
     other.save(tmp_path / "elsewhere")
