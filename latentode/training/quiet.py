@@ -70,7 +70,7 @@ _SILENCE = _Silence()
 
 @contextmanager
 def quiet_lightning() -> Iterator[str]:
-    """Silence Lightning within the block; give a temporary directory for its root.
+    """Silence Lightning within the block; give a place for its root, a temporary directory where one can be made.
 
     Levels of its loggers and the warning filters are as before afterwards, once the last of several such blocks at the
     same time has ended. An interrupt, which Lightning turns into an exit that ignores the next one, reaches the caller
@@ -83,7 +83,7 @@ def quiet_lightning() -> Iterator[str]:
     on_interrupt = signal.getsignal(signal.SIGINT)
     _SILENCE.enter()
     try:
-        with tempfile.TemporaryDirectory(prefix="latentode-") as root:
+        with _root() as root:
             yield root
     except SystemExit as left:
         if isinstance(left.__context__, KeyboardInterrupt):
@@ -95,6 +95,14 @@ def quiet_lightning() -> Iterator[str]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
         _SILENCE.leave()
+
+
+def _root() -> contextlib.AbstractContextManager[str]:
+    """A place that goes away with the training; nothing of ours is there, so none that can be written to is no fault."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="latentode-")
+    except OSError:
+        return nullcontext(os.devnull)
 
 
 @contextmanager

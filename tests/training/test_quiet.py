@@ -51,6 +51,15 @@ def test_the_root_is_a_directory_that_goes_away():
     assert not Path(root).exists()
 
 
+def test_no_root_is_needed_where_there_is_no_room_for_one(monkeypatch):
+    def full(*_, **__):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with quiet_lightning() as root:
+        assert not Path(root).is_dir()
+
+
 def overlapping(manager):
     """Two threads in blocks of a context manager: the first in is the first out."""
     first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
