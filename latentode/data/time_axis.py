@@ -29,6 +29,10 @@ _KINDS = {
 }
 
 
+_COUNTED = 9_223_372_036_000
+_ZONED = (-62_135_510_400, 253_402_214_400)
+"""Seconds from 1970 that microseconds count to in 64 bits, and those of the years 1 to 9999 but for a day at each end."""
+
 _OFFSET = re.compile(r"[T ]\d.*(?:[Zz]|[+-]\d\d:?\d\d)$")
 _ZONE_NAME = re.compile(r"(?!dateutil/)\w[\w+-]*(/\w[\w+-]*)*|UTC[+-]\d\d:\d\d(:\d\d)?|tzlocal\(\)", re.ASCII)
 
@@ -150,16 +154,47 @@ class TimeAxis:
         return f"{length:.4g} s" if length < 60 else str(pd.Timedelta(length, unit="s").round("s"))
 
     def from_float(self, values: NDArray[np.float64]) -> pd.Series:
-        """Times in the column's own kind, to the microsecond for dates."""
+        """Times in the column's own kind, to the microsecond for dates.
+
+        Raises
+        ------
+        DataError
+            When a date or a time difference is beyond what microseconds can count, or what a calendar with zones holds.
+        """
         if self.kind == "number":
             return pd.Series(values)
-        micro = np.round(values * 1e6).astype(np.int64)
+        whole = np.floor(values)
+        self._require_within(whole)
+        micro = 1_000_000 * (whole.astype(np.int64) + self.origin) + np.round((values - whole) * 1e6).astype(np.int64)
         if self.kind == "timedelta":
             return pd.Series(micro.astype("timedelta64[us]"))
-        dates = pd.Series(np.datetime64(self.origin, "s").astype("datetime64[us]") + micro.astype("timedelta64[us]"))
+        dates = pd.Series(micro.astype("datetime64[us]"))
         if self.kind == "period":
-            return dates.dt.to_period(self.freq)
+            try:
+                return dates.dt.to_period(self.freq)
+            except pd.errors.OutOfBoundsDatetime:
+                raise DataError(
+                    f"periods of freq={self.freq!r} cannot hold {dates.max()}; choose a shorter horizon"
+                ) from None
         return dates if self.tz is None else dates.dt.tz_localize("UTC").dt.tz_convert(self.tz)
+
+    def _require_within(self, whole: NDArray[np.float64]) -> None:
+        """Refuse seconds from the origin that would come out as another time, or as none."""
+        least, most = _ZONED if self.tz is not None else (-_COUNTED, _COUNTED)
+        seconds = whole + self.origin
+        outside = np.flatnonzero((seconds < least) | (seconds > most))
+        if len(outside):
+            # A year of the calendar's mean length is near enough to say how far off it is.
+            far = seconds[outside[0]] / 31_556_952
+            what, which = (
+                (f"{far:.6g} years", "time differences")
+                if self.kind == "timedelta"
+                else (f"about the year {1970 + far:.6g}", "dates with a zone" if self.tz is not None else "dates")
+            )
+            raise DataError(
+                f"a time asked for lies at {what}, beyond what {which} can hold; "
+                "choose a shorter horizon, or make the times numbers"
+            )
 
 
 def is_zone_name(name: str) -> bool:

@@ -267,3 +267,34 @@ def test_a_duration_is_told_in_the_unit_of_the_axis_and_none_becomes_nothing():
     assert TimeAxis("timedelta").told(59.0) == "59 s"
     assert TimeAxis("datetime").told(60.4) == "0 days 00:01:00"
     assert TimeAxis("period", freq="D").told(3 * 86_400.0) == "3 days 00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("axis", "seconds", "message"),
+    [
+        (TimeAxis("datetime", 10**9), 1e15, r"about the year 3\.16\d*e\+07, beyond what dates can hold"),
+        (TimeAxis("datetime", 2**62), 0.0, r"beyond what dates can hold; choose a shorter horizon"),
+        (TimeAxis("datetime", 0), -1e13, r"about the year -31491\d"),
+        (TimeAxis("datetime", 0, "Europe/Paris"), 1e12, r"about the year 33658\.\d, beyond what dates with a zone can"),
+        (TimeAxis("datetime", 0, "UTC"), -7e10, r"beyond what dates with a zone can hold"),
+        (TimeAxis("period", 0, None, "M"), 1e13, r"beyond what dates can hold"),
+        (TimeAxis("period", 0, None, "ns"), 1e10, r"periods of freq='ns' cannot hold 2286-11-20"),
+        (TimeAxis("timedelta"), 1e13, r"at 316887 years, beyond what time differences can hold"),
+    ],
+)
+def test_times_that_no_calendar_holds_are_refused(axis, seconds, message):
+    with pytest.raises(DataError, match=message):
+        axis.from_float(np.array([0.0, seconds]) if axis.origin < 2**60 else np.array([seconds]))
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Paris", "UTC"])
+def test_the_ends_of_the_calendar_are_held(zone):
+    times = pd.Series(np.array(["0001-01-03", "9999-12-29"], dtype="datetime64[s]")).dt.tz_localize(zone)
+    axis, floats = axis_and_floats(times)
+    assert axis.from_float(floats).astype(str).str[:10].tolist() == ["0001-01-03", "9999-12-29"]
+
+
+def test_dates_before_and_after_any_calendar_of_years_are_told_by_their_microseconds():
+    times = pd.Series(np.array([-9_000_000_000_000_000_000, 9_000_000_000_000_000_000]).view("datetime64[us]"))
+    axis, floats = axis_and_floats(times)
+    assert axis.from_float(floats).to_numpy().view(np.int64).tolist() == times.to_numpy().view(np.int64).tolist()

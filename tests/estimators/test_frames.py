@@ -166,3 +166,9 @@ def test_names_are_listed_up_to_a_few():
 def test_more_steps_than_any_number_of_them_are_too_many(fitted, horizon, freq):
     with pytest.raises(DataError, match=r"times for each of 24 series are too many; choose a longer freq"):
         fitted.forecast(horizon=horizon, freq=freq)
+
+
+@pytest.mark.parametrize("freq", [None, "MS"])
+def test_a_horizon_beyond_every_calendar_is_refused(fitted_on_dates, freq):
+    with pytest.raises(DataError, match=r"beyond what dates can hold; choose a shorter horizon"):
+        fitted_on_dates.forecast(horizon=np.timedelta64(10**15, "s"), freq=freq)
