@@ -16,7 +16,7 @@ from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 
-__all__ = ["SHORTEST", "TimeAxis", "is_zone_name"]
+__all__ = ["SHORTEST", "TimeAxis", "is_zone_name", "means_months"]
 
 SHORTEST, LONGEST = 1e-300, 1e100
 """Durations between which quotients of two stay numbers, or at least are told from them."""
@@ -31,9 +31,12 @@ _KINDS = {
 
 _COUNTED = 9_223_372_036_000
 _ZONED = (-62_135_510_400, 253_402_214_400)
-"""Seconds from 1970 that microseconds count to in 64 bits, and those of the years 1 to 9999 but for a day at each end."""
+"""Seconds from 1970: as far as microseconds count in 64 bits, and the years 1 to 9999 but for a day at each end."""
 
 _OFFSET = re.compile(r"[T ]\d.*(?:[Zz]|[+-]\d\d:?\d\d)$")
+# To pandas' offsets a start of a month, to its durations a millisecond: the one text that is both.
+_MONTHS = re.compile(r"\s*[+-]?\d+\s*MS\s*")
+_DIGITS = re.compile(r"\s*[+-]?\d+\s*")
 _ZONE_NAME = re.compile(r"(?!dateutil/)\w[\w+-]*(/\w[\w+-]*)*|UTC[+-]\d\d:\d\d(:\d\d)?|tzlocal\(\)", re.ASCII)
 
 
@@ -137,7 +140,10 @@ class TimeAxis:
             else:
                 if duration is None or isinstance(duration, int | float | np.number):
                     raise TypeError
+                _refuse_ambiguous(duration, name)
                 length = pd.Timedelta(duration).total_seconds()  # type: ignore[arg-type]
+        except DataError:
+            raise
         except (TypeError, ValueError):
             want = "a number, as the times are" if self.kind == "number" else "a duration such as '30D' or '6h'"
             raise DataError(f"{name}={duration!r}: expected {want}") from None
@@ -195,6 +201,23 @@ class TimeAxis:
                 f"a time asked for lies at {what}, beyond what {which} can hold; "
                 "choose a shorter horizon, or make the times numbers"
             )
+
+
+def means_months(text: object) -> bool:
+    """Whether a text such as ``"2MS"`` names starts of months, though ``pd.Timedelta`` reads milliseconds."""
+    return isinstance(text, str) and _MONTHS.fullmatch(text) is not None
+
+
+def _refuse_ambiguous(duration: object, name: str) -> None:
+    """Texts that ``pd.Timedelta`` takes, but for something else than was meant."""
+    if means_months(duration):
+        raise DataError(
+            f"{name}={duration!r} names starts of months, whose distance varies; "
+            "give days such as '30D', or write 'ms' for milliseconds"
+        )
+    if isinstance(duration, str) and _DIGITS.fullmatch(duration):
+        digits = duration.strip()
+        raise DataError(f"{name}={duration!r} has no unit; write '{digits}D' for days, '{digits}h' for hours")
 
 
 def is_zone_name(name: str) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from latentode.data import DataError, Panel, Schema, TimeAxis
 from latentode.data.errors import shown
 from latentode.data.schema import numbers_of
+from latentode.data.time_axis import means_months
 from latentode.estimators.fitting import outside
 
 __all__ = ["forecast_times", "join_targets", "last_third", "refuse_outside", "summary_of", "weights_of"]
@@ -159,6 +160,8 @@ def _calendar_offset(freq: Any, axis: TimeAxis) -> pd.offsets.BaseOffset | None:
 
 
 def _is_duration(freq: Any) -> bool:
+    if means_months(freq):
+        return False
     try:
         pd.Timedelta(freq)
     except (TypeError, ValueError):

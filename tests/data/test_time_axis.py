@@ -209,6 +209,19 @@ def test_a_number_is_no_duration_of_dates(duration):
         TimeAxis.from_times(DATES).length_of(duration, "horizon")
 
 
+@pytest.mark.parametrize("duration", ["3MS", "1MS", " 12 MS"])
+def test_starts_of_months_are_no_milliseconds(duration):
+    with pytest.raises(DataError, match=r"horizon=.*names starts of months.*'30D', or write 'ms'"):
+        TimeAxis.from_times(DATES).length_of(duration, "horizon")
+    assert TimeAxis.from_times(DATES).length_of("3ms", "horizon") == 0.003
+
+
+@pytest.mark.parametrize("duration", ["30", " 30", "+30"])
+def test_digits_without_a_unit_are_no_nanoseconds(duration):
+    with pytest.raises(DataError, match=r"horizon=.*30' has no unit; write '\+?30D' for days, '\+?30h' for hours"):
+        TimeAxis.from_times(DATES).length_of(duration, "horizon")
+
+
 def test_a_duration_is_no_length_of_numbers():
     axis = TimeAxis("number")
     assert axis.length_of(np.int64(3), "horizon") == 3.0

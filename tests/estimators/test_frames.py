@@ -72,6 +72,17 @@ def test_a_calendar_frequency_steps_by_the_calendar(fitted_on_dates, dates, freq
         assert (rows["time"] > ends_of(dates)[series]).all()
 
 
+def test_every_second_month_is_every_second_month(fitted_on_dates):
+    future = fitted_on_dates.forecast(horizon="100D", freq="2MS", level=())
+    for _, rows in future.groupby("id"):
+        assert rows["time"].dt.month.tolist() == [4, 6]
+
+
+def test_a_frequency_without_a_unit_is_refused(fitted_on_dates):
+    with pytest.raises(DataError, match=r"freq='30' has no unit; write '30D'"):
+        fitted_on_dates.forecast(horizon="100D", freq="30")
+
+
 def test_calendar_steps_keep_the_zone_and_the_hour_over_summer_time():
     df = dated(waves(2, 8), zone="Europe/Paris")
     future = quick().fit(df).forecast(horizon="70D", freq="MS", level=())
