@@ -29,9 +29,14 @@ _KINDS = {
 }
 
 
-_COUNTED = 9_223_372_036_000
+_COUNTED, _COUNTED_BY_NANOSECONDS = 9_223_372_036_000, 9_223_372_036
+"""Seconds that microseconds, and nanoseconds, count to in 64 bits."""
+
 _ZONED = (-62_135_510_400, 253_402_214_400)
-"""Seconds from 1970: as far as microseconds count in 64 bits, and the years 1 to 9999 but for a day at each end."""
+"""Seconds from 1970 of the years 1 to 9999, but for a day at each end: all that dates with a zone reach."""
+
+_YEAR = 31_556_952
+"""Seconds of the calendar's mean year."""
 
 _OFFSET = re.compile(r"[T ]\d.*(?:[Zz]|[+-]\d\d:?\d\d)$")
 # To pandas' offsets a start of a month, to its durations a millisecond: the one text that is both.
@@ -157,6 +162,8 @@ class TimeAxis:
         """A duration on this axis, for a sentence."""
         if self.kind == "number":
             return f"{length:.4g}"
+        if length > _COUNTED_BY_NANOSECONDS:  # as far as durations of every pandas reach
+            return f"{length / _YEAR:.4g} years"
         return f"{length:.4g} s" if length < 60 else str(pd.Timedelta(length, unit="s").round("s"))
 
     def from_float(self, values: NDArray[np.float64]) -> pd.Series:
@@ -190,8 +197,7 @@ class TimeAxis:
         seconds = whole + self.origin
         outside = np.flatnonzero((seconds < least) | (seconds > most))
         if len(outside):
-            # A year of the calendar's mean length is near enough to say how far off it is.
-            far = seconds[outside[0]] / 31_556_952
+            far = seconds[outside[0]] / _YEAR
             what, which = (
                 (f"{far:.6g} years", "time differences")
                 if self.kind == "timedelta"

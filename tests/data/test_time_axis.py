@@ -279,6 +279,7 @@ def test_a_duration_is_told_in_the_unit_of_the_axis_and_none_becomes_nothing():
     assert TimeAxis("datetime").told(0.02) == "0.02 s"
     assert TimeAxis("timedelta").told(59.0) == "59 s"
     assert TimeAxis("datetime").told(60.4) == "0 days 00:01:00"
+    assert TimeAxis("datetime").told(1e15) == "3.169e+07 years"
     assert TimeAxis("period", freq="D").told(3 * 86_400.0) == "3 days 00:00:00"
 
 
