@@ -11,7 +11,7 @@ from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import average_groups, slices
-from latentode.data.schema import LARGEST, numbers_of
+from latentode.data.schema import LARGEST, has_hash, numbers_of
 
 __all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows", "static_of_series"]
 
@@ -52,8 +52,9 @@ class ColumnCoding:
         Raises
         ------
         DataError
-            When it holds dates, which are neither numbers nor categories.
+            When it holds dates, complex numbers or lists, which are neither numbers nor categories.
         """
+        column = _usable(column)
         if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
             raise DataError(
                 f"column {column.name!r} holds dates; a covariate is a number or a category: "
@@ -76,6 +77,7 @@ class ColumnCoding:
 
     def features(self, column: pd.Series) -> Features:
         """Features of a column's values, (row, feature): NaN where missing, no place for a category not told apart."""
+        column = _usable(column)
         if self.categories is None:
             if not types.is_numeric_dtype(column.dtype) and not column.isna().all():
                 raise DataError(f"column {self.name!r} holds {column.dtype} here but numbers in fit; convert it")
@@ -319,18 +321,48 @@ def static_of_series(df: pd.DataFrame, coding: Coding, codes: Ints, ids: pd.Inde
     Raises
     ------
     DataError
-        When a column changes within a series.
+        When a column changes within a series, or holds what is neither a number nor a category.
     """
     static = np.full((len(ids), coding.n_static), np.nan, dtype=np.float32)
-    names = [c.name for c in coding.static if c.name in df.columns]
-    for name in names:
-        _refuse_change(df[name], codes, ids)
-    if names:
-        rows = np.flatnonzero((codes >= 0) & df[names].notna().any(axis=1).to_numpy())
+    columns = [_usable(df[c.name]) for c in coding.static if c.name in df.columns]
+    for column in columns:
+        _refuse_change(column, codes, ids)
+    if columns:
+        said = pd.concat(columns, axis=1)
+        said.columns = pd.Index([c.name for c in columns], dtype=object, tupleize_cols=False)
+        rows = np.flatnonzero((codes >= 0) & said.notna().any(axis=1).to_numpy())
         # A value may stand in one row of a series and be missing in the others: filled within the series first.
-        filled = df[names].iloc[rows].groupby(codes[rows]).first()
+        filled = said.iloc[rows].groupby(codes[rows]).first()
         static[filled.index.to_numpy()] = coding.features(filled, coding.static)
     return static
+
+
+def _usable(column: pd.Series) -> pd.Series:
+    """A column of numbers or categories, numbers of any precision as pandas can group them.
+
+    Raises
+    ------
+    DataError
+        When it holds complex numbers, or lists and the like, which are no categories.
+    """
+    if types.is_complex_dtype(column.dtype):
+        raise DataError(
+            f"covariate column {column.name!r} holds complex numbers in every row ({column.dtype}); "
+            "give the real and the imaginary part a column each"
+        )
+    if not types.is_numeric_dtype(column.dtype):
+        try:
+            column.unique()
+        except (TypeError, NotImplementedError):  # the latter is pyarrow's
+            row = next(i for i, value in enumerate(column) if not has_hash(value))
+            raise DataError(
+                f"covariate column {column.name!r} holds {shown(column.iloc[row])} in row {shown(column.index[row])}, "
+                "which is no category; give each part of it a column of its own, or convert it with "
+                f"df[{column.name!r}].astype(str)"
+            ) from None
+    if column.dtype == np.longdouble:
+        return pd.Series(numbers_of(column), column.index, name=column.name)
+    return column
 
 
 def _refuse_change(column: pd.Series, codes: Ints, ids: pd.Index) -> None:

@@ -378,11 +378,13 @@ def _as_ids(column: pd.Series) -> pd.Index:
     """Names of series as an index; what cannot be told apart is refused."""
     if column.dtype == np.float16:  # pandas has no index of these
         column = column.astype(np.float32)
+    if column.dtype == np.longdouble:  # nor of these that can be searched
+        column = pd.Series(numbers_of(column), column.index, name=column.name)
     if types.is_object_dtype(column.dtype):
         try:
             column.unique()
         except TypeError:
-            row = next(i for i, value in enumerate(column) if not _has_hash(value))
+            row = next(i for i, value in enumerate(column) if not has_hash(value))
             raise DataError(
                 f"column {column.name!r} names the series, but row {shown(column.index[row])} holds "
                 f"{shown(column.iloc[row])}, which is no name; convert it with df[{column.name!r}].astype(str)"
@@ -391,7 +393,7 @@ def _as_ids(column: pd.Series) -> pd.Index:
     return ids
 
 
-def _has_hash(value: object) -> bool:
+def has_hash(value: object) -> bool:
     try:
         hash(value)
     except TypeError:

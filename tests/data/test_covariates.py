@@ -83,6 +83,36 @@ def test_lengths_of_time_are_refused_as_dates_are():
         ColumnCoding.from_column(pd.Series(pd.to_timedelta(["3D"]), name="since"))
 
 
+@pytest.mark.parametrize("role", ["static_cols", "known_cols"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 1.0, 1j], r"covariate column 'd' holds complex numbers in every row \(complex128\)"),
+        (["a", "a", ["b"]], r"covariate column 'd' holds \['b'\] in row 7, which is no category; .*df\['d'\]\.astype"),
+        (["a", "a", {"b": 1}], r"covariate column 'd' holds \{'b': 1\} in row 7"),
+    ],
+)
+def test_what_is_neither_a_number_nor_a_category_is_refused_in_fit_and_after(role, values, message):
+    index = [5, 6, 7]
+    df = pd.DataFrame({"id": ["a", "a", "b"], "time": [0.0, 1.0, 0.0], "x": 1.0}, index=index)
+    odd, good = df.assign(d=pd.Series(values, index)), df.assign(d=["a", "a", "b"])
+    schema = infer_schema(odd, target_cols=["x"], **{role: "d"})
+    with pytest.raises(DataError, match=message):
+        Coding.from_frame(odd, schema.static_cols, schema.known_cols)
+    coding = Coding.from_frame(good, schema.static_cols, schema.known_cols)
+    with pytest.raises(DataError, match=message):
+        panel_from_frame(odd, schema, TimeAxis("number"), coding)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
+def test_static_numbers_of_any_precision_are_read(dtype):
+    df = pd.DataFrame({"id": ["a", "a", "b"], "time": [0.0, 1.0, 0.0], "x": 1.0, ("a", "b"): [1.0, 1.0, 3.0]})
+    schema = infer_schema(df, target_cols=["x"], static_cols=[("a", "b")])
+    df[("a", "b")] = df[("a", "b")].astype(dtype)
+    panel, _ = panel_from_frame(df, schema, TimeAxis("number"), Coding.from_frame(df, schema.static_cols, ()))
+    assert panel.covariates.static[1, 0] > panel.covariates.static[0, 0]
+
+
 def test_text_where_fit_saw_numbers_is_refused():
     coding = ColumnCoding.from_column(pd.Series([1.0, 2.0], name="age"))
     with pytest.raises(DataError, match="column 'age' holds"):
