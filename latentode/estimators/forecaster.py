@@ -35,7 +35,18 @@ from latentode.estimators.answers import Answers
 from latentode.estimators.asked import Told, asked_of
 from latentode.estimators.encoding import encoded
 from latentode.estimators.fitting import FittedModel, fit_model, is_of_counts
-from latentode.estimators.frames import forecast_times, join_targets, last_third, refuse_outside, summary_of, weights_of
+from latentode.estimators.frames import (
+    alike,
+    filled_column,
+    forecast_times,
+    join_targets,
+    keys_of,
+    last_third,
+    refuse_doubled,
+    refuse_outside,
+    summary_of,
+    weights_of,
+)
 from latentode.estimators.native import any_frame
 from latentode.estimators.randomness import as_generator
 from latentode.estimators.saying import nothing_said, say
@@ -48,6 +59,9 @@ __all__ = ["LatentODEForecaster", "load"]
 Floats = NDArray[np.float64]
 
 _UPDATING = threading.Lock()
+
+SAMPLE_ID = "sample_id"
+"""The column that numbers the samples."""
 
 FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
@@ -207,6 +221,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     horizon_: float
     model_: LatentODE
 
+    _keys_: pd.DataFrame | None = None
+    """The ids and times of the frame given to fit without its rows, for their dtypes; a model in a file has none."""
+
     def __init__(
         self,
         id_col: Hashable | None = None,
@@ -364,6 +381,11 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         )
         if len(df) == 0:
             raise DataError("the frame has no rows")
+        if SAMPLE_ID in schema.target_cols:
+            raise DataError(
+                f"channel {SAMPLE_ID!r} is named like the column that numbers the samples of sample(); rename it, or, "
+                "if it is no channel, leave it out with target_cols=[...] (id_col= if it names the series)"
+            )
         if self.n_samples < 1:
             raise ValueError(f"n_samples={self.n_samples!r} must be at least 1")
         before = self._before(schema)
@@ -404,6 +426,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
                 "horizon_": fitted.span,
                 "calibration_": replace(fitted.calibration, factor=factor),
                 "history_": pd.DataFrame(fitted.history),
+                "_keys_": keys_of(df.iloc[:0], schema),
                 "panel_": panel if fitted.learned_from is None else panel.where(fitted.learned_from),
                 "feature_names_in_": np.array([str(c) for c in X.columns], dtype=object),
                 "n_features_in_": X.shape[1],
@@ -582,13 +605,19 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             The rows of ``X`` once per sample, with its ids and times, a column ``sample_id`` and a column per
             channel. With one `random_state` they are the same in whatever order the rows stand; rows of one series and
             time are one point of the course.
+
+        Raises
+        ------
+        DataError
+            As :meth:`predict`, and when the ids or times stand in a column named ``sample_id``.
         """
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples} must be at least 1")
         drawn = self._asked(self._answers(X, history).samples(n_samples, as_generator(random_state)))
-        keys = self._keys(X)
+        keys = keys_of(X, self.schema_)
+        refuse_doubled([*keys.columns, SAMPLE_ID, *self.channels_])
         repeated = keys.loc[np.tile(np.arange(len(keys)), n_samples)].reset_index(drop=True)
-        repeated["sample_id"] = np.repeat(np.arange(n_samples), len(keys))
+        repeated[SAMPLE_ID] = np.repeat(np.arange(n_samples), len(keys))
         values = pd.DataFrame(drawn.reshape(-1, len(self.channels_)), columns=list(self.channels_))
         return pd.concat([repeated, values], axis=1)
 
@@ -617,12 +646,25 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            A row per series and time: id, time, the channels, and their intervals.
+            A row per series and time: id, time, the channels, and their intervals. Ids are as they were in the frame
+            given, categories among them; times that were integers are so where all of them are whole, as with a whole
+            ``freq``, and floats where one is not.
+
+        Raises
+        ------
+        DataError
+            When nothing can be forecast, or two columns would have one name: a channel is called as the interval of
+            another.
         """
         check_is_fitted(self, "model_")
         panel = self.panel_ if history is None else self._panel_of(history)
         query = forecast_times(panel, self.schema_, self.time_axis_, horizon, freq, self.horizon_)
-        return pd.concat([query, *self._fans(query, level, history)], axis=1)
+        like = self._keys_ if history is None else keys_of(history.iloc[:0], self.schema_)
+        if like is not None:
+            query = pd.DataFrame({c: alike(query[c], like[c].dtype) for c in query.columns})
+        parts = [query, *self._fans(query, level, history)]
+        refuse_doubled(c for part in parts for c in part.columns)
+        return pd.concat(parts, axis=1)
 
     @any_frame
     def score(
@@ -703,7 +745,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         -------
         DataFrame
             A copy; what was observed is as it was, what was missing (or infinite) is its expected value, and a column
-            without holes is untouched. A row without a time keeps its holes.
+            without holes is untouched. A row without a time keeps its holes. What is expected is no whole number: a
+            column of integers with holes becomes one of floats of its kind, ``Int64`` ``Float64``.
 
         Raises
         ------
@@ -728,8 +771,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         for k, name in enumerate(self.channels_):
             missing = np.isnan(observed[:, k])
             if missing.any():
-                whole, dtype = np.where(missing, found[:, k], observed[:, k]), X[name].dtype
-                filled[name] = whole.astype(dtype) if isinstance(dtype, np.dtype) and dtype.kind == "f" else whole
+                filled[name] = filled_column(X[name], np.where(missing, found[:, k], observed[:, k]))
         return filled
 
     @any_frame
@@ -760,7 +802,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         features = encoded(self.model_, self.scaler_, panel, self.horizon_, self.seasons_)
         latent = self.model_.config.latent_dim
         names = [f"z{k}" for k in range(latent)] + [f"context{k}" for k in range(features.shape[1] - latent)]
-        return pd.DataFrame(features, index=panel.ids.rename(self.schema_.id_name), columns=names)
+        name = self.schema_.id_name
+        like = self._keys_ if X is None else keys_of(X.iloc[:0], self.schema_)
+        ids = panel.ids if like is None or name not in like else pd.Index(alike(pd.Series(panel.ids), like[name].dtype))
+        return pd.DataFrame(features, index=ids.rename(name), columns=names)
 
     @any_frame
     def update(self, X: pd.DataFrame) -> Self:
@@ -882,14 +927,6 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         """The time of every row on the axis of the fit."""
         return self.time_axis_.to_float(self.schema_.times_of(df)) if len(df) else np.empty(0)
 
-    def _keys(self, X: pd.DataFrame) -> pd.DataFrame:
-        keys: dict[Hashable, Any] = {}
-        ids = self.schema_.ids_of(X)
-        if ids is not None:
-            keys[self.schema_.id_name] = np.asarray(ids)
-        keys[self.schema_.time_name] = self.schema_.times_of(X).array
-        return pd.DataFrame(keys)
-
     def _fans(
         self,
         X: pd.DataFrame,
@@ -911,6 +948,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
 
     @staticmethod
     def _frame(X: pd.DataFrame, values: Floats, names: list[Any]) -> pd.DataFrame:
+        refuse_doubled(names)
         return pd.DataFrame(values, index=X.index, columns=names)
 
 

@@ -1,11 +1,13 @@
 """Small pure functions on the frames that come in and go out."""
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pandas.api import types
 
 from latentode.data import DataError, Panel, Schema, TimeAxis
 from latentode.data.errors import shown
@@ -13,7 +15,18 @@ from latentode.data.schema import numbers_of
 from latentode.data.time_axis import means_months
 from latentode.estimators.fitting import outside
 
-__all__ = ["forecast_times", "join_targets", "last_third", "refuse_outside", "summary_of", "weights_of"]
+__all__ = [
+    "alike",
+    "filled_column",
+    "forecast_times",
+    "join_targets",
+    "keys_of",
+    "last_third",
+    "refuse_doubled",
+    "refuse_outside",
+    "summary_of",
+    "weights_of",
+]
 
 MAX_FORECAST_ROWS = 50_000_000
 
@@ -180,6 +193,72 @@ def _calendar_steps(axis: TimeAxis, end: float, length: float, offset: pd.offset
         dates = pd.Series(pd.date_range(first, last, freq=offset))
     grid = axis.to_float(dates)
     return grid[grid > end]
+
+
+def keys_of(df: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The ids (where there are any) and times of a frame, as columns by the names they go out with."""
+    keys: dict[Hashable, Any] = {}
+    ids = schema.ids_of(df)
+    if ids is not None:
+        keys[schema.id_name] = ids.array
+    keys[schema.time_name] = schema.times_of(df).array
+    return pd.DataFrame(keys)
+
+
+def alike(column: pd.Series, dtype: Any) -> pd.Series:
+    """Ids or times of ours in the dtype of the user's own: categories, and integers where every number is whole.
+
+    Parameters
+    ----------
+    column : Series
+        Ids or times.
+    dtype : dtype
+        Of the ids or times given. Ids that are none of its categories are added to them.
+    """
+    if isinstance(dtype, pd.CategoricalDtype):
+        new = pd.Index(column.dropna().unique()).difference(dtype.categories, sort=False)
+        categories = dtype.categories.append(new) if len(new) else dtype.categories
+        return column.astype(pd.CategoricalDtype(categories, dtype.ordered))
+    if not (types.is_integer_dtype(dtype) and types.is_float_dtype(column.dtype)):
+        return column
+    if not (column == np.floor(column)).all():
+        return column
+    held = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+    return column.astype(dtype if column.between(held.min, held.max).all() else np.int64)
+
+
+def filled_column(column: pd.Series, values: NDArray[np.float64]) -> Any:
+    """Values for a column with holes, in its own dtype or, where that holds no fractions, a floating one of its kind.
+
+    Parameters
+    ----------
+    column : Series
+        With holes.
+    values : array of float
+        (row,), NaN where nothing can be said.
+    """
+    dtype: Any = column.dtype
+    if isinstance(dtype, np.dtype):
+        return values.astype(dtype) if dtype.kind == "f" else values
+    if not types.is_float_dtype(dtype):
+        dtype = "double[pyarrow]" if isinstance(dtype, pd.ArrowDtype) else "Float64"
+    return pd.array(values, dtype=dtype)
+
+
+def refuse_doubled(names: Iterable[Hashable]) -> None:
+    """Refuse an answer in which two columns would have one name.
+
+    Raises
+    ------
+    DataError
+        It says which.
+    """
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise DataError(
+            f"{len(doubled)} names of columns would stand in the answer more than once, {doubled[0]!r} for one; rename "
+            "the column of the data that has that name already, or ask for each level, or quantile, once"
+        )
 
 
 def refuse_outside(df: pd.DataFrame, schema: Schema, likelihood: str) -> None:

@@ -98,7 +98,7 @@ def quiet_lightning() -> Iterator[str]:
 
 
 def _root() -> contextlib.AbstractContextManager[str]:
-    """A place that goes away with the training; nothing of ours is there, so none that can be written to is no fault."""
+    """A place that goes away with the training. Nothing of ours is there: where none can be made, none is needed."""
     try:
         return tempfile.TemporaryDirectory(prefix="latentode-")
     except OSError:

@@ -11,6 +11,14 @@ from latentode.training import LatentODEModule
 from tests.estimators.tiny import quick, waves
 
 
+def test_whole_numbers_with_holes_are_filled_as_floats_that_may_be_missing(fitted, df):
+    counts = df.assign(y=df["y"].round().astype("Int64"))
+    filled = fitted.impute(counts)["y"]
+    assert filled.dtype == "Float64"
+    assert filled.notna().all()
+    np.testing.assert_array_equal(filled[counts["y"].notna()], counts["y"].dropna())
+
+
 def test_imputed_values_stand_only_where_there_was_none(fitted, df):
     filled = fitted.impute(df)
     assert filled.columns.tolist() == df.columns.tolist()
