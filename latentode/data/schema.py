@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -327,8 +328,11 @@ def _named(
     df: pd.DataFrame, columns: Sequence[Hashable] | Hashable, roles: set[Hashable | None], role: str
 ) -> tuple[Hashable, ...]:
     """The columns of a parameter: all there, none twice, none with another role."""
-    single = isinstance(columns, str) or not isinstance(columns, Sequence | pd.Index)
-    named: tuple[Hashable, ...] = (columns,) if single else tuple(columns)  # type: ignore[arg-type]
+    given: Any = columns
+    if isinstance(given, np.ndarray | pd.Series):
+        given = given.tolist()
+    single = isinstance(given, str) or not isinstance(given, Sequence | pd.Index)
+    named: tuple[Hashable, ...] = (given,) if single else tuple(given)
     missing = [c for c in named if c not in df.columns]
     if missing:
         raise DataError(f"{role}: no column {_listed(missing)}; the frame's columns are {_listed(df.columns)}")

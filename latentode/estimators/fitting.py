@@ -238,7 +238,7 @@ def _hold_out(
     lengths = series.lengths
     usable = np.flatnonzero(lengths >= 2)
     if len(usable) >= FEW_SERIES:
-        n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT)
+        n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT, len(usable) - 1)
         held = np.sort(rng.permutation(usable)[:n_held])
         kept = np.setdiff1d(np.arange(len(lengths)), held)
         maker = TaskMaker(series.take(kept), span, GAPS, early)

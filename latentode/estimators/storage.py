@@ -235,7 +235,7 @@ def _plain(value: Any, name: str) -> Any:
     if name == "checkpoint_dir":
         return None
     if name in ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality") and isinstance(
-        value, tuple | list | pd.Index
+        value, tuple | list | pd.Index | pd.Series | np.ndarray
     ):
         return [_plain(v, "column") for v in value]
     if isinstance(value, np.generic):

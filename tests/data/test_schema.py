@@ -330,3 +330,10 @@ def test_what_is_read_only_is_numbers_too():
 def test_what_is_long_is_shown_in_part():
     assert shown("x" * 98) == repr("x" * 98)
     assert shown("x" * 99) == repr("x" * 99)[:97] + "..."
+
+
+@pytest.mark.parametrize("named", [np.array(["x"]), np.array(["x"], dtype=object), pd.Index(["x"]), pd.Series(["x"])])
+def test_columns_are_named_by_arrays_as_by_lists(named):
+    df = pd.DataFrame({"id": ["a"], "time": [0.0], "x": [1.0], "y": [2.0]})
+    assert infer_schema(df, target_cols=named) == infer_schema(df, target_cols=["x"])
+    assert infer_schema(df, target_cols="y", static_cols=named).static_cols == ("x",)

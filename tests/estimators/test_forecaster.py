@@ -493,3 +493,10 @@ def test_numbers_of_numpy_are_parameters_like_others():
     expected = quick(**params).fit(df).predict(df)
     found = quick(**{k: np.int64(v) for k, v in params.items()}, dropout=np.float64(0.1)).fit(df).predict(df)
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize("fraction", [0.98, 0.999])
+def test_however_much_is_held_out_something_is_learned_from(fraction):
+    df = waves(20, 5)
+    forecaster = quick(max_steps=1, validation_fraction=fraction).fit(df)
+    assert np.isfinite(forecaster.predict(df)).all(axis=None)

@@ -157,6 +157,11 @@ def test_names_of_more_series_than_are_read_again_are_refused_when_saved(tmp_pat
     assert load(tmp_path / "model").channels_ == ("x", "y")
 
 
+def test_columns_named_by_an_array_are_saved_as_a_list(tmp_path):
+    quick(max_steps=1, target_cols=np.array(["x"])).fit(waves(3, 6)).save(tmp_path)
+    assert load(tmp_path).target_cols == ["x"]
+
+
 def test_names_that_are_tuples_are_refused_when_saved(tmp_path):
     forecaster = quick().fit(waves(3, 6).rename(columns={"x": ("lab", "x")}))
     with pytest.raises(ValueError, match=r"\('lab', 'x'\).*cannot be saved"):
