@@ -56,7 +56,8 @@ class Given:
         same = [c for c in names if c in given.columns and whole[c].equals(self.frame[c])]
         if len(same) == len(names):
             return given.select(names).to_native()
-        made = nw.from_arrow(whole.drop(columns=same), backend=given.implementation)
+        # The older of two names of that argument: the lowest narwhals that will do has no other.
+        made = nw.from_arrow(whole.drop(columns=same), native_namespace=nw.get_native_namespace(given))
         alike = [str(c) for c in keys if str(c) in made.columns and str(c) in given.columns]
         columns = [_alike(made[c], given[c]) for c in alike] + [given[c] for c in same]
         return made.with_columns(*columns).select(names).to_native()
