@@ -297,7 +297,8 @@ def _refuse_records(df: pd.DataFrame, schema: Schema) -> None:
 def _refuse_hidden_ids(df: pd.DataFrame, schema: Schema) -> None:
     """A column of whole numbers that is called an id, or at whose changes, and only there, time goes back."""
     times = schema.times_of(df)
-    rank = np.zeros(len(df)) if types.is_object_dtype(times.dtype) else pd.factorize(times, sort=True)[0]
+    told: Any = numbers_of(times) if times.dtype == np.longdouble else times  # pandas ranks none of that precision
+    rank = np.zeros(len(df)) if types.is_object_dtype(times.dtype) else pd.factorize(told, sort=True)[0]
     back = np.diff(rank) < 0
     for name in schema.channels:
         if not types.is_integer_dtype(df[name].dtype):
