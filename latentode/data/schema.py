@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -207,6 +207,8 @@ def infer_keys(df: pd.DataFrame, id_col: Hashable | None = None, time_col: Hasha
         id_col = _infer_id(df) if id_col is None else id_col
         if id_col is not None and id_col not in df.columns:
             raise DataError(f"the series ({id_col!r}) stand in the index; make them a column with df.reset_index()")
+        if id_col is None and isinstance(df.index, pd.MultiIndex):  # its series would be taken for one
+            _refuse_column_beside_levels("time_col", time_col, list(df.index.names))
         layout, time_col = _infer_time(df, id_col, time_col)
     return Schema(id_col, time_col, (), layout)
 
@@ -219,6 +221,13 @@ def _infer_id(df: pd.DataFrame) -> Hashable | None:
     return found[0] if found else in_index[0] if in_index else None
 
 
+def _refuse_column_beside_levels(role: str, column: Hashable, names: list[Hashable]) -> NoReturn:
+    raise DataError(
+        f"{role}={column!r} is a column, but the frame has an index of {len(names)} levels {names!r}; "
+        "use df.reset_index() to choose among columns"
+    )
+
+
 def _infer_levels(
     df: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | None
 ) -> tuple[Hashable | None, Hashable | None]:
@@ -226,12 +235,8 @@ def _infer_levels(
     names = list(df.index.names)
     if len(names) != 2:
         raise DataError(f"the index has {len(names)} levels; expected two (series, time), or use df.reset_index()")
-    for column, role in ((id_col, "id_col"), (time_col, "time_col")):
-        if column is not None and column not in names:
-            raise DataError(
-                f"{role}={column!r} is a column, but the frame has a two-level index {names!r} of series and time; "
-                "use df.reset_index() to choose among columns"
-            )
+    if id_col is not None and id_col not in names:
+        _refuse_column_beside_levels("id_col", id_col, names)
     time_first = names[0] is not None and (names[0] == time_col or (time_col is None and names[0] in TIME_NAMES))
     id_second = names[1] is not None and (names[1] == id_col or (id_col is None and names[1] in ID_NAMES))
     if time_first or id_second:

@@ -1,8 +1,10 @@
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import DataError, infer_schema
+from latentode.data import DataError, infer_keys, infer_schema
 from latentode.data.errors import shown
 
 VALUES = {"hr": [71.0, 72.0], "spo2": [0.97, np.nan]}
@@ -53,7 +55,9 @@ def test_levels_are_found_by_their_names_in_later_frames_in_whatever_order_they_
         assert schema.ids_of(later).tolist() == ["a", "b"]
         assert schema.times_of(later).tolist() == [1.0, 2.0]
     nameless = df.rename_axis(index=[None, None])
-    assert infer_schema(nameless).times_of(nameless).tolist() == [1.0, 2.0]
+    for fitted in (schema, infer_schema(nameless)):
+        assert fitted.ids_of(nameless).tolist() == ["a", "b"]
+        assert fitted.times_of(nameless).tolist() == [1.0, 2.0]
     with pytest.raises(DataError, match="the index has 3 levels; expected two"):
         schema.times_of(df.set_index("y", append=True))
 
@@ -64,10 +68,47 @@ def test_given_names_decide_the_levels_of_an_index():
     assert roles(infer_schema(df, time_col="day"))[:2] == ("patient", "day")
 
 
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (["time", "patient"], ("patient", "time")),
+        (["day", "item_id"], ("item_id", "day")),
+        ([None, "day"], (None, "day")),
+        (["patient", None], ("patient", None)),
+    ],
+)
+def test_one_level_with_a_usual_name_says_what_the_other_is_and_one_without_a_name_says_nothing(levels, expected):
+    df = frame(a=[0, 1], b=[4, 5]).set_index(["a", "b"]).rename_axis(levels)
+    assert roles(infer_schema(df))[:2] == expected
+
+
+def test_names_given_go_before_the_usual_ones():
+    df = frame(id=[0, 1], patient=["a", "b"], time=[0, 1], ds=[4, 5])
+    assert roles(infer_schema(df, id_col="patient", time_col="ds"))[:3] == ("patient", "ds", ("id", "time", *VALUES))
+    assert roles(infer_schema(df.drop(columns="id"), id_col="time", target_cols="hr"))[:2] == ("time", "ds")
+
+
+def test_series_that_are_called_by_a_date_leave_the_only_other_date_to_the_time():
+    df = frame(born=pd.to_datetime(["1960", "1970"]), visited=pd.to_datetime(["2024", "2025"]))
+    assert roles(infer_schema(df, id_col="born"))[:2] == ("born", "visited")
+
+
+def test_text_beside_levels_without_names_is_no_question_of_the_series():
+    df = frame(a=["x", "y"], b=[0, 1]).assign(note=["p", "q"]).set_index(["a", "b"]).rename_axis([None, None])
+    assert roles(infer_schema(df)) == (None, None, ("hr", "spo2"), "multiindex")
+
+
+def test_series_and_times_alone_are_no_channels():
+    schema = infer_keys(frame(id=["a", "b"], time=[0, 1]))
+    assert (roles(schema), schema.channels) == (("id", "time", (), "columns"), ())
+
+
 def test_dates_in_the_first_level_of_an_index_without_names_are_refused():
     df = frame(day=pd.to_datetime(["2024", "2025"]), patient=[4, 5]).set_index(["day", "patient"])
-    with pytest.raises(DataError, match=r"first level.*dates.*swaplevel"):
+    with pytest.raises(DataError, match=r"^the first level .* dates: the series come first; use df\.swaplevel\(\)$"):
         infer_schema(df.rename_axis([None, None]))
+    both = frame(born=pd.to_datetime(["1960", "1970"]), day=pd.to_datetime(["2024", "2025"])).set_index(["born", "day"])
+    assert roles(infer_schema(both))[:2] == ("born", "day")
 
 
 def test_an_index_of_three_levels_is_refused():
@@ -78,8 +119,20 @@ def test_an_index_of_three_levels_is_refused():
 
 def test_an_id_column_beside_a_two_level_index_is_refused_rather_than_forecast():
     df = frame(ward=[1, 1], time=[0, 1], patient=[7, 8]).set_index(["ward", "time"])
-    with pytest.raises(DataError, match=r"id_col='patient' is a column.*two-level index.*reset_index"):
+    way_out = (
+        r", but the frame has an index of 2 levels \['ward', 'time'\]; use df\.reset_index\(\) to choose among columns$"
+    )
+    with pytest.raises(DataError, match="^id_col='patient' is a column" + way_out):
         infer_schema(df, id_col="patient")
+
+
+def test_a_column_of_times_beside_a_two_level_index_is_refused_unless_the_series_are_a_column_too():
+    df = frame(patient=["a", "b"], visit=[0, 1]).assign(day=[0.0, 3.0], who=["a", "b"]).set_index(["patient", "visit"])
+    with pytest.raises(DataError, match=r"^time_col='day' is a column, .*\['patient', 'visit'\]; use df"):
+        infer_schema(df.drop(columns="who"), time_col="day")
+    with pytest.raises(DataError, match="index of 3 levels"):
+        infer_schema(df.set_index("who", append=True), time_col="day")
+    assert roles(infer_schema(df, id_col="who", time_col="day")) == ("who", "day", ("hr", "spo2"), "columns")
 
 
 @pytest.mark.parametrize("id_col", [None, "id"])
@@ -124,13 +177,26 @@ def test_levels_without_names_are_called_id_and_time_and_found_again():
 
 def test_a_query_must_say_its_series_when_the_levels_had_no_names():
     df = frame(a=["x", "y"], b=[0, 1]).set_index(["a", "b"]).rename_axis([None, None])
-    with pytest.raises(DataError, match="no column 'id'"):
+    with pytest.raises(DataError, match=r"no column 'id' \(id_col\); its columns are"):
         infer_schema(df).ids_of(df.reset_index())
+    with pytest.raises(DataError, match=r"no column 'time' \(time_col\); its columns are"):
+        infer_schema(df).times_of(df.reset_index())
+
+
+def test_a_query_that_names_its_series_twice_is_refused():
+    df = frame(id=["a", "b"], time=[0, 1])
+    with pytest.raises(DataError, match=r"^the frame has more than one column named 'id'; rename or drop the others$"):
+        infer_schema(df).ids_of(pd.concat([df, df[["id"]]], axis=1))
 
 
 def test_numbers_in_the_index_are_times_when_said_so():
     df = frame().set_index(pd.Index([0.5, 1.5], name="hours"))
     assert roles(infer_schema(df, time_col="hours")) == (None, "hours", ("hr", "spo2"), "index")
+
+
+def test_a_column_of_numbers_that_is_said_to_be_the_time_is_no_channel():
+    df = frame(id=["a", "b"], hours=[0.5, 1.5])
+    assert roles(infer_schema(df, time_col="hours")) == ("id", "hours", ("hr", "spo2"), "columns")
 
 
 def test_the_only_column_of_dates_is_the_time():
@@ -160,9 +226,19 @@ def test_a_number_that_is_called_an_id_is_no_channel_by_itself(name):
     assert infer_schema(df, id_col=name).target_cols == ("hr",)
 
 
-@pytest.mark.parametrize("time", [[0, 5, 9, 1, 4, 8], pd.to_timedelta([0, 5, 9, 1, 4, 8], unit="D")])
-def test_a_number_at_whose_changes_and_only_there_time_goes_back_names_the_series(time):
-    df = pd.DataFrame({"n": [1, 2, 3, 4, 5, 6], "patient": [7, 7, 7, 3, 3, 3], "time": time})
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [[1, 2, 3, 4, 5, 6], [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]])
+@pytest.mark.parametrize(
+    "time",
+    [
+        [0, 5, 9, 1, 4, 8],
+        pd.to_timedelta([0, 5, 9, 1, 4, 8], unit="D"),
+        np.array([0, 5, 9, 1, 4, 8], dtype=np.longdouble),
+        [0, 5, 5, 1, 4, 8],
+    ],
+)
+def test_a_number_at_whose_changes_and_only_there_time_goes_back_names_the_series(time, n):
+    df = pd.DataFrame({"n": n, "patient": [7, 7, 7, 3, 3, 3], "time": time})
     with pytest.raises(DataError, match="column 'patient' seems to name the series"):
         infer_schema(df)
     for other in (
@@ -172,6 +248,16 @@ def test_a_number_at_whose_changes_and_only_there_time_goes_back_names_the_serie
         df.assign(patient=df["patient"] / 2),
     ):
         assert infer_schema(other).target_cols == ("n", "patient")
+
+
+def test_two_rows_of_a_series_are_enough_to_see_that_time_goes_back():
+    with pytest.raises(DataError, match="column 'patient' seems to name the series"):
+        infer_schema(pd.DataFrame({"patient": [7, 7, 3, 3], "time": [0, 5, 1, 4]}))
+
+
+def test_times_that_nothing_can_rank_are_left_to_those_who_read_them():
+    df = pd.DataFrame({"n": [1, 2], "time": pd.Series([dt.date(2024, 1, 1), 2.5], dtype=object)})
+    assert infer_schema(df).target_cols == ("n",)
 
 
 @pytest.mark.parametrize("name", ["variable", "parameter"])
@@ -196,8 +282,11 @@ def test_two_columns_that_could_be_the_time_need_a_word():
 
 
 def test_a_frame_without_a_time_lists_its_columns():
-    with pytest.raises(DataError, match=r"no time column.*'id', 'hr', 'spo2'.*time_col="):
+    names = r"\(or name it one of ds, timestamp, time\)$"
+    with pytest.raises(DataError, match=r"no time column.*'id', 'hr', 'spo2': pass time_col= " + names):
         infer_schema(frame(id=["a", "b"]))
+    with pytest.raises(DataError, match=r"no time column found among \(none\): "):
+        infer_schema(pd.DataFrame())
 
 
 @pytest.mark.parametrize("argument", ["id_col", "time_col"])
@@ -207,8 +296,9 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(argument):
 
 
 def test_unknown_channels_are_named_with_the_columns_there_are():
-    with pytest.raises(DataError, match=r"target_cols: no column 'bp'.*'hr', 'spo2'"):
-        infer_schema(frame(id=["a", "b"], time=[0, 1]), target_cols=["hr", "bp"])
+    for role in ("target_cols", "static_cols", "known_cols", "past_cols"):
+        with pytest.raises(DataError, match=rf"^{role}: no column 'bp'.*'hr', 'spo2'"):
+            infer_schema(frame(id=["a", "b"], time=[0, 1]), **{role: ["hr", "bp"]})
 
 
 def test_one_channel_may_be_given_as_its_name_alone():
@@ -224,7 +314,7 @@ def test_a_channel_named_twice_or_in_another_role_is_refused(targets):
 
 
 def test_no_channels_are_refused():
-    with pytest.raises(DataError, match="target_cols is empty"):
+    with pytest.raises(DataError, match=r"^target_cols is empty; name at least one column to forecast$"):
         infer_schema(frame(id=["a", "b"], time=[0, 1]), target_cols=[])
 
 
@@ -235,14 +325,31 @@ def test_repeated_column_names_are_refused():
 
 
 def test_an_array_is_refused_with_the_way_to_build_a_frame():
-    with pytest.raises(DataError, match=r"expected a pandas DataFrame.*got ndarray.*pd\.DataFrame\("):
+    build = r"from arrays, build one with pd\.DataFrame\({'id': \.\.\., 'time': \.\.\., 'value': \.\.\.}\); "
+    step = r"a step of scikit-learn gives one after its set_output\(transform='pandas'\)$"
+    with pytest.raises(DataError, match=rf"expected a pandas DataFrame.*got ndarray; {build}{step}"):
         infer_schema(np.zeros((3, 3)))
+
+
+def test_columns_of_several_levels_are_refused_with_the_way_to_one():
+    df = frame(id=["a", "b"], time=[0, 1])
+    joined = r"df\.columns = \['-'\.join\(map\(str, c\)\) for c in df\.columns\]$"
+    with pytest.raises(
+        DataError, match=f"columns have 2 levels; give each column one name, for instance with {joined}"
+    ):
+        infer_schema(df.set_axis(pd.MultiIndex.from_product([df.columns, ["x"]]), axis=1))
 
 
 def test_text_among_numbers_names_its_column_and_first_row():
     df = pd.DataFrame({"id": list("aaa"), "time": [0, 1, 2], "hr": ["71", "n/a", "72"]}, index=[10, 11, 12])
-    with pytest.raises(DataError, match=r"column 'hr' should hold numbers but row 11 holds 'n/a'.*pd\.to_numeric"):
+    leave_out = r".*or leave it out with target_cols=\[\.\.\.\]$"
+    with pytest.raises(
+        DataError, match=r"column 'hr' should hold numbers but row 11 holds 'n/a'.*pd\.to_numeric" + leave_out
+    ):
         infer_schema(df)
+    halves = df.assign(hr=["71", "n/a", "72"]).iloc[:2]
+    with pytest.raises(DataError, match="no numeric column to forecast"):
+        infer_schema(halves)
 
 
 def test_text_named_as_a_channel_is_refused_however_little_of_it_is_a_number():
@@ -250,12 +357,16 @@ def test_text_named_as_a_channel_is_refused_however_little_of_it_is_a_number():
     assert infer_schema(df).target_cols == ("hr",)
     with pytest.raises(DataError, match=r"'note' should hold numbers but row 0 holds 'x'"):
         infer_schema(df, target_cols=["note"])
+    with pytest.raises(DataError, match=r"'hr' should hold numbers but its dtype is category, not numeric"):
+        infer_schema(df.astype({"hr": "category"}), target_cols=["hr"])
 
 
 def test_whole_numbers_beyond_those_with_a_point_are_numbers_still():
     df = pd.DataFrame({"id": list("aaa"), "time": [0, 1, 2], "hr": pd.Series([10**400, "x", 3], dtype=object)})
     with pytest.raises(DataError, match="'hr' should hold numbers but row 0 holds 1000"):
         infer_schema(df, target_cols=["hr"])
+    with pytest.raises(DataError, match="'hr' should hold numbers but row 1 holds 1000"):
+        infer_schema(df.assign(hr=pd.Series([3, 10**400, "4"], dtype=object)), target_cols=["hr"])
 
 
 def test_ids_that_cannot_be_told_apart_are_refused_with_the_first_of_them():
@@ -277,7 +388,8 @@ def test_dates_as_a_channel_are_refused():
 
 def test_a_text_column_without_an_id_is_asked_about():
     df = frame(patient=["a", "b"], time=[0, 1])
-    with pytest.raises(DataError, match=r"column 'patient' holds text: pass id_col='patient'"):
+    way_out = r"or target_cols=\[\.\.\.\] to say which columns to forecast$"
+    with pytest.raises(DataError, match=rf"column 'patient' holds text: pass id_col='patient' .*, {way_out}"):
         infer_schema(df)
 
 
@@ -337,3 +449,9 @@ def test_columns_are_named_by_arrays_as_by_lists(named):
     df = pd.DataFrame({"id": ["a"], "time": [0.0], "x": [1.0], "y": [2.0]})
     assert infer_schema(df, target_cols=named) == infer_schema(df, target_cols=["x"])
     assert infer_schema(df, target_cols="y", static_cols=named).static_cols == ("x",)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
+def test_series_may_be_named_by_numbers_of_any_precision(dtype):
+    df = frame(id=np.array([0.5, 2.0], dtype=dtype), time=[0, 1])
+    assert infer_schema(df).ids_of(df).tolist() == [0.5, 2.0]
