@@ -267,7 +267,7 @@ class Covariates:
             first[i] = start + max(int(np.searchsorted(own, begin[i], side="right")) - 1, 0)
             last[i] = start + int(np.searchsorted(own, end[i], side="right"))
         lengths = np.maximum(last - first, np.minimum(stops - first, 1))
-        steps = np.arange(max(int(lengths.max(initial=0)), 1))
+        steps = np.arange(int(lengths.max(initial=1)))
         inside = steps < lengths[:, None]
         rows = (first[:, None] + steps)[inside]
         times = np.full(inside.shape, np.inf)

@@ -32,7 +32,7 @@ def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64
     array([[ 0., -1., -1.],
            [ 1.,  2.,  3.]])
     """
-    steps = np.arange(max(int(lengths.max(initial=0)), 1))
+    steps = np.arange(int(lengths.max(initial=1)))
     inside = steps < lengths[:, None]
     padded = np.full(inside.shape + flat.shape[1:], fill, dtype=flat.dtype)
     padded[inside] = flat[(starts[:, None] + steps)[inside]]

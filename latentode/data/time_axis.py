@@ -91,7 +91,7 @@ class TimeAxis:
         kind, tz, freq = _kind_of(times)
         if kind in ("timedelta", "number"):
             return cls(kind)
-        dates = times.dt.to_timestamp() if kind == "period" else times if tz is None else _utc(times)
+        dates = times.dt.to_timestamp() if kind == "period" else times
         return cls(kind, _first_second(dates), tz, freq)
 
     def to_float(self, times: pd.Series) -> NDArray[np.float64]:
@@ -119,8 +119,6 @@ class TimeAxis:
             with np.errstate(over="ignore"):  # longdouble reaches farther
                 values = times.to_numpy(dtype=np.float64, na_value=np.nan)
             return np.where(np.isfinite(values), values, np.nan)
-        if self.kind == "timedelta":
-            return _split_seconds(times.to_numpy(), 0)
         if self.kind == "period":
             times = times.dt.to_timestamp()
         elif self.tz is not None:
@@ -294,7 +292,7 @@ def _without_arrow(times: pd.Series) -> pd.Series:
 
 
 def _utc(times: pd.Series) -> pd.Series:
-    utc: pd.Series = times.dt.tz_convert("UTC").dt.tz_localize(None)
+    utc: pd.Series = times.dt.tz_convert(None)
     return utc
 
 
@@ -319,8 +317,7 @@ def _first_second(dates: pd.Series) -> int:
 def _split_seconds(values: NDArray[np.generic], origin: int) -> NDArray[np.float64]:
     """Whole seconds by integers, the rest apart: no unit overflows and none is rounded away."""
     kind = "datetime64" if values.dtype.kind == "M" else "timedelta64"
-    missing = np.isnat(values)
     whole = values.astype(f"{kind}[s]")
-    rest = (values - whole) / np.timedelta64(1, "s")
-    seconds = whole.astype(np.int64) - origin + rest
-    return np.where(missing, np.nan, seconds)
+    rest = (values - whole) / np.timedelta64(1, "s")  # NaN where there is no time
+    seconds: NDArray[np.float64] = whole.astype(np.int64) - origin + rest
+    return seconds

@@ -22,6 +22,7 @@ def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_told_from_i
     np.testing.assert_array_equal(narrow.features(pd.Series([0.5])), [[1.0]])
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_number_never_given_is_taken_as_it_comes():
     nothing = ColumnCoding.from_column(pd.Series([NAN, NAN], name="dose"))
     assert (nothing.center, nothing.scale) == (0.0, 1.0)
@@ -74,7 +75,8 @@ def test_where_fit_saw_many_categories_one_beyond_the_most_frequent_is_said_in_w
 
 
 def test_dates_are_refused_with_a_way_out():
-    with pytest.raises(DataError, match=r"column 'born' holds dates.*in days"):
+    way_out = "give the time since something in days, or a part of the date such as its weekday"
+    with pytest.raises(DataError, match=f"column 'born' holds dates; a covariate is .*: {way_out}$"):
         ColumnCoding.from_column(pd.Series(pd.to_datetime(["2020-01-01"]), name="born"))
 
 
@@ -320,3 +322,29 @@ def test_one_column_has_one_role(more, match):
 def test_a_covariate_is_no_channel():
     assert infer_schema(frame(), static_cols="sex", known_cols="dose").target_cols == ("y",)
     assert infer_schema(frame(), static_cols="sex", past_cols="dose").channels == ("y", "dose")
+
+
+def test_features_are_in_single_precision():
+    df = pd.DataFrame({"dose": [1.0, 3.0], "drug": ["x", "y"]})
+    coding = Coding.from_frame(df, [], ["dose", "drug"])
+    for column in coding.known:
+        assert column.features(df[column.name]).dtype == np.float32
+    assert coding.features(df, coding.known).dtype == np.float32
+    assert coding.features(df[["drug"]], coding.known).dtype == np.float32
+    assert coding.features(df, ()).dtype == np.float32
+    assert coding.there(df, coding.known).dtype == bool
+    assert rows([0], [1.0], [1]).held(np.array([0]), np.array([1.0])).dtype == np.float32
+
+
+def test_the_largest_number_taken_is_taken_and_one_beyond_any_float_is_missing_without_a_word():
+    coding = ColumnCoding.from_column(pd.Series([0.0, 1e100]))
+    assert coding.center == 5e99
+    assert coding.features(pd.Series([1e100])).tolist() == [[1.0]]
+    assert np.isnan(coding.features(pd.Series([2e100]))).all()
+
+
+def test_knots_of_a_series_are_its_own_whichever_stands_beside_it():
+    found = rows([0, 0, 1, 1, 2, 2], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3, 4, 5], n_series=3)
+    times, values = found.knots(np.array([1, 0]), np.array([0.0, 0.5]), np.array([9.0, 9.0]))
+    assert times.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert values[:, :, 0].tolist() == [[2.0, 3.0], [0.0, 1.0]]

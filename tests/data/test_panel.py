@@ -11,6 +11,7 @@ from latentode.data import (
     DataError,
     Panel,
     TimeAxis,
+    infer_keys,
     infer_schema,
     panel_from_frame,
     values_of,
@@ -76,6 +77,8 @@ def test_series_are_appended_with_their_rows():
     assert both.offsets.tolist() == [0, 2, 3, 5]
     assert both.times.tolist() == [1, 2, 0, 3, 5]
     np.testing.assert_array_equal(both.values[:, 0], [10, 20, 7, np.nan, 50])
+    again = panel.take(np.array([2, 0])).append(panel.take(np.array([1])))
+    assert again.offsets.tolist() == [0, 1, 3, 5]
 
 
 def panel_of(ids, codes, times, values):
@@ -176,7 +179,20 @@ def test_a_few_repeated_times_of_one_series_are_averaged():
     df = pd.DataFrame({"time": [0, 1, 2, 3, 4, 5, 6, 7, 8, 8], "x": np.arange(10.0)})
     panel, treatment = read(df)
     assert (treatment.merged_rows, panel.values[-1, 0]) == (1, 8.5)
-    assert "series" not in treatment.example
+    assert treatment.example == "for one, time 8"
+    assert panel.ids.tolist() == [0]
+
+
+def test_repeated_times_of_series_that_an_index_names_are_averaged_however_many():
+    df = pd.DataFrame({"a": ["x", "x", "y"], "b": [0.0, 0.0, 1.0], "n": [1.0, 3.0, 5.0]})
+    panel, treatment = read(df.set_index(["a", "b"]).rename_axis([None, None]))
+    assert panel.ids.tolist() == ["x", "y"]
+    assert (treatment.merged_rows, panel.values.ravel().tolist()) == (1, [2.0, 5.0])
+
+
+def test_a_fifth_of_repeated_times_is_still_one_series():
+    panel, _ = read(pd.DataFrame({"time": [0, 1, 2, 3, 3], "x": np.arange(5.0)}))
+    assert panel.values.ravel().tolist() == [0, 1, 2, 3.5]
 
 
 def test_every_row_knows_which_of_the_frame_it_was():
@@ -189,7 +205,9 @@ def test_every_row_knows_which_of_the_frame_it_was():
 
 def test_many_repeated_times_without_an_id_mean_that_the_id_is_missing():
     df = pd.DataFrame({"time": [0, 1, 2] * 4, "x": np.arange(12.0)})
-    with pytest.raises(DataError, match=r"9 of 12 rows share their time.*several series.*id_col="):
+    with pytest.raises(
+        DataError, match=r"9 of 12 rows share their time.*several series; pass id_col= to say which column names them$"
+    ):
         read(df)
 
 
@@ -208,6 +226,10 @@ def test_values_and_times_too_large_to_reckon_with_are_left_out_and_counted():
         "1 rows with a time beyond 1e+100 were left out",
         "1 values beyond 1e+100 were taken as missing",
     ]
+    least = long_frame().assign(time=[2.0, 1e100, 1.0, 3.0, 0.0], x=[20.0, 50.0, -1e100, np.nan, 7.0])
+    panel, treatment = read(least)
+    assert (panel.times.max(), panel.values[2, 0]) == (1e100, -1e100)
+    assert treatment.sentences() == []
 
 
 def test_rows_without_a_time_or_an_id_are_left_out_and_counted():
@@ -248,6 +270,8 @@ def test_categories_of_numbers_may_be_missing():
     df = long_frame().assign(id=pd.Categorical([2, 1, 2, None, None]))
     panel, treatment = read(df)
     assert panel.ids.tolist() == [1, 2]
+    assert panel.offsets.tolist() == [0, 1, 3]
+    assert panel.times.tolist() == [5, 1, 2]
     assert treatment.rows_without_id == 2
 
 
@@ -260,7 +284,7 @@ def test_nullable_ids_are_read(dtype):
 def test_ids_of_mixed_types_have_one_order_whatever_the_rows():
     df = long_frame().assign(id=pd.Series([1, "1", (2, 3), 1, "x"], dtype=object))
     panel, _ = read(df)
-    assert panel.n_series == 4
+    assert panel.ids.tolist() == [1, "1", "x", (2, 3)]  # by type, then as they are written
     assert_same(panel, read(df.iloc[::-1])[0])
 
 
@@ -269,6 +293,7 @@ def test_values_may_be_nullable_or_of_any_size():
     panel, _ = read(df)
     assert panel.values.dtype == np.float64
     assert np.isnan(panel.values[:, 0]).sum() == 1
+    assert read(long_frame()[["id", "time", "x"]].astype({"x": np.float32}))[0].values.dtype == np.float64
 
 
 def test_the_frame_is_left_as_it_was():
@@ -338,3 +363,7 @@ def test_a_frame_becomes_scaled_arrays_within_three_times_its_memory():
         finally:
             tracemalloc.stop()
         assert peak < 3 * frame.memory_usage(deep=True).sum()
+
+
+def test_a_frame_read_for_its_series_and_times_alone_has_no_channels():
+    assert values_of(long_frame(), infer_keys(long_frame())).shape == (5, 0)

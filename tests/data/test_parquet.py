@@ -140,3 +140,22 @@ def test_a_path_is_fitted_as_the_frame_is(path):
     again = quick().fit(dataset.dataset(path))
     pd.testing.assert_frame_equal(fitted.predict(DF), again.predict(DF), check_exact=True)
     assert fitted.n_features_in_ == 4
+
+
+def test_a_table_without_rows_keeps_its_columns_and_their_dtypes(tmp_path):
+    DF.iloc[:0].to_parquet(tmp_path / "t.parquet", index=False)
+    pd.testing.assert_frame_equal(read_parquet(tmp_path / "t.parquet"), DF.iloc[:0])
+
+
+def test_when_nobody_says_how_many_rows_it_is_the_cells_that_count(path, monkeypatch):
+    monkeypatch.setattr("latentode.data.parquet.MOST_CELLS", 50 * DF.shape[1] + 1)
+    with pytest.warns(
+        DataWarning, match=r"48 of 120 rows: the table is larger than 50 rows; .*max_rows=\) reads more$"
+    ):
+        read_parquet(path)
+
+
+def test_what_was_left_out_is_said_where_the_table_is_read(path):
+    with pytest.warns(DataWarning) as said:
+        read_parquet(path, max_rows=50)
+    assert said[0].filename == __file__

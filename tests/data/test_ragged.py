@@ -25,6 +25,8 @@ def test_slices_may_overlap_and_keep_their_type():
     padded = pad(np.arange(4), np.array([0, 1, 1]), np.array([3, 3, 1]), fill=-1)
     assert padded.tolist() == [[0, 1, 2], [1, 2, 3], [1, -1, -1]]
     assert padded.dtype == np.arange(4).dtype
+    single = pad(np.ones(4, dtype=np.float32), np.array([0]), np.array([3]), fill=0.0)
+    assert single.dtype == np.float32
 
 
 def test_the_average_of_a_group_is_the_same_to_the_last_digit_in_any_order():

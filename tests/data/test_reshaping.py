@@ -29,6 +29,8 @@ def test_records_of_one_time_share_a_row_and_repeats_are_averaged():
 def test_categories_make_no_rows_of_their_own():
     wide = from_events(EVENTS.astype({"id": pd.CategoricalDtype(["a", "b", "c"]), "variable": "category"}))
     assert len(wide) == 2
+    wide = from_events(EVENTS.astype({"variable": pd.CategoricalDtype(["never", "pulse", "temp"])}))
+    assert wide.columns.tolist() == ["id", "time", "pulse", "temp"]
 
 
 def test_a_variable_without_a_single_value_is_a_column_and_a_record_without_one_no_row():

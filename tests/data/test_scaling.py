@@ -151,3 +151,8 @@ def test_the_mean_of_a_channel_in_logarithms_grows_with_its_spread(scale):
     scaler = scaler_of(np.exp(normal(20000)))
     mean = scaler.inverse_mean(np.zeros((1, 1)), np.full((1, 1), scale))[0, 0]
     assert mean == pytest.approx(np.exp(scale**2 / 2), rel=0.05)
+
+
+def test_a_channel_that_never_doubles_is_not_read_in_logarithms():
+    assert not in_logarithms(scaler_of(np.repeat([1.0, 1.9], [95, 5])))
+    assert in_logarithms(scaler_of(np.repeat([1.0, 2.0], [95, 5])))

@@ -102,6 +102,7 @@ def test_features_repeat_and_have_a_size_even_without_times():
     assert seasons.features(times).shape == (41, seasons.n_features)
     np.testing.assert_allclose(seasons.features(times), seasons.features(times + 210.0), atol=1e-5)
     assert Seasons().features(times).shape == (41, 0)
+    assert Seasons().features(times).dtype == seasons.features(times).dtype == np.float32
     assert seasons.features(np.empty((2, 0))).shape == (2, 0, seasons.n_features)
 
 
@@ -110,3 +111,41 @@ def test_features_are_sines_and_cosines_of_the_phase_and_its_double():
     phase = 2 * np.pi * times / 12.0
     expected = np.stack([np.sin(phase), np.cos(phase), np.sin(2 * phase), np.cos(2 * phase)], axis=1)
     np.testing.assert_allclose(Seasons((12.0,)).features(times), expected, atol=1e-6)
+
+
+def test_fifty_values_are_the_fewest_that_show_a_year():
+    found = [find_seasons(panel_of(wave(YEAR), 3 * YEAR, 1, n, noise=0.0), DATES).periods for n in (49, 50)]
+    assert found == [(), (YEAR,)]
+
+
+def test_series_of_two_values_say_something_of_a_period_and_those_of_one_say_nothing():
+    pairs = panel_of(wave(11.0), 100.0, 150, 2, noise=0.0)
+    assert find_seasons(pairs, NUMBERS).periods == pytest.approx((11.0,), rel=0.02)
+    few = pairs.take(np.arange(95))
+    single = Panel(pd.RangeIndex(500, 600), np.arange(101), np.linspace(0, 100, 100), np.ones((100, 1)))
+    assert find_seasons(few.append(single), NUMBERS).periods == ()
+
+
+def test_of_very_many_values_some_are_looked_at(monkeypatch):
+    monkeypatch.setattr("latentode.data.seasons.MOST_VALUES", 500)
+    assert find_seasons(panel_of(wave(11.0), 100.0), NUMBERS).periods == pytest.approx((11.0,), rel=0.02)
+
+
+@pytest.mark.parametrize("absurd", [-1e9, 1e9])
+def test_an_absurd_value_does_not_hide_a_period(absurd):
+    panel = panel_of(wave(11.0), 100.0)
+    panel.values[7] = absurd
+    assert find_seasons(panel, NUMBERS).periods == pytest.approx((11.0,), rel=0.02)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_a_wave_much_lower_in_the_second_half_is_no_season_in_any_unit(unit):
+    panel = panel_of(lambda t: np.where(t < 50, 1.0, 0.4) * wave(11.0)(t), 100.0)
+    assert find_seasons(Panel(panel.ids, panel.offsets, panel.times, unit * panel.values), NUMBERS).periods == ()
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_most_values_are_of_one_time_there_are_no_halves_to_compare():
+    panel = panel_of(wave(11.0), 100.0, 100, 5)
+    panel.times.reshape(100, 5)[:, :3] = 0.0
+    assert find_seasons(panel, NUMBERS).periods == ()

@@ -42,6 +42,12 @@ def test_a_microsecond_survives_at_the_far_end_of_a_century():
     assert axis.from_float(floats).tolist() == times.tolist()
 
 
+def test_a_microsecond_survives_in_the_year_9000():
+    times = pd.Series(np.array(["9000-01-01T00:00:00.000001", "9000-01-01T00:00:01.999999"], dtype="datetime64[us]"))
+    axis, floats = axis_and_floats(times)
+    assert axis.from_float(floats).tolist() == times.tolist()
+
+
 def test_dates_that_nanoseconds_cannot_hold_are_read():
     times = pd.Series(np.array(["0001-01-01", "9999-12-31"], dtype="datetime64[s]"))
     axis, floats = axis_and_floats(times)
@@ -192,9 +198,10 @@ def test_another_kind_of_times_than_in_fit_is_refused():
 
 def test_a_zone_on_one_side_only_is_refused_with_both_cures():
     aware = DATES.dt.tz_localize("UTC")
-    with pytest.raises(DataError, match=r"'when' has a time zone here but had none.*tz_localize"):
+    cure = r"add one with \.dt\.tz_localize\(zone\) or drop it with \.dt\.tz_localize\(None\)$"
+    with pytest.raises(DataError, match=r"'when' has a time zone here but had none in fit; " + cure):
         TimeAxis.from_times(DATES).to_float(aware)
-    with pytest.raises(DataError, match=r"'when' has no time zone here but had the zone UTC.*tz_localize"):
+    with pytest.raises(DataError, match=r"'when' has no time zone here but had the zone UTC in fit; " + cure):
         TimeAxis.from_times(aware).to_float(DATES)
 
 
@@ -211,7 +218,7 @@ def test_a_number_is_no_duration_of_dates(duration):
 
 @pytest.mark.parametrize("duration", ["3MS", "1MS", " 12 MS"])
 def test_starts_of_months_are_no_milliseconds(duration):
-    with pytest.raises(DataError, match=r"horizon=.*names starts of months.*'30D', or write 'ms'"):
+    with pytest.raises(DataError, match=r"horizon=.*names starts of months.*'30D', or write 'ms' for milliseconds$"):
         TimeAxis.from_times(DATES).length_of(duration, "horizon")
     assert TimeAxis.from_times(DATES).length_of("3ms", "horizon") == 0.003
 
@@ -262,6 +269,8 @@ def test_a_zone_without_a_name_comes_back_as_the_same_instants_in_utc():
 def test_lengths_below_one_are_lengths():
     assert TimeAxis("number").length_of(0.25, "horizon") == 0.25
     assert TimeAxis("datetime").length_of("250ms", "horizon") == 0.25
+    for end in (1e-300, 1e100):
+        assert TimeAxis("number").length_of(end, "horizon") == end
 
 
 def test_numbers_and_dates_without_a_zone_go_there_and_back():
@@ -278,7 +287,7 @@ def test_a_duration_is_told_in_the_unit_of_the_axis_and_none_becomes_nothing():
     assert TimeAxis("number").told(1234.567) == "1235"
     assert TimeAxis("datetime").told(0.02) == "0.02 s"
     assert TimeAxis("timedelta").told(59.0) == "59 s"
-    assert TimeAxis("datetime").told(60.4) == "0 days 00:01:00"
+    assert TimeAxis("datetime").told(60.0) == TimeAxis("datetime").told(60.4) == "0 days 00:01:00"
     assert TimeAxis("datetime").told(1e15) == "3.169e+07 years"
     assert TimeAxis("period", freq="D").told(3 * 86_400.0) == "3 days 00:00:00"
 
@@ -312,3 +321,34 @@ def test_dates_before_and_after_any_calendar_of_years_are_told_by_their_microsec
     times = pd.Series(np.array([-9_000_000_000_000_000_000, 9_000_000_000_000_000_000]).view("datetime64[us]"))
     axis, floats = axis_and_floats(times)
     assert axis.from_float(floats).to_numpy().view(np.int64).tolist() == times.to_numpy().view(np.int64).tolist()
+
+
+def test_a_zone_that_only_sounds_like_one_comes_back_in_utc_too():
+    class Mars(dt.tzinfo):
+        def utcoffset(self, when):
+            return dt.timedelta(hours=5)
+
+        def dst(self, when):
+            return dt.timedelta(0)
+
+        def __str__(self):
+            return "Mars/Olympus"
+
+    times = DATES.dt.tz_localize(Mars())
+    axis, floats = axis_and_floats(times)
+    assert axis.tz == "UTC"
+    assert axis.from_float(floats).tolist() == times.tolist()
+
+
+def test_a_kind_of_times_that_is_none_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"^kind='days' is none of datetime, timedelta, period, number$"):
+        TimeAxis("days")
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_any_precision_are_times_and_those_beyond_float64_none():
+    farther = np.array([1.0, 2.0], dtype=np.longdouble) * [1, np.longdouble(10) ** 400]
+    for dtype in (np.float16, np.float32, np.longdouble):
+        assert axis_and_floats(pd.Series([0.5, 2.0], dtype=dtype))[1].dtype == np.float64
+    if np.isfinite(farther).all():  # where longdouble is more than float64
+        np.testing.assert_array_equal(axis_and_floats(pd.Series(farther))[1], [1.0, np.nan])
