@@ -422,7 +422,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 def _with_points(column: pd.Series) -> pd.Series:
     """Text with points where it has commas; anything else as it is."""
     values = [value.replace(",", ".") if isinstance(value, str) else value for value in column]
-    return pd.Series(values, index=column.index, dtype=object)
+    return pd.Series(values, dtype=object)
 
 
 def _as_number(value: object) -> float:

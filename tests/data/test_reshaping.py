@@ -105,6 +105,19 @@ def test_frames_of_other_libraries_are_reshaped_in_kind(kind):
         from_wide(in_kind(wide, kind))
 
 
+@pytest.mark.parametrize("kind", ["pyarrow", "polars"])
+def test_series_and_times_of_other_libraries_keep_their_dtypes(kind):
+    small = pd.DataFrame({"id": [1, 1], "time": [0, 3], "variable": "a", "value": [1.0, 2.0]})
+    small = small.astype({"id": np.int8, "time": np.int16})
+
+    def kept(frame):
+        return frame.to_pandas().dtypes[["id", "time"]].tolist()
+
+    assert kept(from_events(in_kind(small, kind))) == [np.int8, np.int16]
+    wide = in_kind(small[["time", "value"]], kind)
+    assert from_wide(wide, "time", "level").to_pandas()["time"].dtype == np.int16
+
+
 def test_names_of_series_of_several_types_are_taken():
     long = from_wide(pd.DataFrame({"b": [2.0, 1.0], 7: [4.0, 3.0], "a": [0.0, np.nan]}, index=[0.5, 0.0]))
     assert long["id"].tolist() == [7, 7, "a", "b", "b"]
@@ -118,15 +131,27 @@ def test_a_series_may_be_named_like_the_channel():
 @pytest.mark.parametrize(
     ("reshape", "match"),
     [
-        (lambda: from_events(EVENTS.assign(variable="id")), "a variable 'id', as the column of series"),
-        (lambda: from_events(EVENTS.assign(variable="time")), "a variable 'time', as the column of times"),
+        (
+            lambda: from_events(EVENTS.assign(variable="id")),
+            "a variable 'id', as the column of series .* and pass id_col=$",
+        ),
+        (
+            lambda: from_events(EVENTS.assign(variable="time")),
+            "a variable 'time', as the column of times .* and pass time_col=$",
+        ),
         (lambda: from_events([1, 2]), "expected a DataFrame, got list"),
         (lambda: from_wide(WIDE.rename_axis("id")), r"the times are named 'id'.* df\.rename_axis\('time'\)"),
         (lambda: from_wide(WIDE, name="time"), "name='time' is the name of another column"),
         (lambda: from_wide(WIDE, "day"), "no column 'day'"),
         (lambda: from_wide(WIDE[[]]), "no column beside the times"),
-        (lambda: from_wide(WIDE.set_axis(pd.MultiIndex.from_tuples([("a", 1)]), axis=1)), "have 2 levels"),
-        (lambda: from_wide(WIDE.set_index("a", append=True)), "pass time_col="),
+        (
+            lambda: from_wide(WIDE.set_axis(pd.MultiIndex.from_tuples([("a", 1)]), axis=1)),
+            r"have 2 levels.*for c in df\.columns\]$",
+        ),
+        (
+            lambda: from_wide(WIDE.set_index("a", append=True)),
+            r"^the times are not in an index .* which column holds them$",
+        ),
     ],
 )
 def test_names_that_meet_and_shapes_that_are_others_are_said(reshape, match):
