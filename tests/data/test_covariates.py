@@ -336,7 +336,9 @@ def test_features_are_in_single_precision():
     assert rows([0], [1.0], [1]).held(np.array([0]), np.array([1.0])).dtype == np.float32
 
 
-def test_the_largest_number_taken_is_taken_and_one_beyond_any_float_is_missing_without_a_word():
+@pytest.mark.filterwarnings("error")
+def test_the_largest_number_taken_is_taken_and_one_beyond_it_is_missing():
+    assert ColumnCoding("dose", None, 0.0, 1e-250).features(pd.Series([1e100])).tolist() == [[8.0]]
     coding = ColumnCoding.from_column(pd.Series([0.0, 1e100]))
     assert coding.center == 5e99
     assert coding.features(pd.Series([1e100])).tolist() == [[1.0]]

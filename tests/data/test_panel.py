@@ -232,6 +232,15 @@ def test_values_and_times_too_large_to_reckon_with_are_left_out_and_counted():
     assert treatment.sentences() == []
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_float64_are_infinite_ones():
+    with np.errstate(over="ignore"):  # where longdouble is no more than float64
+        farther = np.array([1.0, 2.0], dtype=np.longdouble) * [1, np.longdouble(10) ** 400]
+    panel, treatment = read(pd.DataFrame({"id": "a", "time": [0.0, 1.0], "x": farther}))
+    assert panel.values.tolist() == [[1.0]]
+    assert treatment.infinite_values == 1
+
+
 def test_rows_without_a_time_or_an_id_are_left_out_and_counted():
     df = long_frame()
     df.loc[0, "time"] = np.nan
