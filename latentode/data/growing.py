@@ -34,8 +34,7 @@ class GrowingPanel:
 
     def with_rows(self, new: Panel) -> "GrowingPanel":
         """These, further rows and further series; at one time a new value takes the place of the old."""
-        # What somebody has asked for is merged already.
-        parts = [self.panel, new] if "panel" in vars(self) else [*self._parts, new]
+        parts = [*self._parts, new]  # one and the new, where somebody has asked for the panel
         while len(parts) > 2 and 2 * _size(parts[-1]) >= _size(parts[-2]):
             last = parts.pop()
             parts[-1] = parts[-1].updated(last)

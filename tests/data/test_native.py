@@ -73,6 +73,7 @@ def test_what_is_no_frame_is_left_alone_and_pandas_are_given_back_as_they_are():
         assert as_pandas(x) is x
     pd.testing.assert_frame_equal(as_pandas(df), df)
     assert as_given(df).back(df) is df
+    pd.testing.assert_frame_equal(as_given(df).emptied().frame, df.iloc[:0])
 
 
 def test_a_lazy_frame_is_refused_with_the_way_out():
