@@ -62,6 +62,7 @@ def test_keys_have_the_dtype_they_came_with_as_long_as_no_value_changes(make):
 @KINDS
 def test_columns_without_rows_keep_their_dtypes(make):
     given = as_given(make()).emptied()
+    assert (len(given.frame), len(given.native)) == (0, 0)
     found = given.back(pd.DataFrame({"name": pd.Series(dtype=object), "x": pd.Series(dtype=float)}), ["name"])
     assert dtypes(found)["name"] == dtypes(make())["name"]
     assert found.to_pandas()["x"].dtype == float
