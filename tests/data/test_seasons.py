@@ -131,6 +131,12 @@ def test_of_very_many_values_some_are_looked_at(monkeypatch):
     assert find_seasons(panel_of(wave(11.0), 100.0), NUMBERS).periods == pytest.approx((11.0,), rel=0.02)
 
 
+def test_the_unit_of_time_makes_no_difference_to_a_period():
+    panel = panel_of(wave(11.0), 100.0)
+    quick = Panel(panel.ids, panel.offsets, panel.times / 1000, panel.values)
+    assert find_seasons(quick, NUMBERS).periods == pytest.approx((0.011,), rel=0.02)
+
+
 @pytest.mark.parametrize("absurd", [-1e9, 1e9])
 def test_an_absurd_value_does_not_hide_a_period(absurd):
     panel = panel_of(wave(11.0), 100.0)
