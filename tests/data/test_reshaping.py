@@ -124,6 +124,11 @@ def test_names_of_series_of_several_types_are_taken():
     assert long["value"].tolist() == [3.0, 4.0, 0.0, 1.0, 2.0]
 
 
+def test_a_value_without_a_time_is_not_lost():
+    long = from_wide(pd.DataFrame({"a": [2.0, 1.0]}, index=[0.5, np.nan]))
+    assert long["value"].tolist() == [2.0, 1.0]
+
+
 def test_a_series_may_be_named_like_the_channel():
     assert from_wide(pd.DataFrame({"value": [2.0]}, index=[0.5]))["id"].tolist() == ["value"]
 
@@ -142,8 +147,9 @@ def test_a_series_may_be_named_like_the_channel():
         (lambda: from_events([1, 2]), "expected a DataFrame, got list"),
         (lambda: from_wide(WIDE.rename_axis("id")), r"the times are named 'id'.* df\.rename_axis\('time'\)"),
         (lambda: from_wide(WIDE, name="time"), "name='time' is the name of another column"),
+        (lambda: from_wide(WIDE, name="id"), "name='id' is the name of another column"),
         (lambda: from_wide(WIDE, "day"), "no column 'day'"),
-        (lambda: from_wide(WIDE[[]]), "no column beside the times"),
+        (lambda: from_wide(WIDE[[]]), r"no column beside the times: expected one for every series$"),
         (
             lambda: from_wide(WIDE.set_axis(pd.MultiIndex.from_tuples([("a", 1)]), axis=1)),
             r"have 2 levels.*for c in df\.columns\]$",
