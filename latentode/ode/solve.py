@@ -190,7 +190,8 @@ def solve(
             break
         except Stuck as stuck:
             failure = stuck.named(len(z0))
-            if on_failure == "raise":
+            hopeless = parked is not None and bool(parked[list(failure.series)].all())  # whatever state it is given
+            if on_failure == "raise" or hopeless:
                 raise failure from None
             ends, parked = _without(failure, ends, plan, parked, z0)
     if watch and coarse is not None:

@@ -264,8 +264,9 @@ class March:
         raise Stuck.at_limit(self.course.tolerance.max_steps, rows)
 
     def _whereabouts(self, blamed: Tensor) -> dict[int, Whereabouts]:
-        """The clock and the time of the rows to blame."""
-        times = self.course.route.time(Moment(self.begun, 0.0, self.piece, self.s)).flatten().tolist()
+        """The clock and the time of the rows to blame; a route of one row serves all, as in a backward solve."""
+        time = self.course.route.time(Moment(self.begun, 0.0, self.piece, self.s))
+        times = time.expand(len(blamed), -1).flatten().tolist()
         return {row: Whereabouts(self.s, times[row], times[row]) for row in blamed.nonzero().flatten().tolist()}
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import solve
+from latentode.ode import SolveError, solve
 
 from .conftest import Hidden
 from .test_adjoint import assert_same
@@ -103,3 +103,24 @@ def test_the_other_gradient_of_a_batch_alone_equals_the_one_in_company(case):
     together = gradient(slice(0, 4))
     alone = torch.cat([gradient(slice(i, i + 1)) for i in range(4)])
     assert torch.allclose(together, alone, rtol=1e-5)
+
+
+@pytest.mark.parametrize("jumps", [None, [0.25]])
+def test_a_backward_solve_that_fails_names_the_series_and_the_time(jumps):
+    going_back = False
+
+    def field(t, z):
+        gap = (t < 0.5) & (torch.arange(3).unsqueeze(1) == 1)
+        return torch.where(gap & going_back, float("nan"), -z)
+
+    z0 = torch.ones(3, 1, dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([[1.0, 0.75], [0.8, 1.0], [2.0, 0.7]], dtype=torch.float64)
+    z = solve(field, z0, times, t0=0.0, method="dopri5", adjoint="backsolve", jump_times=jumps).z
+    going_back = True
+    with pytest.raises(
+        SolveError, match=r"^the field is not finite \(in the backward solve\): series 1 at t = 0\.5"
+    ) as caught:
+        z.sum().backward()
+    assert caught.value.series == (1,)
+    assert caught.value.times[0] == caught.value.reached[0] == pytest.approx(0.5, abs=1e-6)
+    assert "Check its inputs" in str(caught.value)

@@ -224,6 +224,12 @@ def test_the_other_series_are_left_intact_and_the_failed_one_is_nan(method):
     assert torch.isfinite(g).all()
 
 
+def test_a_field_without_a_value_at_the_start_whatever_the_state_is_an_error():
+    field = lambda t, z: torch.where(torch.tensor([[False], [True]]), NAN, -z)  # noqa: E731
+    with pytest.raises(SolveError, match="not finite: series 1 at t = 0"):
+        solve(field, torch.ones(2, 1), torch.ones(2, 1), t0=0.0, method="tsit5", on_failure="nan")
+
+
 def test_a_start_that_is_not_finite_is_named():
     z0 = torch.tensor([[1.0], [NAN]])
     for method in ("rk4", "dopri5"):
@@ -233,7 +239,7 @@ def test_a_start_that_is_not_finite_is_named():
 
 
 def test_too_many_steps_are_an_error():
-    with pytest.raises(SolveError, match="limit of 5 steps"):
+    with pytest.raises(SolveError, match=r"limit of 5 steps .*: series 0 at .* Raise max_steps, or loosen rtol"):
         solve(lambda t, z: torch.cos(50 * t) * z, torch.ones(1, 1), torch.ones(1, 1), method="tsit5", max_steps=5)
 
 
