@@ -15,6 +15,7 @@ from latentode.nn import Batch, LatentODE
 __all__ = ["Calibration", "calibrate", "spread_of"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 LEADS = np.array([0.0, 0.05, 0.25, 0.7])
 """Leads, in spans, at which widths are learned: inside the history, and in the middle of (0, 0.1, 0.4, 1]."""
@@ -23,17 +24,22 @@ _LAST_OF_BIN = np.array([0.0, 0.1, 0.4])
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 COVERAGE = 0.9
-SHRINKAGE = 50.0
-"""Observations a channel's own width counts against the pooled one, and one lead's against all leads'."""
+SHRINKAGE = 200.0
+"""Independent residuals that what they are drawn to counts: for the width of all, what the model itself says; for a
+channel's own or a lead's, that of all; for a shape, the Gaussian's and then that of all channels."""
 
-SHAPE_SHRINKAGE = 200.0
-"""The same for the shape, of which the tails need more."""
+CONTRADICTED = 2.0
+"""Standard errors from the model's own width beyond which the residuals are believed more."""
 
 FARTHEST = 4.0
 """Standard deviations from its mean up to which a mixture is asked for its quantiles."""
 
 DRAWS = 8
 SEED = 0
+
+_DEVIATION = float(ndtri(0.5 + COVERAGE / 2))
+_LOG_WIDTH = COVERAGE * (1 - COVERAGE) / (2 * np.exp(-(_DEVIATION**2) / 2) / np.sqrt(2 * np.pi) * _DEVIATION) ** 2
+"""The variance of the logarithm of a Gaussian sample's width, times the size of the sample."""
 
 
 @dataclass(frozen=True)
@@ -111,37 +117,46 @@ class Calibration:
         return levels, deviations - inner
 
 
-def calibrate(model: LatentODE, held_out: list[Batch]) -> Calibration:
+def calibrate(model: LatentODE, held_out: list[Batch], n_series: int) -> Calibration:
     """Widths by channel and lead, and shapes by channel, from questions that training has not seen.
 
     A width is the quantile of the standardised residuals over the Gaussian's own (split conformal prediction with a
-    normalised score); where a channel or a lead has few, it leans on all.
+    normalised score); where a channel or a lead has few, it leans on all, and where all are few, on what the model says
+    of itself. How few they are is told by how much the series differ: those of one series err alike, and a thousand
+    residuals of nine series may say no more than sixty independent ones.
 
     Parameters
     ----------
     model : LatentODE
         Trained.
     held_out : list of Batch
-        Questions with targets.
+        Questions with targets: a number of rounds, each asking every series once, in the same order.
+    n_series : int
+        Series asked.
+
+    References
+    ----------
+    Kish (1965), Survey sampling (the design effect of clusters).
     """
-    residuals, leads = _residuals(model, held_out)
+    residuals, leads, series = _residuals(model, held_out, n_series)
     n_channels = residuals.shape[1]
     known = ~np.isnan(residuals)
     if not known.any() or model.likelihood.counts:
         return Calibration.none(n_channels)
-    pooled = _width(residuals[known])
+    alike = _design_effect(residuals, series)
+    pooled = _pooled_width(residuals[known], alike)
     bins = np.searchsorted(_LAST_OF_BIN, leads, side="left")
     # How all channels fare at each lead, then how each one does there.
     at = [bins == b for b in range(len(LEADS))]
-    of_lead = [_lean(residuals[known & here[:, None]], pooled) / pooled for here in at]
+    of_lead = [_lean(residuals[known & here[:, None]], pooled, alike) / pooled for here in at]
     factor = np.ones((len(LEADS), n_channels))
     for k in range(n_channels):
         mine = known[:, k]
-        of_channel = _lean(residuals[mine, k], pooled)
+        of_channel = _lean(residuals[mine, k], pooled, alike)
         for b, here in enumerate(at):
-            factor[b, k] = _lean(residuals[mine & here, k], of_lead[b] * of_channel)
+            factor[b, k] = _lean(residuals[mine & here, k], of_lead[b] * of_channel, alike)
     factor = factor.clip(0.3, 5.0)
-    return Calibration(factor, _shapes(residuals / factor[bins], known))
+    return Calibration(factor, _shapes(residuals / factor[bins], known, alike))
 
 
 def spread_of(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
@@ -149,10 +164,11 @@ def spread_of(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
     return (scale.square().mean(0) + (mean - center).square().mean(0)).sqrt()
 
 
-def _residuals(model: LatentODE, held_out: list[Batch]) -> tuple[Floats, Floats]:
-    """Residuals over the predicted standard deviation, (question, channel), NaN where not asked; and their leads."""
-    found, leads = [], []
+def _residuals(model: LatentODE, held_out: list[Batch], n_series: int) -> tuple[Floats, Floats, Ints]:
+    """Residuals over the predicted standard deviation, (question, channel), NaN where not asked; leads; series."""
+    found, leads, series = [], [], []
     rng = torch.Generator().manual_seed(SEED)
+    n_asked = 0
     for batch in held_out:
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
@@ -166,12 +182,42 @@ def _residuals(model: LatentODE, held_out: list[Batch]) -> tuple[Floats, Floats]
         residual = torch.where(batch.target_mask > 0, (batch.targets - center.mean) / spread, torch.nan)
         found.append(residual.flatten(0, 1).double().numpy())
         leads.append(batch.query_times.flatten().double().numpy())
-    return np.concatenate(found), np.concatenate(leads)
+        series.append(np.repeat((n_asked + np.arange(len(residual))) % n_series, residual.shape[1]))
+        n_asked += len(residual)
+    return np.concatenate(found), np.concatenate(leads), np.concatenate(series)
 
 
-def _lean(residuals: Floats, other: float) -> float:
+def _design_effect(residuals: Floats, series: Ints) -> float:
+    """How many residuals tell as much of their width as one would if all were independent, at least 1.
+
+    The variance of the part of them beyond their width, estimated from the sums of whole series, over what it would be
+    for independent ones.
+    """
+    known = ~np.isnan(residuals)
+    sizes = np.abs(residuals[known])
+    beyond = sizes > np.quantile(sizes, COVERAGE)
+    part = beyond.mean()
+    of_series = np.broadcast_to(series[:, None], residuals.shape)[known]
+    asked = np.unique(of_series)
+    if len(asked) < 2 or not 0 < part < 1:
+        return 1.0
+    excess = np.bincount(of_series, beyond - part)
+    variance = np.square(excess).sum() * len(asked) / (len(asked) - 1)
+    return max(float(variance / (len(sizes) * part * (1 - part))), 1.0)
+
+
+def _pooled_width(residuals: Floats, alike: float) -> float:
+    """The width of all residuals, drawn towards the model's own, 1, unless they contradict it."""
+    n = len(residuals) / alike
+    found = np.log(_width(residuals))
+    variance = _LOG_WIDTH / n
+    believed = max(_LOG_WIDTH / SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
+    return float(np.exp(found * believed / (believed + variance)))
+
+
+def _lean(residuals: Floats, other: float, alike: float) -> float:
     """The width of some residuals, drawn towards another where they are few."""
-    n = len(residuals)
+    n = len(residuals) / alike
     weight = n / (n + SHRINKAGE)
     return float(np.exp(weight * np.log(_width(residuals)) + (1 - weight) * np.log(other))) if n else other
 
@@ -179,21 +225,21 @@ def _lean(residuals: Floats, other: float) -> float:
 def _width(residuals: NDArray[Any]) -> float:
     """The (n + 1)-corrected quantile of split conformal prediction, over the Gaussian's own."""
     rank = min(COVERAGE * (1 + 1 / len(residuals)), 1.0)
-    return max(float(np.quantile(np.abs(residuals), rank)), 1e-3) / float(ndtri(0.5 + COVERAGE / 2))
+    return max(float(np.quantile(np.abs(residuals), rank)), 1e-3) / _DEVIATION
 
 
-def _shapes(residuals: Floats, known: NDArray[np.bool_]) -> Floats:
+def _shapes(residuals: Floats, known: NDArray[np.bool_], alike: float) -> Floats:
     normal = ndtri(LEVELS)
-    pooled = _leaning(residuals[known], normal)
-    return np.stack([_leaning(r[k], pooled) for r, k in zip(residuals.T, known.T, strict=True)], axis=1)
+    pooled = _leaning(residuals[known], normal, alike)
+    return np.stack([_leaning(r[k], pooled, alike) for r, k in zip(residuals.T, known.T, strict=True)], axis=1)
 
 
-def _leaning(residuals: Floats, other: Floats) -> Floats:
+def _leaning(residuals: Floats, other: Floats, alike: float) -> Floats:
     n = len(residuals)
     if n == 0:
         return other
     outward = np.where(LEVELS > 0.5, LEVELS * (1 + 1 / n), 1 - (1 - LEVELS) * (1 + 1 / n)).clip(0, 1)
-    weight = n / (n + SHAPE_SHRINKAGE)
+    weight = n / (n + SHRINKAGE * alike)
     shape = weight * np.quantile(residuals, outward) + (1 - weight) * other
     centred: Floats = shape - trapezoid(shape, LEVELS) / (LEVELS[-1] - LEVELS[0])  # the mean stays the model's
     return centred

@@ -175,7 +175,7 @@ def _fit(
     options = options_for(panel, scaled, n_held_out, settings)
     if watcher is not None:
         watcher.begin(-(-options.n_steps // options.steps_per_round))
-        options = replace(options, on_look=_looking(watcher, span, held_out, learned_from))
+        options = replace(options, on_look=_looking(watcher, span, held_out, n_held_out, learned_from))
     small = config.hidden_dim * options.batch_size <= SMALL
     with one_thread() if small else nullcontext():
         with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
@@ -185,7 +185,7 @@ def _fit(
         if before is not None:
             model.load_state_dict(before.state_dict())
         history, interrupted = train(model, maker, held_out, options, rng, checkpoint)
-    return FittedModel(model, span, calibrate(model, held_out), history, interrupted)
+    return FittedModel(model, span, calibrate(model, held_out, n_held_out), history, interrupted)
 
 
 def _by_content(series: RaggedSeries) -> Ints:
@@ -195,14 +195,15 @@ def _by_content(series: RaggedSeries) -> Ints:
 
 
 def _looking(
-    watcher: Watcher, span: float, held_out: list[Batch], learned_from: Bools
+    watcher: Watcher, span: float, held_out: list[Batch], n_held_out: int, learned_from: Bools
 ) -> Callable[[LatentODE, list[dict[str, float]]], bool]:
     """What training calls at every look."""
 
     def look(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            return FittedModel(model, span, calibrate(model, held_out), list(history), learned_from=learned_from)
+            calibration = calibrate(model, held_out, n_held_out)
+            return FittedModel(model, span, calibration, list(history), learned_from=learned_from)
 
         with torch.inference_mode(False), torch.no_grad():
             return watcher.look(fitted)

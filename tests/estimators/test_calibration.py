@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,26 +51,26 @@ def covered(calibration, scale, values, lead=0.5, level=0.9):
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.0])
 def test_intervals_are_widened_by_as_much_as_they_were_too_narrow(truth):
-    factors = calibrate(Known(1.0), [asked(residuals(5000, truth))]).factors(np.array([0.5]))
+    factors = calibrate(Known(1.0), [asked(residuals(5000, truth))], 1).factors(np.array([0.5]))
     assert factors.item() == pytest.approx(truth, rel=0.08)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 def test_calibrated_intervals_hold_what_they_promise(level):
-    calibration = calibrate(Known(0.7), [asked(residuals(3000, 1.0))])
+    calibration = calibrate(Known(0.7), [asked(residuals(3000, 1.0))], 1)
     assert covered(calibration, 0.7, residuals(20_000, 1.0, seed=1), level=level) == pytest.approx(level, abs=0.02)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.98])
 def test_a_heavy_tailed_channel_gets_a_fan_of_its_shape(level):
     rng = np.random.default_rng(0)
-    calibration = calibrate(Known(1.0), [asked(rng.standard_t(2, size=(4000, 1)))])
+    calibration = calibrate(Known(1.0), [asked(rng.standard_t(2, size=(4000, 1)))], 1)
     assert covered(calibration, 1.0, rng.standard_t(2, size=(20_000, 1)), level=level) == pytest.approx(level, abs=0.02)
 
 
 def test_a_skewed_channel_leans_to_one_side_and_keeps_the_models_mean():
     rng = np.random.default_rng(0)
-    calibration = calibrate(Known(1.0), [asked(rng.exponential(size=(4000, 1)) - 1)])
+    calibration = calibrate(Known(1.0), [asked(rng.exponential(size=(4000, 1)) - 1)], 1)
     low, middle, high = calibration.deviations(ndtri([0.05, 0.5, 0.95])[:, None]).ravel()
     assert high - middle > 2 * (middle - low)
     assert middle < 0
@@ -81,7 +82,7 @@ def test_widths_differ_by_lead_where_the_model_does_not_know_it():
     leads = np.repeat([0.05, 0.7], 3000)
     spread = np.where(leads < 0.1, 0.5, 2.0)[:, None]
     values = residuals(6000, 1.0) * spread
-    calibration = calibrate(Known(1.0), [asked(values, leads=leads)])
+    calibration = calibrate(Known(1.0), [asked(values, leads=leads)], 1)
     near, far = calibration.factors(np.array([0.05, 0.7])).ravel()
     assert near == pytest.approx(0.5, rel=0.15)
     assert far == pytest.approx(2.0, rel=0.15)
@@ -90,7 +91,7 @@ def test_widths_differ_by_lead_where_the_model_does_not_know_it():
 
 
 def test_channels_are_calibrated_apart_where_they_have_enough():
-    factors = calibrate(Known(1.0), [asked(residuals(5000, 0.5, 2.0))]).factors(np.array([0.5]))
+    factors = calibrate(Known(1.0), [asked(residuals(5000, 0.5, 2.0))], 1).factors(np.array([0.5]))
     np.testing.assert_allclose(factors[0], [0.5, 2.0], rtol=0.15)
 
 
@@ -98,14 +99,14 @@ def test_a_channel_with_few_observations_leans_on_the_others():
     targets = residuals(1000, 1.0, 4.0)
     mask = np.ones_like(targets)
     mask[5:, 1] = 0
-    (factors,) = calibrate(Known(1.0), [asked(targets, mask)]).factors(np.array([0.5]))
+    (factors,) = calibrate(Known(1.0), [asked(targets, mask)], 1).factors(np.array([0.5]))
     assert factors[0] == pytest.approx(1.0, rel=0.1)
     assert factors[1] < 1.8
 
 
 def test_nothing_asked_changes_nothing():
     targets = residuals(20, 1.0, 1.0)
-    found, none = calibrate(Known(1.0), [asked(targets, np.zeros_like(targets))]), Calibration.none(2)
+    found, none = calibrate(Known(1.0), [asked(targets, np.zeros_like(targets))], 1), Calibration.none(2)
     np.testing.assert_array_equal(found.factor, none.factor)
     levels, beyond = found.levels(np.array([0.1, 0.5, 0.999]))
     np.testing.assert_allclose(levels.ravel(), np.repeat([0.1, 0.5, 0.999], 2))
@@ -113,15 +114,15 @@ def test_nothing_asked_changes_nothing():
 
 
 def test_factors_stay_within_reason():
-    assert calibrate(Known(1.0), [asked(residuals(50, 1e6))]).factor.max() <= 10
-    assert calibrate(Known(1.0), [asked(residuals(50, 1e-6))]).factor.min() >= 0.1
+    assert calibrate(Known(1.0), [asked(residuals(50, 1e6))], 1).factor.max() <= 10
+    assert calibrate(Known(1.0), [asked(residuals(50, 1e-6))], 1).factor.min() >= 0.1
 
 
 def test_quantiles_of_the_longest_tails_are_finite_and_where_they_lay():
     """Of rain that falls once in twelve hours, say: its quantiles lie at dozens of the usual deviations."""
     rng = np.random.default_rng(0)
     values = np.where(rng.random((4000, 1)) < 0.08, 1000.0 + rng.normal(size=(4000, 1)), rng.normal(size=(4000, 1)))
-    calibration = calibrate(Known(1.0), [asked(values)])
+    calibration = calibrate(Known(1.0), [asked(values)], 1)
     levels, beyond = calibration.levels(np.array([0.5, 0.95, 0.995]))
     mean, scale = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
     found = mixture_quantiles(mean, scale, levels).numpy() + beyond * spread_of(mean, scale, mean[0]).numpy()
@@ -133,8 +134,46 @@ def test_quantiles_of_the_longest_tails_are_finite_and_where_they_lay():
 
 @pytest.mark.parametrize("n", [1, 3, 30, 1000])
 def test_deviations_rise_with_the_level(n):
-    calibration = calibrate(Known(1.0), [asked(residuals(n, 1.0, 3.0))])
+    calibration = calibrate(Known(1.0), [asked(residuals(n, 1.0, 3.0))], 1)
     grid = np.linspace(-6, 6, 200)[:, None]
     assert (np.diff(calibration.deviations(grid), axis=0) > 0).all()
     assert calibration.factor.shape == (len(LEADS), 2)
     assert calibration.shape.shape == (len(LEVELS), 2)
+
+
+def rounds(n_series, spread_of_series, by=1.0, seed=0):
+    """Eight rounds of questions, sixteen rows each, on series of which each has its own spread."""
+    rng = np.random.default_rng(seed)
+    spreads = by * np.exp(spread_of_series * rng.normal(size=(n_series, 1, 1)))
+    drawn = [torch.as_tensor(spreads * rng.normal(size=(n_series, 16, 1)), dtype=torch.float32) for _ in range(8)]
+    return [
+        replace(
+            asked(np.zeros((1, 1))),
+            lengths=torch.ones(n_series, dtype=torch.long),
+            query_times=torch.full((n_series, 16), 0.5),
+            targets=targets,
+            target_mask=torch.ones_like(targets),
+        )
+        for targets in drawn
+    ]
+
+
+def width(questions, n_series):
+    return calibrate(Known(1.0), questions, n_series).factors(np.array([0.5])).item()
+
+
+def test_many_residuals_of_few_series_that_differ_leave_the_model_what_it_says_of_itself():
+    true = width(rounds(2000, 0.4), 2000)
+    drawn = [rounds(5, 0.4, by=1 / true, seed=seed) for seed in range(1, 41)]
+    as_they_are = [np.log(width(questions, 5)) for questions in drawn]
+    were_each_its_own = [np.log(width(questions, 5 * 8)) for questions in drawn]
+    assert np.square(as_they_are).mean() < 0.6 * np.square(were_each_its_own).mean()
+
+
+def test_few_series_that_contradict_the_model_are_believed():
+    assert width(rounds(9, 0.1, by=3.0), 9) == pytest.approx(3.0, rel=0.1)
+
+
+def test_many_series_are_believed_however_much_they_differ():
+    wide = np.quantile(np.abs(np.concatenate([b.targets.numpy().ravel() for b in rounds(2000, 0.7)])), 0.9) / 1.645
+    assert width(rounds(2000, 0.7), 2000) == pytest.approx(wide, rel=0.05)
