@@ -159,7 +159,8 @@ def _write_forecasts(
             }
             parts.append(pd.DataFrame(forecasts))
     order = {lab: k for k, lab in enumerate(LABS)}
-    table = pd.concat(parts).sort_values(["patients", "id", "time", "lab"], key=lambda c: c.replace(order))
+    by = ["patients", "id", "time", "lab"]
+    table = pd.concat(parts).sort_values(by, key=lambda c: c.map(order) if c.name == "lab" else c)
     write_out(path, table.to_csv(index=False).encode())
 
 

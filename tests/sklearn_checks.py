@@ -127,7 +127,8 @@ def reads_memory_it_may_not_write(face: Face) -> None:
         columns = {c: DF[c].to_numpy() for c in ("time", *CHANNELS)}
         mapped = joblib.load(joblib.dump(columns, Path(folder) / "columns")[0], mmap_mode="r")
         frozen = pd.DataFrame({"id": DF["id"], **{c: pd.Series(v, copy=False) for c, v in mapped.items()}})
-        assert not frozen["x"].to_numpy().flags.writeable
+        if frozen["x"].to_numpy().flags.writeable:
+            pytest.skip("this pandas copies what a frame is made of")
         face.fits_the_same(frozen)
         del frozen, mapped
 
@@ -145,6 +146,7 @@ def takes_an_incomplete_frame_at_its_word(face: Face) -> None:
 
 
 def negative_values_are_values(face: Face) -> None:
+    pytest.importorskip("sklearn", minversion="1.6")
     assert not sklearn.utils.get_tags(face.new()).input_tags.positive_only
     forecaster = face.fitted if face is FORECASTER else face.fitted.forecaster_
     assert np.nanmin(forecaster.panel_.values) < 0
@@ -223,6 +225,7 @@ def is_the_same_in_a_pipeline(face: Face) -> None:
 
 
 def says_it_takes_nothing_sparse(face: Face) -> None:
+    pytest.importorskip("sklearn", minversion="1.6")
     assert not sklearn.utils.get_tags(face.new()).input_tags.sparse
 
 

@@ -166,6 +166,8 @@ def _calendar_offset(freq: Any, axis: TimeAxis) -> pd.offsets.BaseOffset | None:
         return None
     try:
         offset: pd.offsets.BaseOffset = pd.tseries.frequencies.to_offset(freq, is_period=axis.kind == "period")
+        if axis.kind == "period":
+            pd.period_range("2000", periods=1, freq=offset)  # a month's start is no period, but pandas before 3 takes it for an offset
         return offset
     except (ValueError, TypeError):
         example = "'M' or '2M'" if axis.kind == "period" else "'1D', '6h' or 'MS'"

@@ -52,6 +52,7 @@ def test_only_changed_parameters_are_shown():
 
 
 def test_it_is_said_to_take_no_arrays_and_to_allow_missing_values():
+    pytest.importorskip("sklearn", minversion="1.6")
     tags = sklearn.utils.get_tags(LatentODEForecaster())
     assert not tags.input_tags.two_d_array
     assert tags.input_tags.allow_nan
