@@ -167,7 +167,7 @@ def _calendar_offset(freq: Any, axis: TimeAxis) -> pd.offsets.BaseOffset | None:
     try:
         offset: pd.offsets.BaseOffset = pd.tseries.frequencies.to_offset(freq, is_period=axis.kind == "period")
         if axis.kind == "period":
-            pd.period_range("2000", periods=1, freq=offset)  # a month's start is no period, but pandas before 3 takes it for an offset
+            pd.period_range("2000", periods=1, freq=offset)  # pandas before 3 takes a month's start, which is none
         return offset
     except (ValueError, TypeError):
         example = "'M' or '2M'" if axis.kind == "period" else "'1D', '6h' or 'MS'"
