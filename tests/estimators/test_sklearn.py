@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -17,10 +18,11 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
     TimeSeriesSplit,
     cross_val_predict,
+    cross_val_score,
     cross_validate,
 )
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from latentode import CutoffSplit, LatentODEForecaster
 from latentode.data import DataError, DataWarning
@@ -245,3 +247,15 @@ def test_permuted_future_values_change_no_tensor_of_training(small, monkeypatch)
         assert len(first) == len(second) > 10
         for one, two in zip(first, second, strict=True):
             np.testing.assert_array_equal(np.asarray(one, dtype=float), np.asarray(two, dtype=float))
+
+
+def test_a_classifier_of_series_learns_from_what_the_encoder_makes_of_them():
+    rng = np.random.default_rng(0)
+    df = waves(60, 12, missing=0.3)
+    fast = df["id"].map(dict(zip(df["id"].unique(), rng.permutation(60) < 30, strict=True)))
+    df["x"] = np.where(fast, np.sin(4 * df["time"]), df["x"])
+    kinds = fast.groupby(df["id"]).first()
+    features = quick(max_steps=200, hidden_dim=16).fit(df).encode(df)
+    assert features.index.equals(kinds.index)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
+    assert cross_val_score(classifier, features, kinds, cv=5).mean() > 0.75  # 0.5 by guessing
