@@ -1,7 +1,5 @@
 """A panel that grows by many small additions, each of which costs little whatever is there already."""
 
-from functools import cached_property
-
 from latentode.data.panel import Panel
 
 __all__ = ["GrowingPanel"]
@@ -40,14 +38,16 @@ class GrowingPanel:
             parts[-1] = parts[-1].updated(last)
         return GrowingPanel(*parts)
 
-    @cached_property
+    @property
     def panel(self) -> Panel:
-        """All that is known."""
-        parts = list(self._parts)
-        while len(parts) > 1:  # the small ones first
-            last = parts.pop()
-            parts[-1] = parts[-1].updated(last)
-        self._parts = tuple(parts)
+        """All that is known; it is put together once."""
+        parts = self._parts
+        if len(parts) > 1:
+            merged = list(parts)
+            while len(merged) > 1:  # the small ones first
+                last = merged.pop()
+                merged[-1] = merged[-1].updated(last)
+            self._parts = parts = tuple(merged)
         return parts[0]
 
 
