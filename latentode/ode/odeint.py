@@ -240,9 +240,9 @@ def _odeint(
         return event_t.to(t.dtype), solution
     if len(t) == 1:
         return posed.unpack(posed.flat)
-    t = posed.t
+    t, begin = posed.t, posed.t[0]  # one tensor: an end that is the start says that there is nothing on that side
     steps = settings.along(func, y0, t, exact=adjoint not in ("backsolve", "continuous"))
-    solution = solve(posed.field, posed.flat, t.unsqueeze(0), t[0], t[-1], t_back=t[0], adjoint=adjoint, **steps)
+    solution = solve(posed.field, posed.flat, t.unsqueeze(0), begin, t[-1], t_back=begin, adjoint=adjoint, **steps)
     return posed.unpack(solution.z[0])
 
 

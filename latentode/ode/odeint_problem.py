@@ -100,9 +100,10 @@ class _Inside(nn.Module):
 
     def forward(self, t: Tensor, y: Any) -> Any:
         begin, end = (x.to(t) for x in self.ends)
-        at = t.detach()
+        at, rounding = t.detach(), 4 * torch.finfo(t.dtype).eps * torch.maximum(begin.abs(), end.abs())
+        at_begin, at_end = ((at - x).abs() <= rounding for x in (begin, end))  # as the solver comes to them
         within = torch.where(
-            at == begin, torch.nextafter(begin, end), torch.where(at == end, torch.nextafter(end, begin), at)
+            at_begin, torch.nextafter(begin, end), torch.where(at_end, torch.nextafter(end, begin), at)
         )
         return self.func(t + (within - at), y)
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from latentode.ode import METHODS, SolveError, odeint, odeint_adjoint
+from latentode.ode import METHODS, SolveError, odeint, odeint_adjoint, odeint_event
 
 FACES = [odeint, odeint_adjoint]
 
@@ -136,3 +136,287 @@ def test_what_cannot_be_solved_is_refused_in_words(change, error, message):
     call = {"func": decay, "y0": torch.ones(1), "t": torch.tensor([0.0, 1.0]), "rtol": 1e-4, "atol": 1e-5, **change}
     with pytest.raises(error, match=message):
         odeint(call.pop("func"), call.pop("y0"), call.pop("t"), **call)
+
+
+def swaying(t, y):
+    return torch.cos(3 * t) * y
+
+
+def start():
+    return torch.tensor([1.0, 2.0], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+
+
+def test_a_grid_of_ones_own_is_made_of_what_was_given_and_stepped_through():
+    y0, t = start()
+    nodes, given = torch.tensor([0.0, 0.1, 0.4, 1.0], dtype=torch.float64), []
+
+    def constructor(*arguments):
+        given.append(arguments)
+        return nodes
+
+    options = {"method": "rk4", "options": {"grid_constructor": constructor}}
+    for sign in (1, -1):
+        nodes, t = sign * nodes.abs(), sign * t.abs()
+        y = odeint(swaying, y0, t, **options)
+        assert torch.allclose(y, odeint(swaying, y0, nodes, method="rk4")[[0, -1]], rtol=1e-14)
+        assert given[-1][0] is swaying
+        assert given[-1][1] is y0
+        assert torch.equal(given[-1][2], t)
+
+
+@pytest.mark.parametrize(
+    "nodes", [[0.0, 0.4], [0.1, 1.0], [0.0, 0.6, 0.4, 1.0], [0.0, 0.5, 0.5, 1.0], [1.0], [[0.0, 1.0]]]
+)
+def test_a_grid_of_ones_own_that_is_none_is_refused(nodes):
+    options = {"grid_constructor": lambda func, y0, t: torch.tensor(nodes, dtype=torch.float64)}
+    with pytest.raises(ValueError, match=r"strictly from t\[0\] to t\[-1\]"):
+        odeint(swaying, *start(), method="rk4", options=options)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("method", ["euler", "heun2"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_perturbed_grid_asks_the_function_on_either_side_of_every_node_and_within_the_span(backwards, method, dtype):
+    times = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    times = times.flip(0) if backwards else times
+    begin, middle, end = sorted(times.to(dtype).tolist())
+    asked = []
+
+    def field(t, y):
+        asked.append(t.item())
+        return torch.where((t > begin) & (t < end), torch.where(t < middle, 1.0, -2.0), 100.0).expand_as(y)
+
+    options = {"perturb": True, "dtype": torch.float64}
+    y = odeint(field, torch.zeros(1, dtype=dtype), times, method=method, options=options).flatten()
+    assert y.tolist() == pytest.approx([0.0, 0.8, 0.4] if backwards else [0.0, 0.4, -0.4], abs=1e-6)
+    assert {begin, middle, end}.isdisjoint(asked)
+    assert len(asked) == (3 if method == "euler" else 6)  # the middle by both its steps, the end by Heun alone
+
+
+def test_where_the_function_jumps_and_where_a_step_ends_may_be_told():
+    jump, asked = 0.3137, []
+
+    def field(t, y):
+        asked.append(t.item())
+        return torch.where(t < jump, 1.0, -2.0) * y
+
+    y0, t = start()
+    exact = y0 * math.exp(jump - 2 * (1 - jump))
+    answers = odeint(field, y0, t, rtol=1e-6, atol=1e-8, options={"jump_t": torch.tensor([jump], dtype=torch.float64)})
+    assert torch.allclose(answers[-1], exact, rtol=1e-6)
+    assert jump not in asked
+    told = len(asked)
+    odeint(field, y0, t, rtol=1e-6, atol=1e-8)
+    assert told < (len(asked) - told) / 2
+    asked.clear()
+    odeint(swaying, y0, t, rtol=1e-3, options={"step_t": torch.tensor([0.3], dtype=torch.float64)})
+    odeint(field, y0, t, options={"step_t": torch.tensor([0.25])})
+    assert 0.25 in asked
+
+
+def test_no_step_is_longer_than_asked_and_one_shorter_is_an_error():
+    asked = []
+
+    def field(t, y):
+        asked.append(t.item())
+        return -y
+
+    y0, t = start()
+    odeint(field, y0, 3 * t, rtol=1e-1, atol=1e-1, method="bosh3", options={"max_step": 0.4})
+    for n in range(8):
+        assert any(abs(time - 0.4 * n) < 1e-12 for time in asked)
+    jumpy = {"rtol": 1e-9, "atol": 1e-9, "method": "bosh3"}
+    with pytest.raises(SolveError, match=r"under its minimum \(0\.005 of the span\)"):
+        odeint(lambda t, y: torch.where(t < 0.3137, 1.0, -2.0) * y, y0, 4 * t, options={"min_step": 0.02}, **jumpy)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "dtype"),
+    [
+        ("dopri5", {}, torch.float64),
+        ("rk4", {}, torch.float32),
+        ("rk4", {"dtype": torch.float64}, torch.float64),
+    ],
+)
+def test_times_are_in_float64_for_steps_by_error_or_where_asked_for(method, options, dtype):
+    seen, grid = set(), []
+
+    def field(t, y):
+        seen.add(t.dtype)
+        return y
+
+    if method == "rk4":
+        options = {**options, "grid_constructor": lambda func, y0, t: grid.append(t.dtype) or t}
+    odeint(field, torch.ones(1), torch.tensor([0.0, 1.0]), method=method, options=options, rtol=1e-4, atol=1e-4)
+    assert seen == {torch.float32}
+    assert grid in ([], [dtype])
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("rk4", {"interp": "quintic"}, "interp must be cubic or linear, not 'quintic'"),
+        ("rk4", {"step_size": 0.1, "grid_constructor": print}, "step_size and grid_constructor exclude each other"),
+        ("rk4", {"step_size": 0.0}, r"step_size must be positive, not 0\.0"),
+        ("dopri5", {"max_step": -1.0}, r"max_step must be positive, not -1\.0"),
+        ("rk4", {"jump_t": 0.1}, "jump_t means nothing to rk4, which has a fixed grid: use dtype, grid_constructor"),
+        ("dopri5", {"step_size": 0.1}, "step_size means nothing to dopri5, which chooses its own steps: use dtype, j"),
+        ("dopri5", {"first_step": 0.1}, "first_step=0.1 cannot be honoured: the solver chooses it"),
+        ("dopri5", {"safety": 0.5}, "safety=0.5 cannot be honoured: ours is always 0.9"),
+        ("dopri5", {"norm": print}, "norm cannot be honoured"),
+        ("dopri5", {"stepsize": 0.1}, "unknown option stepsize: dopri5 has dtype, jump_t"),
+        ("explicit_adams", {}, "not among ours: use 'dopri8'"),
+    ],
+)
+def test_an_option_that_cannot_be_honoured_is_named_with_what_can(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        odeint(decay, torch.ones(1), torch.tensor([0.0, 1.0]), method=method, options=options)
+
+
+def test_options_that_say_what_is_so_anyway_change_nothing():
+    y0, t = start()
+    same = {"safety": 0.9, "ifactor": 10.0, "dfactor": 0.2, "first_step": None, "max_step": None}
+    assert torch.equal(odeint(decay, y0, t, options=same), odeint(decay, y0, t))
+    assert torch.equal(
+        odeint(decay, y0, t, method="rk4", options={"interp": "cubic"}), odeint(decay, y0, t, method="rk4")
+    )
+    both = {"rtol": torch.tensor(1e-5), "atol": torch.tensor([1e-6])}
+    assert torch.equal(odeint(decay, y0, t, **both), odeint(decay, y0, t, rtol=1e-5, atol=1e-6))
+
+
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+def test_tolerances_of_each_part_are_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"^{name} must be one number"):
+        odeint(decay, torch.ones(2), torch.tensor([0.0, 1.0]), **{name: torch.tensor([1e-3, 1e-4])})
+
+
+OTHERWISE = [
+    ({"adjoint_rtol": 1e-3}, r"adjoint_rtol=0\.001"),
+    ({"adjoint_atol": 1e-3}, r"adjoint_atol=0\.001"),
+    ({"adjoint_method": "rk4"}, "adjoint_method='rk4'"),
+    ({"adjoint_options": {"max_step": 0.1}}, r"adjoint_options\['max_step'\]=0\.1 cannot .* with 0\.5\. Leave it out"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), OTHERWISE)
+def test_an_adjoint_solved_otherwise_is_refused_where_it_is_solved_and_not_read_where_not(given, message):
+    y0, t = start()
+    options = {"rtol": 1e-5, "atol": 1e-6, "options": {"max_step": 0.5}}
+    with pytest.raises(ValueError, match=message):
+        odeint_adjoint(decay, y0, t, adjoint="backsolve", **options, **given)
+    odeint_adjoint(decay, y0, t, **options, **given)
+
+
+def test_an_adjoint_solved_as_the_equation_is_may_be_said_to_be():
+    y0, t = start()
+    same = {"adjoint_rtol": 1e-5, "adjoint_atol": 1e-6, "adjoint_method": "dopri5"}
+    same["adjoint_options"] = {"norm": "seminorm", "max_step": 0.5}
+    options = {"rtol": 1e-5, "atol": 1e-6, "options": {"max_step": 0.5}}
+    plain = odeint_adjoint(decay, y0, t, adjoint="backsolve", **options)
+    assert torch.equal(odeint_adjoint(decay, y0, t, adjoint="backsolve", **options, **same), plain)
+    with pytest.raises(ValueError, match=r"^adjoint must be one of backsolve, .*, not 'magic'"):
+        odeint_adjoint(decay, y0, t, adjoint="magic")
+
+
+def test_a_parameter_given_twice_gets_its_gradient_once():
+    func, gradients = Linear(), []
+    for extra in ((), (func.matrix,)):
+        y = odeint_adjoint(func, torch.ones(1, 2, dtype=torch.float64), start()[1], adjoint_params=extra)
+        gradients += torch.autograd.grad(y.sum(), func.matrix)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "backsolve"])
+def test_times_on_a_grid_get_the_gradient_of_what_was_solved(adjoint):
+    """Of the steps, which move with the times, or of the equation."""
+    y0 = torch.ones(1, dtype=torch.float64)
+    t = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64, requires_grad=True)
+    y = odeint_adjoint(lambda t, y: -y, y0, t, method="euler", adjoint=adjoint)
+    (g,) = torch.autograd.grad(y[-1], t)
+    a, b = 0.3, 0.7  # y = (1 - a) (1 - b)
+    expected = [1 - b, -(1 - b) + (1 - a), -(1 - a)] if adjoint == "discrete" else [None, 0.0, -(1 - a) * (1 - b)]
+    for ours, theirs in zip(g.tolist(), expected, strict=True):
+        assert theirs is None or ours == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_nothing_is_evaluated_but_the_steps_from_the_first_time_to_the_last(sign):
+    asked = []
+
+    def field(t, y):
+        asked.append(t.item())
+        return -y
+
+    times = sign * torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
+    for face in FACES:
+        asked.clear()
+        face(field, torch.ones(1, dtype=torch.float64), times, method="euler")
+        assert asked == [0.0, sign * 0.25]
+
+
+def test_slopes_are_broadcast_to_the_state_and_must_be_as_many_as_its_parts():
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    y = odeint(lambda t, y: torch.tensor([2.0], dtype=torch.float64), torch.zeros(2, 3, dtype=torch.float64), t)
+    assert torch.allclose(y[-1], torch.full((2, 3), 2.0, dtype=torch.float64))
+    parts = (torch.zeros(2, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+    with pytest.raises(ValueError, match="zip"):
+        odeint(lambda t, y: (y[0], y[1], y[1]), parts, t)
+    with pytest.raises(ValueError, match="shaped like z"):
+        odeint(lambda t, y: torch.ones(3, dtype=torch.float64), parts[0], t)
+
+
+def test_whole_numbers_become_floats_and_what_is_no_state_or_no_time_is_refused():
+    for times in ([0, 1], [0]):
+        assert odeint(decay, torch.ones(2, dtype=torch.int64), torch.tensor(times)).dtype == torch.float32
+    for y0 in ([1.0], (), (1.0, torch.ones(1))):
+        with pytest.raises(TypeError, match=f"y0 must be a tensor or a tuple of tensors, not {type(y0).__name__}"):
+            odeint(decay, y0, torch.tensor([0.0, 1.0]))
+    for times in ([0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.0]):
+        with pytest.raises(ValueError, match="strictly"):
+            odeint(decay, torch.ones(1), torch.tensor(times))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_event_is_found_from_any_time_in_its_precision_and_may_read_the_time(backwards):
+    y0, begin = torch.ones(1, dtype=torch.float64), torch.tensor(0.1, dtype=torch.float64)
+    way = -1.0 if backwards else 1.0
+    event_t, y = odeint_event(
+        decay, y0, begin, event_fn=lambda t, y: way * (t - 0.1) - 0.35 * y, reverse_time=backwards, rtol=1e-11
+    )
+    found = float(event_t)
+    assert event_t.dtype == torch.float64
+    assert way * (found - 0.1) == pytest.approx(0.35 * math.exp(-0.5 * (found - 0.1)), abs=1e-10)
+    assert torch.equal(y[0], y0)
+    whole, _ = odeint_event(decay, torch.ones(1), torch.tensor(2), event_fn=lambda t, y: y - 0.8)
+    assert whole.dtype == torch.float32
+    assert float(whole) == pytest.approx(2 - 2 * math.log(0.8), rel=1e-5)
+
+
+def test_an_event_on_a_fixed_grid_is_where_its_steps_have_it_and_needs_their_size():
+    call = {"t0": torch.tensor(0.0, dtype=torch.float64), "event_fn": lambda t, y: y - 0.6, "method": "euler"}
+    event_t, _ = odeint_event(lambda t, y: -y, torch.ones(1, dtype=torch.float64), options={"step_size": 0.25}, **call)
+    assert float(event_t) == pytest.approx(2 - 2 * 0.6**0.5, abs=1e-4)  # two steps: (1 - t / 2)^2 = 0.6
+    with pytest.raises(ValueError, match=r"step_size'\] is needed to look for an event by the fixed grid of euler"):
+        odeint_event(lambda t, y: -y, torch.ones(1, dtype=torch.float64), **call)
+
+
+def test_an_event_is_looked_for_as_finely_as_the_state_moves():
+    y0, t0 = torch.ones(1, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
+    event_t, _ = odeint_event(lambda t, y: -100 * y, y0, t0, event_fn=lambda t, y: torch.cos(10_000 * t) + 0 * y)
+    assert float(event_t) == pytest.approx(math.pi / 20_000, rel=1e-6)
+
+
+def test_an_event_that_is_gone_when_it_is_solved_for_is_an_error():
+    seen = []
+
+    def event(t, y):
+        first = t.item() >= 0.5 and not seen
+        seen.extend([t.item()] * first)
+        return (-1.0 if first else 1.0) + 0 * t + 0 * y
+
+    with pytest.raises(
+        SolveError, match=r"only touches zero: series 0 at t = 0\.5.*Let it pass through zero"
+    ) as caught:
+        odeint_event(decay, torch.ones(1), torch.tensor(0.0), event_fn=event)
+    assert caught.value.series == (0,)
+    assert caught.value.times == pytest.approx(seen)
