@@ -1,5 +1,6 @@
 """Records and wide tables to long frames."""
 
+import datetime as dt
 import tracemalloc
 
 import numpy as np
@@ -118,10 +119,32 @@ def test_series_and_times_of_other_libraries_keep_their_dtypes(kind):
     assert from_wide(wide, "time", "level").to_pandas()["time"].dtype == np.int16
 
 
+@pytest.mark.parametrize("kind", ["pyarrow", "polars"])
+def test_dates_without_a_time_stay_dates(kind):
+    days = [dt.date(2024, 1, 3), dt.date(2024, 1, 1), dt.date(2024, 1, 3)]
+    events = in_kind(pd.DataFrame({"id": 1, "day": days, "variable": ["a", "a", "b"], "value": 1.0}), kind)
+    wide = in_kind(pd.DataFrame({"day": days[:2], "a": 1.0, "b": 2.0}), kind)
+    if kind == "pyarrow":
+        events = events.set_column(1, "day", events["day"].cast("date64"))
+        wide = wide.set_column(0, "day", wide["day"].cast("date64"))
+
+    def kept(frame):
+        return (frame if kind == "pyarrow" else frame.to_arrow()).schema.field("day").type
+
+    assert kept(from_events(events, time_col="day")) == kept(events)
+    assert kept(from_wide(wide, "day")) == kept(wide)
+
+
 def test_names_of_series_of_several_types_are_taken():
     long = from_wide(pd.DataFrame({"b": [2.0, 1.0], 7: [4.0, 3.0], "a": [0.0, np.nan]}, index=[0.5, 0.0]))
     assert long["id"].tolist() == [7, 7, "a", "b", "b"]
     assert long["value"].tolist() == [3.0, 4.0, 0.0, 1.0, 2.0]
+
+
+def test_rows_of_one_time_stay_in_their_order():
+    times = np.tile([1.0, 0.0], 50)
+    long = from_wide(pd.DataFrame({"a": np.arange(100.0)}, index=times))
+    assert long["value"].tolist() == [*range(1, 100, 2), *range(0, 100, 2)]
 
 
 def test_a_value_without_a_time_is_not_lost():
