@@ -233,7 +233,7 @@ def test_a_number_that_is_called_an_id_is_no_channel_by_itself(name):
     [
         [0, 5, 9, 1, 4, 8],
         pd.to_timedelta([0, 5, 9, 1, 4, 8], unit="D"),
-        np.array([0, 5, 9, 1, 4, 8], dtype=np.longdouble),
+        np.longdouble(10) ** np.array([0, 5, 400, 1, 4, 8]),
         [0, 5, 5, 1, 4, 8],
     ],
 )
@@ -263,7 +263,10 @@ def test_times_that_nothing_can_rank_are_left_to_those_who_read_them():
 @pytest.mark.parametrize("name", ["variable", "parameter"])
 def test_one_measurement_a_row_is_no_channel_and_the_way_out_is_told(name):
     df = pd.DataFrame({"id": list("aab"), "time": [0, 1, 2], name: ["hr", "temp", "hr"], "value": [71.0, 36.6, 80.0]})
-    with pytest.raises(DataError, match=rf"2 kinds named in column '{name}'.*from_events.*target_cols=\['value'\]"):
+    ways_out = (
+        r"a row per \(series, time\) with latentode\.data\.from_events\(df, \.\.\.\), or pass target_cols=\['value'\]"
+    )
+    with pytest.raises(DataError, match=rf"2 kinds named in column '{name}': make it {ways_out} to take .*$"):
         infer_schema(df)
     assert infer_schema(df, target_cols="value").target_cols == ("value",)
     assert infer_schema(df.assign(**{name: "hr"})).target_cols == ("value",)
