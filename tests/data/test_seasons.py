@@ -155,3 +155,14 @@ def test_where_most_values_are_of_one_time_there_are_no_halves_to_compare():
     panel = panel_of(wave(11.0), 100.0, 100, 5)
     panel.times.reshape(100, 5)[:, :3] = 0.0
     assert find_seasons(panel, NUMBERS).periods == ()
+
+
+def test_a_wave_that_is_three_times_as_high_in_the_second_half_is_no_season():
+    panel = panel_of(lambda t: np.where(t < 50, 1, 3) * wave(11.0)(t), 100.0)
+    assert find_seasons(panel, NUMBERS).periods == ()
+
+
+def test_a_wave_that_is_noisy_in_one_half_is_a_season_still():
+    noise = np.random.default_rng(1).normal(size=(20, 100))
+    panel = panel_of(lambda t: wave(11.0)(t) + (t < 50) * 1.3 * noise, 100.0, noise=0.1)
+    assert find_seasons(panel, NUMBERS).periods == pytest.approx((11.0,), rel=0.02)
