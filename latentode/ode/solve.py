@@ -1,5 +1,6 @@
 """Solving for every series at its own times: the face of this floor."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -26,6 +27,7 @@ from latentode.ode.watch import refuse_broken, refuse_outside, warn_if_coarse
 __all__ = ["solve"]
 
 DEFAULT_STEPS = 6
+RETREATS = (1.0, 0.999, 0.99, 0.9)  # of the way that is known: how far a series goes that failed once, twice, ...
 CONTROLLERS = {"I": AdaptiveSteps.I, "PI": AdaptiveSteps.PI, "PID": AdaptiveSteps.PID}
 
 Steps = int | Sequence[float] | None
@@ -178,7 +180,7 @@ def solve(
     if jumps and max(problem.method.tableau.c) > 1.0:
         raise ValueError(f"{problem.method.name} evaluates the field beyond the end of a step, and so beyond its jumps")
     steps = _Steps(n_steps, n_steps if n_steps_back is None else n_steps_back, controller)
-    ends, parked = _Ends(t0, t1, t_back), None
+    ends, parked = _Ends(t0, t1, t_back, Counter()), None
     while True:
         plan = schedule(times, ends.t0, ends.t1, ends.t_back, stops)
         if watch and not ends.cut:
@@ -229,12 +231,12 @@ class _Steps:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Where the series begin and end: as the caller gave it, or cut short where a series could not be solved."""
+    """Where the series begin and end: as the caller gave it, or cut short, so often, where one could not be solved."""
 
     t0: float | Tensor
     t1: float | Tensor | None
     t_back: float | Tensor | None
-    cut: frozenset[int] = frozenset()
+    cut: Counter[int]
 
 
 def _solve_sides(
@@ -283,19 +285,18 @@ def _stats(traces: Sequence[Trace]) -> Stats:
 def _without(
     failure: SolveError, ends: _Ends, plan: Schedule, parked: Tensor | None, z0: Tensor
 ) -> tuple[_Ends, Tensor | None]:
-    """Cut the series that failed short where they did; park at zero those which failed at once or again."""
+    """Cut the series that failed short where they did, or before; park at zero those which failed at once, or too often."""
     start = plan.sides[0].start[0, :, 0].detach()
     t1, t_back = (_end_of(side, start) for side in (plan.forward, plan.back))
     parked = torch.zeros_like(z0[:, :1], dtype=torch.bool) if parked is None else parked.clone()
     for i, reached in zip(failure.series, failure.reached, strict=True):
         way, gone = float(t1[i] - start[i]), reached - float(start[i])
-        if gone == 0.0 or i in ends.cut:
+        if gone == 0.0 or ends.cut[i] == len(RETREATS):
             parked[i] = True
-        elif way * gone > 0:
-            t1[i] = reached
-        else:
-            t_back[i] = reached
-    return _Ends(ends.t0, t1, ends.t0 if plan.back is None else t_back, ends.cut | frozenset(failure.series)), parked
+        else:  # a step that fails may already lie beyond what there is to be solved
+            (t1 if way * gone > 0 else t_back)[i] = float(start[i]) + RETREATS[ends.cut[i]] * gone
+    cut = ends.cut + Counter(failure.series)
+    return _Ends(ends.t0, t1, ends.t0 if plan.back is None else t_back, cut), parked
 
 
 def _end_of(side: Side | None, start: Tensor) -> Tensor:

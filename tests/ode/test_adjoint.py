@@ -4,7 +4,8 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
+from latentode.ode import METHODS, PiecewiseLinear, solve
+from latentode.ode.field import is_analytic
 
 from .conftest import Hidden
 
@@ -156,6 +157,11 @@ def test_a_closure_over_a_trainable_tensor_is_refused_rather_than_left_without_g
     rate = torch.tensor(1.0, requires_grad=True)
     with pytest.raises(ValueError, match="Pass it through args"):
         solve(lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1))
+    with pytest.raises(ValueError, match=r"shape \(\) .*or solve under torch.no_grad\(\)\.$"):
+        solve(
+            lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1), t1=1.0, t_back=0.0,
+            method="euler", n_steps=1, watch=False,
+        )  # fmt: skip
 
 
 def test_a_closure_gets_its_gradient_through_args():
@@ -207,3 +213,45 @@ def test_buffers_are_updated_once_per_evaluation_and_only_in_the_forward():
     solution = solve(field, torch.randn(4, 3), torch.rand(4, 5), n_steps=3, coarse=None)
     solution.z.sum().backward()
     assert field.norm.num_batches_tracked.item() == solution.stats.evaluations
+
+
+HOOKS = ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"]
+
+
+@pytest.mark.parametrize("change", [*HOOKS, "parametrization", "forward", "subclass"])
+def test_a_field_that_was_changed_from_outside_is_asked_for_its_derivatives_no_more(change):
+    class Other(MLPDynamics):
+        def forward(self, t, z, *args):
+            return 2 * super().forward(t, z, *args)
+
+    field = (Other if change == "subclass" else MLPDynamics)(2, (4,))
+    assert is_analytic(field) == (change != "subclass")
+    if change in HOOKS:
+        getattr(field.layers[0], f"register_{change}")(lambda *given: None)
+    elif change == "parametrization":
+        torch.nn.utils.parametrizations.weight_norm(field.layers[0])
+    elif change == "forward":
+        field.forward = lambda t, z: -z
+    assert not is_analytic(field)
+
+
+@pytest.mark.parametrize("control", [False, True])
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed"])
+def test_a_field_that_reads_no_time_gives_the_ends_of_the_span_their_gradients(adjoint, control):
+    field = MLPDynamics(2, (4,), control_dim=control).double()
+    z0, t0, t1 = (torch.rand(*shape).double().requires_grad_() for shape in ((3, 2), (3,), (3,)))
+    values = torch.rand(3, 2, 1).double().requires_grad_()
+    path = PiecewiseLinear(torch.tensor([[-1.0, 3.0]] * 3).double(), values) if control else None
+    options = {"control": path, "t_back": t0, "n_steps": 3, "coarse": None}
+    wanted = [z0, t0, t1, *field.parameters(), *([values] if control else [])]
+    times = torch.full((3, 1), 0.5).double()
+    grads = [
+        torch.autograd.grad(
+            solve(field, z0, times, t0, t1, adjoint=which, watch=False, **options).z.nansum()
+            + solve(field, z0, (t1 * 1).unsqueeze(1), t0, t1, adjoint=which, watch=False, **options).z.nansum(),
+            wanted,
+        )
+        for which in (adjoint, "autograd")
+    ]
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
+    assert all(g.abs().max() > 0 for g in grads[0])

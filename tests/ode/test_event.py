@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latentode.ode import solve_event
+from latentode.ode import solve, solve_event
 
 Z0 = torch.tensor([[10.0, 0.0], [20.0, 1.0], [3.0, -1.0], [500.0, 0.0]], dtype=torch.float64)
 GRAVITY, FLOOR = torch.tensor(9.81, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
@@ -68,3 +68,20 @@ def test_an_event_of_the_wrong_shape_and_an_unknown_direction_are_refused():
         landed(event=lambda t, z, *args: z)
     with pytest.raises(ValueError, match="direction must be"):
         landed(direction=2)
+
+
+def test_the_statistics_of_an_event_are_those_of_the_search_and_the_last_solve():
+    counted = []
+
+    def field(t, z):
+        counted.append(1)
+        return torch.stack([z[:, 1], -9.81 * (1 + torch.cos(30 * t[:, 0]))], 1)
+
+    options = {"method": "bosh3", "rtol": 1e-3, "atol": 1e-3}
+    found = solve_event(field, Z0[:2], lambda t, z: z[:, 0], t1=5.0, **options)
+    assert found.stats.evaluations == len(counted) - 1  # the last one is for the gradient
+    search = solve(field, Z0[:2], torch.full((2, 1), 5.0, dtype=torch.float64), t1=5.0, t_back=0.0, **options).stats
+    last = solve(field, Z0[:2], found.times.unsqueeze(1), t1=found.times, t_back=0.0, **options).stats
+    assert found.stats.rejected == search.rejected + last.rejected > 0
+    assert found.stats.steps == search.steps + last.steps
+    assert torch.allclose(found.stats.error, last.error, rtol=1e-2)

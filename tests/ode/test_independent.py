@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from latentode.ode import solve
+from latentode.ode import SolveError, solve
 
 
 def swing(t, z, speed, begin):
@@ -44,3 +45,85 @@ def test_on_its_own_steps_a_series_takes_the_steps_it_takes_alone():
         assert torch.allclose(
             together[i : i + 1], solved(speed[i : i + 1], begin[i : i + 1], independent=True).z, atol=1e-12
         )
+
+
+def sway(t, z):
+    return torch.cos(9 * t) * z
+
+
+def test_a_series_alone_takes_on_its_own_steps_those_it_takes_on_shared_ones_and_counts_them():
+    counted = []
+
+    def field(t, z):
+        counted.append(1)
+        return sway(t, z)
+
+    z0, times = torch.ones(1, 1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    shared, own = (
+        solve(field, z0, times, method="dopri5", rtol=1e-7, atol=1e-8, independent=independent).stats
+        for independent in (False, True)
+    )
+    assert (own.steps, own.rejected, own.evaluations) == (shared.steps, shared.rejected, shared.evaluations)
+    assert own.rejected > 0
+    assert own.evaluations == 1 + 6 * (own.steps + own.rejected)
+    assert len(counted) == 2 * own.evaluations
+
+
+def test_steps_of_their_own_are_taken_where_asked_for_and_counted():
+    counted = []
+
+    def field(t, z, speed, begin):
+        counted.append(1)
+        return swing(t, z, speed, begin)
+
+    inputs = [torch.tensor(x, dtype=torch.float64).unsqueeze(1) for x in ([0.5, 0.5, -0.5], [0.2, 0.5, 0.8])]
+    z0, times = torch.eye(2, dtype=torch.float64)[:1].expand(3, 2), torch.ones(1, dtype=torch.float64)
+    call = {"field": field, "z0": z0, "times": times, "args": inputs, "method": "tsit5"}
+    default, shared, own = (solve(**call, **more).stats for more in ({}, {"independent": False}, {"independent": True}))
+    assert default.evaluations == shared.evaluations != own.evaluations
+    assert len(counted) == 2 * shared.evaluations + own.evaluations
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_as_many_steps_as_the_limit_says_are_allowed_and_not_one_more(independent):
+    call = {"field": sway, "z0": torch.ones(2, 1), "times": torch.tensor([[1.0], [0.5]]), "method": "bosh3"}
+    stats = solve(**call, independent=independent).stats
+    tries = stats.steps + stats.rejected
+    assert stats.rejected > 0
+    solve(**call, independent=independent, max_steps=tries)
+    with pytest.raises(SolveError, match=f"limit of {tries - 1} steps was reached: series "):
+        solve(**call, independent=independent, max_steps=tries - 1)
+
+
+def test_a_series_that_fails_on_its_own_steps_is_named_with_its_own_time_and_leaves_the_others_theirs():
+    z0 = torch.tensor([[0.1], [2.0], [0.2]], dtype=torch.float64)  # z = z0 / (1 - z0 t): the second blows up at 0.5
+    times = torch.tensor([1.3, 1.9], dtype=torch.float64)
+    options = {"t0": 1.0, "method": "dopri5", "rtol": 1e-5, "atol": 1e-7, "independent": True}
+    with pytest.raises(SolveError, match=r"fell under its minimum .*: series 1 at t = 1\.5") as caught:
+        solve(lambda t, z: z**2, z0, times, **options)
+    assert caught.value.series == (1,)
+    assert caught.value.times[0] == caught.value.reached[0] == pytest.approx(1.5, abs=1e-3)
+    z = solve(lambda t, z: z**2, z0, times, on_failure="nan", **options).z[..., 0]
+    truth = z0 / (1 - z0 * (times - 1))
+    truth[1, 1] = float("nan")
+    assert torch.allclose(z, truth, rtol=1e-3, equal_nan=True)
+
+    def broken(t, z):
+        return torch.where((t > 1.7) & (torch.arange(3).unsqueeze(1) == 2), float("nan"), -z)
+
+    with pytest.raises(SolveError, match=r"^the field is not finite: series 2 at t = 1\.") as caught:
+        solve(broken, z0, times, **options)
+    assert caught.value.series == (2,)
+    assert 1.6 < caught.value.reached[0] <= 1.7
+
+
+def test_times_finer_than_the_state_have_gradients_on_own_steps_too():
+    begin = 1.7e9
+    times = torch.tensor([[begin + 0.25, begin + 0.5], [begin + 1.0, begin]], dtype=torch.float64, requires_grad=True)
+    z0 = torch.ones(2, 1, requires_grad=True)
+    for adjoint in ("discrete", "autograd"):
+        z = solve(lambda t, z: -z, z0, times, begin, method="tsit5", independent=True, adjoint=adjoint).z
+        by_state, by_time = torch.autograd.grad(z.sum(), [z0, times])
+        exact = torch.exp(-(times.detach() - begin))
+        assert torch.allclose(by_state, exact.sum(1, keepdim=True).float(), rtol=1e-3)
+        assert torch.allclose(by_time, -exact, rtol=1e-2)

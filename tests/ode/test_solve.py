@@ -6,6 +6,7 @@ import torch
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import METHODS, CoarseGridWarning, SolveError, solve
+from latentode.ode.implicit import jacobian_of
 
 from .conftest import Hidden, swing, swing_solution
 
@@ -183,7 +184,14 @@ def test_integers_become_floats_and_complex_states_are_refused():
         ({"method": "leapfrog"}, "no method"),
         ({"adjoint": "magic"}, "adjoint must be"),
         ({"t0": torch.zeros(2)}, "one per series"),
-        ({"field": lambda t, z: z.sum()}, "shaped like z"),
+        ({"field": lambda t, z: z.sum()}, r"shaped like z, \(3, 2\), but returned shape \(\)"),
+        ({"field": lambda t, z: 1.0}, r"shaped like z, \(3, 2\), but returned float"),
+        ({"step_times": torch.ones(2, 1)}, r"^step_times must be .* for 3 series, not \(2, 1\)"),
+        ({"jump_times": torch.ones(1, 1, 1)}, r"^jump_times must be .* not \(1, 1, 1\)"),
+        ({"step_times": [0.5], "n_steps": (0.0, 0.5, 1.0)}, "^n_steps must be a number where there are jump or step"),
+        ({"independent": True, "adjoint": "checkpointed"}, "^with independent=True use another adjoint than check"),
+        ({"controller": "P"}, "^controller must be one of I, PI, PID, not 'P'"),
+        ({"on_failure": "ignore"}, "^on_failure must be one of nan, raise, not 'ignore'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(change, message):
@@ -317,3 +325,89 @@ def test_a_solution_too_large_to_be_squared_is_named_by_series_and_time():
             method="rk4",
             n_steps=40,
         )
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "continuous", "backsolve", "autograd", None])
+@pytest.mark.parametrize("stops", [{}, {"jump_times": [0.3]}, {"step_times": [0.3]}], ids=str)
+def test_the_estimated_error_is_the_same_whoever_takes_the_steps(adjoint, stops):
+    """It is relative to the greatest state, which is the last one here."""
+    z0, times = torch.tensor([[1.0], [-2.0]], dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64)
+    error = solve(lambda t, z: 5 * z * t, z0, times, n_steps=3, coarse=None, **stops).stats.error
+    z0.requires_grad_(adjoint is not None)
+    adjoint = adjoint or "discrete"
+    taken = solve(lambda t, z: 5 * z * t, z0, times, n_steps=3, coarse=None, adjoint=adjoint, **stops).stats
+    assert torch.allclose(taken.error, error, rtol=1e-12)
+    assert (error > 0).all()
+
+
+def test_a_field_that_knows_its_derivatives_is_asked_for_both_sides_at_once_and_each_has_its_steps():
+    field, z0 = field_and_start()
+    times = torch.tensor([[-0.5, 0.8]], dtype=torch.float64).expand(5, 2)
+
+    def evaluations(field, **options):
+        solution = solve(field, z0, times, coarse=None, **options)
+        assert torch.allclose(solution.z, solve(Hidden(field), z0, times, coarse=None, **options).z, atol=1e-14)
+        return solution.stats.evaluations
+
+    once = 1 + 4 * 6
+    assert evaluations(field) == evaluations(field, adjoint="autograd") == once
+    assert evaluations(field, n_steps=6, n_steps_back=2) == once + 1 + 4 * 2
+    assert evaluations(field, adjoint="checkpointed") == evaluations(Hidden(field)) == 2 * once
+    assert evaluations(field, step_times=[0.4]) == 2 * once
+
+
+def test_stops_where_no_series_goes_cost_no_step():
+    z0, times = torch.ones(2, 1), torch.tensor([[1.0], [0.5]])
+    beyond = [-1.0, 0.0, 1.0, 1.5, NAN]
+    for name in ("step_times", "jump_times"):
+        stats = solve(lambda t, z: -z, z0, times, t0=0.0, n_steps=4, **{name: beyond[:2] + beyond[3:]}).stats
+        assert (stats.steps, stats.evaluations) == (4, 17)
+    alone = solve(lambda t, z: -z, z0[:1], times[:1], t0=0.0, n_steps=4, step_times=beyond).stats
+    assert alone.steps == 4
+
+
+def test_series_that_blow_up_on_either_side_keep_what_they_have_on_both():
+    z0 = torch.tensor([[2.0], [0.1], [-2.0]], dtype=torch.float64)  # z = z0 / (1 - z0 t)
+    times = torch.tensor([-1.0, -0.45, -0.2, 0.2, 0.45, 1.0], dtype=torch.float64)
+    options = {"method": "tsit5", "rtol": 1e-5, "atol": 1e-7, "min_step": 1e-4, "on_failure": "nan"}
+    truth = z0 / (1 - z0 * times)
+    truth[0, 5] = truth[2, 0] = NAN
+    for asked in (slice(0, 6), slice(0, 3), slice(3, 6)):
+        z = solve(lambda t, z: z**2, z0, times[asked], **options).z[..., 0]
+        assert torch.allclose(z, truth[:, asked], rtol=1e-3, equal_nan=True)
+    z = solve(lambda t, z: z**2, z0, times, t1=1.0, t_back=-1.0, **options).z[..., 0]
+    assert torch.allclose(z, truth, rtol=1e-3, equal_nan=True)
+
+
+def test_a_series_whose_grid_breaks_keeps_its_answers_up_to_the_last_whole_step():
+    def broken(t, z):
+        return torch.where((t > 2.2) & (z > 1.0), NAN, 0.0 * z)
+
+    z0, times = torch.tensor([[2.0], [0.5]], dtype=torch.float64), torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
+    z = solve(broken, z0, times, n_steps=4, on_failure="nan").z[..., 0]
+    assert z[0, :2].tolist() == [2.0, 2.0]
+    assert z[0, 2].isnan()
+    assert z[1].tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("method", ["kvaerno3", "kvaerno5"])
+def test_an_implicit_method_counts_the_evaluations_of_its_stages(monkeypatch, method, independent):
+    counted = []
+
+    def field(t, z):
+        counted.append(1)
+        return torch.cos(9 * t) * z
+
+    def jacobian(function, z):
+        before = len(counted)
+        answer = jacobian_of(function, z)
+        del counted[before:]  # those for the Jacobian are not counted
+        return answer
+
+    monkeypatch.setattr("latentode.ode.rows.jacobian_of", jacobian)
+    z0, times = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[1.0], [0.3]], dtype=torch.float64)
+    for n_steps in (None, 3):
+        counted.clear()
+        stats = solve(field, z0, times, method=method, n_steps=n_steps, independent=independent, coarse=None).stats
+        assert stats.evaluations == len(counted)
