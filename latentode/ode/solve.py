@@ -285,7 +285,7 @@ def _stats(traces: Sequence[Trace]) -> Stats:
 def _without(
     failure: SolveError, ends: _Ends, plan: Schedule, parked: Tensor | None, z0: Tensor
 ) -> tuple[_Ends, Tensor | None]:
-    """Cut the series that failed short where they did, or before; park at zero those that failed at once or too often."""
+    """Cut the series that failed short where they did, or before; park at zero what failed at once or too often."""
     start = plan.sides[0].start[0, :, 0].detach()
     t1, t_back = (_end_of(side, start) for side in (plan.forward, plan.back))
     parked = torch.zeros_like(z0[:, :1], dtype=torch.bool) if parked is None else parked.clone()
