@@ -375,8 +375,18 @@ def test_series_that_blow_up_on_either_side_keep_what_they_have_on_both():
     for asked in (slice(0, 6), slice(0, 3), slice(3, 6)):
         z = solve(lambda t, z: z**2, z0, times[asked], **options).z[..., 0]
         assert torch.allclose(z, truth[:, asked], rtol=1e-3, equal_nan=True)
-    z = solve(lambda t, z: z**2, z0, times, t1=1.0, t_back=-1.0, **options).z[..., 0]
-    assert torch.allclose(z, truth, rtol=1e-3, equal_nan=True)
+    for t1, t_back in ((4.0, 2.0), (2.0, 4.0)):
+        z = solve(lambda t, z: z**2, z0, times + 3, 3.0, t1, t_back=t_back, **options).z[..., 0]
+        assert torch.allclose(z, truth, rtol=1e-3, equal_nan=True)
+
+
+def test_a_series_without_a_start_is_nan_beside_the_others_whatever_they_are_made_of():
+    z0 = torch.ones(2, 3)
+    z0[1, 2] = NAN
+    for method in ("rk4", "tsit5"):
+        z = solve(lambda t, z: -z, z0, torch.ones(2, 1), method=method, on_failure="nan").z
+        assert z[1].isnan().all()
+        assert torch.allclose(z[0], torch.full((1, 3), math.exp(-1)), rtol=1e-3)
 
 
 def test_a_series_whose_grid_breaks_keeps_its_answers_up_to_the_last_whole_step():
