@@ -123,12 +123,12 @@ def fit_returns_self(face: Face) -> None:
 
 
 def reads_memory_it_may_not_write(face: Face) -> None:
+    pytest.importorskip("pandas", minversion="3")  # older ones copy what a frame is made of
     with tempfile.TemporaryDirectory() as folder:
         columns = {c: DF[c].to_numpy() for c in ("time", *CHANNELS)}
         mapped = joblib.load(joblib.dump(columns, Path(folder) / "columns")[0], mmap_mode="r")
         frozen = pd.DataFrame({"id": DF["id"], **{c: pd.Series(v, copy=False) for c, v in mapped.items()}})
-        if frozen["x"].to_numpy().flags.writeable:
-            pytest.skip("this pandas copies what a frame is made of")
+        assert not frozen["x"].to_numpy().flags.writeable
         face.fits_the_same(frozen)
         del frozen, mapped
 

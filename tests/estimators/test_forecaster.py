@@ -275,12 +275,12 @@ def test_the_mean_of_samples_is_the_prediction(df, fitted):
 
 def test_samples_fall_below_a_quantile_as_often_as_it_says(df, fitted):
     query = df.iloc[::12]
-    fitted = copy.copy(fitted).set_params(n_samples=1000)  # a quantile of few draws of z0 is off by what these are
+    fitted = copy.copy(fitted).set_params(n_samples=4000)  # a quantile of few draws of z0 is off by what these are
     drawn = fitted.sample(query, 3000, random_state=0)[["x", "y"]].to_numpy().reshape(3000, len(query), 2)
     wanted = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
     found = fitted.predict_quantiles(query, wanted).to_numpy().reshape(len(query), 2, 5)
     below = (drawn[..., None] < found).mean(0)
-    assert np.abs(below - wanted).max() < 0.05
+    assert np.abs(below - wanted).max() < 0.04
 
 
 def without_noise(forecaster, log_std):

@@ -47,13 +47,13 @@ def test_strange_frames_brought_to_a_fitted_forecaster_are_answered_or_refused_i
 
 def test_the_frames_are_what_they_should_be_both_usable_and_not(fitted):
     met = []
-    for seed in range(200):
+    for seed in range(400):
         try:
             brought_to_the_data(case(seed))
             met.append(True)
         except ValueError:
             met.append(False)
-    assert 0.15 < np.mean(met) < 0.8
+    assert 0.2 < np.mean(met) < 0.8
 
 
 def test_a_frame_comes_again_by_its_seed():
