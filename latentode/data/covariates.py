@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from latentode.data.errors import DataError, shown
-from latentode.data.ragged import average_groups, slices
+from latentode.data.ragged import average_groups, pad, slices
 from latentode.data.schema import LARGEST, has_hash, numbers_of
 
 __all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows", "static_of_series"]
@@ -267,13 +267,7 @@ class Covariates:
             first[i] = start + max(int(np.searchsorted(own, begin[i], side="right")) - 1, 0)
             last[i] = start + int(np.searchsorted(own, end[i], side="right"))
         lengths = np.maximum(last - first, np.minimum(stops - first, 1))
-        steps = np.arange(int(lengths.max(initial=1)))
-        inside = steps < lengths[:, None]
-        rows = (first[:, None] + steps)[inside]
-        times = np.full(inside.shape, np.inf)
-        values = np.zeros((*inside.shape, self.known.shape[1]), dtype=np.float32)
-        times[inside], values[inside] = self.times[rows], self.known[rows]
-        return times, values
+        return pad(self.times, first, lengths, np.inf), pad(self.known, first, lengths, 0.0)
 
 
 def covariates_from_rows(static: Features, series: Ints, times: Floats, known: Features) -> Covariates:

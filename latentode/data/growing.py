@@ -41,13 +41,11 @@ class GrowingPanel:
     @property
     def panel(self) -> Panel:
         """All that is known; it is put together once."""
-        parts = self._parts
-        if len(parts) > 1:
-            merged = list(parts)
-            while len(merged) > 1:  # the small ones first
-                last = merged.pop()
-                merged[-1] = merged[-1].updated(last)
-            self._parts = parts = tuple(merged)
+        parts = list(self._parts)
+        while len(parts) > 1:  # the small ones first
+            last = parts.pop()
+            parts[-1] = parts[-1].updated(last)
+        self._parts = tuple(parts)
         return parts[0]
 
 

@@ -122,7 +122,7 @@ class TimeAxis:
         if self.kind == "period":
             times = times.dt.to_timestamp()
         elif self.tz is not None:
-            times = _utc(times)
+            times = times.dt.tz_convert(None)
         return _split_seconds(times.to_numpy(), self.origin)
 
     def length_of(self, duration: object, name: str) -> float:
@@ -289,11 +289,6 @@ def _without_arrow(times: pd.Series) -> pd.Series:
         return times.astype(dtype.numpy_dtype)
     unit: Any = np.datetime_data(dtype.numpy_dtype)[0]
     return times.astype(pd.DatetimeTZDtype(unit, zone))
-
-
-def _utc(times: pd.Series) -> pd.Series:
-    utc: pd.Series = times.dt.tz_convert(None)
-    return utc
 
 
 def _zone_name(tz: tzinfo) -> str:

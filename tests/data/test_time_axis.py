@@ -248,14 +248,18 @@ def test_lengths_that_no_quotient_could_hold_are_refused(length):
         TimeAxis("number").length_of(length, "horizon")
 
 
+class FiveAhead(dt.tzinfo):
+    """A zone made by hand, five hours ahead of UTC all the year."""
+
+    def utcoffset(self, when):
+        return dt.timedelta(hours=5)
+
+    def dst(self, when):
+        return dt.timedelta(0)
+
+
 def test_a_zone_without_a_name_comes_back_as_the_same_instants_in_utc():
-    class Nameless(dt.tzinfo):
-        def utcoffset(self, when):
-            return dt.timedelta(hours=5)
-
-        def dst(self, when):
-            return dt.timedelta(0)
-
+    class Nameless(FiveAhead):
         def tzname(self, when):
             return "somewhere"
 
@@ -329,13 +333,7 @@ def test_dates_before_and_after_any_calendar_of_years_are_told_by_their_microsec
 
 
 def test_a_zone_that_only_sounds_like_one_comes_back_in_utc_too():
-    class Mars(dt.tzinfo):
-        def utcoffset(self, when):
-            return dt.timedelta(hours=5)
-
-        def dst(self, when):
-            return dt.timedelta(0)
-
+    class Mars(FiveAhead):
         def __str__(self):
             return "Mars/Olympus"
 
