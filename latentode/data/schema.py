@@ -255,7 +255,10 @@ def _infer_time(df: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | 
     if found:
         return "columns", found[0]
     if isinstance(df.index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex):
-        return "index", df.index.name
+        name = df.index.name
+        if name is not None and name in df.columns and not _is_date(df[name].dtype):
+            raise DataError(f"the index of times and a column are both named {name!r}; rename one of them")
+        return "index", name
     dated = [c for c in df.columns if c != id_col and _is_date(df[c].dtype)]
     if len(dated) == 1:
         return "columns", dated[0]

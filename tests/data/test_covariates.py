@@ -203,6 +203,7 @@ def test_knots_reach_from_what_holds_at_the_beginning_to_the_end():
     assert times[0].tolist() == [1.0, 2.0]
     assert values[0].ravel().tolist() == [1.0, 2.0]
     assert np.isinf(times[1]).all()
+    assert values[1].ravel().tolist() == [0.0, 0.0]
 
 
 def test_knots_at_the_very_times_asked_are_among_them():

@@ -5,7 +5,7 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from latentode.data import DataError
+from latentode.data import DataError, native
 from latentode.data.native import as_given, as_pandas
 
 pa = pytest.importorskip("pyarrow")
@@ -77,6 +77,33 @@ def test_what_is_no_frame_is_left_alone_and_pandas_are_given_back_as_they_are():
     pd.testing.assert_frame_equal(as_given(df).emptied().frame, df.iloc[:0])
 
 
-def test_a_lazy_frame_is_refused_with_the_way_out():
-    with pytest.raises(DataError, match=r"lazy LazyFrame of polars.* give frame\.collect\(\) instead"):
+def test_a_lazy_frame_is_refused_with_the_way_out(monkeypatch):
+    said = r"^expected a DataFrame, got a lazy LazyFrame of polars, whose rows are not there yet: give frame\.{}\("
+    with pytest.raises(DataError, match=said.format("collect")):
         as_given(polars().lazy())
+    monkeypatch.setitem(native._HOW_TO_COLLECT, "polars", "compute")
+    with pytest.raises(DataError, match=said.format("compute")):
+        as_given(polars().lazy())
+
+
+@KINDS
+def test_a_column_of_another_library_is_read_as_one_of_pandas(make):
+    assert as_pandas(make()["name"]).tolist() == make().to_pandas()["name"].tolist()
+    assert isinstance(as_pandas(make()["count"]), pd.Series)
+
+
+def test_a_frame_caught_in_the_middle_of_a_change_is_looked_at_again():
+    class Torn(pd.DataFrame):
+        def items(self):
+            raise IndexError
+
+    class Changing(pd.DataFrame):
+        moments = iter([True, False])
+
+        def copy(self, deep=True):
+            return Torn() if next(self.moments, True) else pd.DataFrame(self)
+
+    df = Changing({"x": [1.0, 2.0]})
+    assert as_pandas(df)["x"].tolist() == [1.0, 2.0]
+    with pytest.raises(DataError, match=r"^the frame was changed by another thread again and again .* a copy of it$"):
+        as_given(df)

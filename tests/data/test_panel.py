@@ -14,6 +14,7 @@ from latentode.data import (
     infer_keys,
     infer_schema,
     panel_from_frame,
+    series_codes,
     values_of,
 )
 
@@ -53,6 +54,13 @@ def test_the_order_of_rows_changes_not_a_bit():
     df, rng = long_frame(), np.random.default_rng(0)
     for _ in range(5):
         assert_same(read(df)[0], read(df.iloc[rng.permutation(len(df))])[0])
+
+
+def test_series_are_whole_numbers_in_ascending_order_of_their_names():
+    codes, ids = series_codes(pd.Index(["b", "a", None, "b"]), 4)
+    assert (codes.tolist(), ids.tolist()) == ([1, 0, -1, 1], ["a", "b"])
+    alone, _ = series_codes(None, 2)
+    assert (alone.tolist(), alone.dtype) == ([0, 0], codes.dtype)
 
 
 def test_lengths_and_edges_are_per_series():

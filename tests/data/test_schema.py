@@ -159,6 +159,15 @@ def test_a_frame_of_one_series_may_hold_its_times_in_the_index(index, name):
     assert schema.times_of(df).tolist() == index.tolist()
 
 
+def test_a_column_named_as_the_index_of_times_is_not_read_in_its_place():
+    days = pd.to_datetime(["2024-01-01", "2024-01-02"])
+    with pytest.raises(DataError, match=r"^the index of times and a column are both named 'hr'; rename one of them$"):
+        infer_schema(frame().set_index(days.rename("hr")))
+    both = frame(day=days).set_index("day", drop=False)
+    assert infer_schema(both).times_of(both).tolist() == days.tolist()
+    assert roles(infer_schema(frame(hours=[0.5, 1.5]).set_index(days.rename("hours")), time_col="hours"))[1] == "hours"
+
+
 def test_times_without_a_name_are_called_time_in_frames_that_go_out_and_found_again():
     df = frame().set_index(pd.to_datetime(["2024-01-01", "2024-01-02"]))
     schema = infer_schema(df)
@@ -224,6 +233,12 @@ def test_a_number_that_is_called_an_id_is_no_channel_by_itself(name):
         infer_schema(df)
     assert infer_schema(df, target_cols=[name, "hr"]).target_cols == (name, "hr")
     assert infer_schema(df, id_col=name).target_cols == ("hr",)
+
+
+def test_a_number_that_is_called_an_id_is_a_channel_where_the_series_have_names():
+    df = pd.DataFrame({"id": [7, 7, 9], "time": [0.0, 1.0, 0.0], "stay_id": [1, 2, 3]})
+    assert infer_schema(df).target_cols == ("stay_id",)
+    assert infer_schema(df.set_index(["id", "time"]).rename_axis([None, None])).target_cols == ("stay_id",)
 
 
 @pytest.mark.filterwarnings("error")
