@@ -75,7 +75,8 @@ class BacksolveAdjoint(torch.autograd.Function):
         with torch.no_grad():
             g = torch.cat([g, g.new_zeros(len(g), clock.shape[1] - n_queries, g.shape[2])], 1)
             g = torch.where(asked.unsqueeze(-1), g, 0.0)
-            scale = g.abs().amax().clamp_min(torch.finfo(g.dtype).tiny)  # so that the tolerances mean something
+            least = g.new_full((1,), torch.finfo(g.dtype).tiny)
+            scale = torch.cat([g.flatten().abs(), least]).amax()  # so that the tolerances mean something
             solve = _Backsolve(ctx.plan, ctx.steps, leaves, Route(start, span, ctx.plan.jumps), z, g / scale)
             received = [x if x is None else x * scale.to(x.dtype) for x in solve.run(asked, clock, n_queries)]
         return None, None, None, *sealed(received)
@@ -129,7 +130,7 @@ class _Backsolve:
         clock, pick = clock.sort(dim=1, descending=True, stable=True)
         bounds = torch.cat([clock[:, :count], torch.zeros_like(clock[:, :1])], 1)
         clocks = [column.unsqueeze(1) for column in bounds.unbind(1)]
-        if isinstance(self.plan.controller, AdaptiveSteps):
+        if isinstance(self.plan.controller, AdaptiveSteps) or not count:
             return pick, clocks, [0] * count
         shares = (bounds[:, :-1] - bounds[:, 1:]).amax(0) / self.route.n_pieces
         return pick, clocks, [max(1, ceil(self.n_steps * share - 1e-6)) for share in shares.tolist()]

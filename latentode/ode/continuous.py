@@ -147,7 +147,7 @@ def _jumps(adjoint: _Adjoint, g: Tensor, step: Tensor, theta: Tensor, rows: Tens
     table = g.new_zeros(4, path.n_steps * n_rows, g.shape[-1])
     for part, weight in zip(table, (at_left, at_right, slope_left, slope_right), strict=True):
         part.index_add_(0, index, (weight * g).flatten(0, 1))
-    left, right, by_left, by_right = table.view(4, path.n_steps, n_rows, -1)
+    left, right, by_left, by_right = table.view(4, path.n_steps, n_rows, g.shape[-1])
     nodes = torch.cat([left, torch.zeros_like(left[:1])])
     nodes[1:] += right
     return nodes, by_left * h, by_right * h

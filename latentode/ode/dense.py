@@ -91,7 +91,7 @@ class DenseOutput:
         g_nodes = g.new_zeros(n + 1, self.n_rows, self.latent)
         g_nodes[:n] = self.g_table[:, :, 0]
         scaled = (self.g_table[:, :, 1:] * self._scale().unsqueeze(2)).transpose(1, 2)
-        each = torch.matmul(self.weights, scaled.reshape(n, -1, self.n_rows * self.latent))
+        each = torch.matmul(self.weights, scaled.reshape(n, scaled.shape[1], self.n_rows * self.latent))
         each = each.view(n, len(self.weights), self.n_rows, self.latent)
         return g_nodes, self.path.spread(each[:, :m], each[:, m] if self.method.uses_end_slope else None)
 
@@ -145,7 +145,10 @@ class DenseOutput:
 
 
 def locate(path: Path, clock: Tensor, rows: Tensor, *, own: bool) -> tuple[Tensor, Tensor]:
-    """Find each query's step, and how far into it the query is, (series, time) each."""
+    """Find each query's step, and how far into it the query is, (series, time) each.
+
+    A query at a node belongs to the step that ends there, as one at a border does to the piece: its clock runs so fast.
+    """
     n = path.n_steps
     if path.uniform:
         place = clock * n
@@ -154,14 +157,14 @@ def locate(path: Path, clock: Tensor, rows: Tensor, *, own: bool) -> tuple[Tenso
     knots = path.knot_clocks(clock)[..., 0]
     if path.each:
         knots = (knots.t() if own else knots.t()[rows[:, 0]]).contiguous()
-        step = torch.searchsorted(knots, clock.detach().contiguous(), right=True) - 1
+        step = torch.searchsorted(knots, clock.detach().contiguous()) - 1
         ends = knots[:, [0, -1]]  # a row may stand still at first and at last: such steps have no length
         first = torch.searchsorted(knots, ends[:, :1].contiguous(), right=True) - 1
         last = torch.searchsorted(knots, ends[:, 1:].contiguous()) - 1
         step = torch.maximum(torch.minimum(step, last), first)
         return step, (clock - knots.gather(1, step)) / knots.diff(dim=1).gather(1, step)
     knots = knots[:, 0]
-    step = torch.searchsorted(knots, clock.detach().contiguous(), right=True).sub_(1).clamp_(0, n - 1)
+    step = torch.searchsorted(knots, clock.detach().contiguous()).sub_(1).clamp_(0, n - 1)
     return step, (clock - knots[step]) / (knots[1:] - knots[:-1])[step]
 
 

@@ -101,7 +101,7 @@ class Drive:
         """Keep times on their side of a jump: the next number before it (side -1), or after it (side 1)."""
         if side is None:
             return t
-        beyond = torch.nextafter(t.detach(), self._infinity.to(t.dtype) * side) - t.detach()
+        beyond = torch.nextafter(t.detach(), (self._infinity * side).to(t.dtype)) - t.detach()
         return t + torch.where(torch.as_tensor(side) == 0, 0.0, beyond)
 
     @cached_property

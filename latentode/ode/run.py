@@ -70,7 +70,7 @@ class Plan:
 
     def march(self, course: Course, z0: Tensor) -> March:
         """The loop that steps as was asked."""
-        if self.independent and isinstance(self.controller, AdaptiveSteps):
+        if self.independent and isinstance(self.controller, AdaptiveSteps) and len(z0):  # no row gets on where none is
             return IndependentMarch(course, self.controller, z0)
         return March(course, self.controller, z0)
 

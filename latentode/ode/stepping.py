@@ -245,7 +245,7 @@ class March:
     def _judge(self, path: Path, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor, h: float) -> bool:
         """Whether the step counts; give up once steps are too small or too many."""
         error, tolerance = self.course.error(self.z, z_end, slopes, step), self.course.tolerance
-        worst = float(error.amax())
+        worst = float(error.amax()) if error.numel() else 0.0
         accepted = self.controller.judge(h, worst)
         self.rejected += not accepted
         path.rejected += not accepted

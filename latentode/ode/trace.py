@@ -120,7 +120,7 @@ class Trace:
         if by_end:
             ends = path.ends(slopes)  # the last step's is missing where nobody needed it: then its error is not known
             local = local[: len(ends)].add_(ends.reshape(len(ends), rows * latent), alpha=by_end)
-        local = local.view(-1, rows, latent)
+        local = local.view(len(local), rows, latent)
         if path.uniform:
             total = local.abs_().sum(0).mul_(path.scaled[0].abs())
         else:

@@ -124,3 +124,18 @@ def test_a_backward_solve_that_fails_names_the_series_and_the_time(jumps):
     assert caught.value.series == (1,)
     assert caught.value.times[0] == caught.value.reached[0] == pytest.approx(0.5, abs=1e-6)
     assert "Check its inputs" in str(caught.value)
+
+
+def test_the_steps_of_a_grid_are_shared_out_among_the_stretches_between_queries():
+    counted = []
+
+    def field(t, z):
+        counted.append(1)
+        return -z
+
+    z0, times = torch.ones(1, 1, requires_grad=True), torch.tensor([[1.0, 2.0]])
+    for stops, expected in ((None, 4 * (4 + 4) + 2), ([0.5], 4 * (3 + 2 + 4) + 5)):
+        z = solve(field, z0, times, 0.0, 2.0, t_back=0.0, n_steps=8, step_times=stops, adjoint="backsolve").z
+        counted.clear()
+        z.sum().backward()
+        assert len(counted) == expected

@@ -210,3 +210,73 @@ def test_the_host_reads_nothing_in_an_unwatched_solve_on_a_grid_nor_in_its_gradi
         z = solve(field, z0, times, 0.0, 1.0, t_back=0.0, n_steps=4, watch=False).z
         torch.autograd.grad(z.sum(), [z0, *field.parameters()])
     assert reads.count == 0
+
+
+EVERY = ["discrete", "checkpointed", "continuous", "backsolve", "autograd"]
+
+
+@pytest.mark.parametrize("adjoint", EVERY)
+def test_a_gradient_reads_the_field_on_that_side_of_a_jump_on_which_the_solution_is(adjoint):
+    def field(t, z, jump):
+        return torch.where(t < jump, z, -2.0 * z * torch.cos(t))
+
+    jump = torch.tensor([[0.25], [0.5], [0.6]], dtype=torch.float64)
+    times = torch.tensor([[0.25, 1.0, 0.1], [0.5, 0.5, 0.9], [0.2, 0.8, float("nan")]]).double().requires_grad_()
+    z0 = torch.ones(3, 1, dtype=torch.float64, requires_grad=True)
+    z = solve(field, z0, times, 0.0, 1.0, t_back=0.0, args=(jump,), jump_times=jump, n_steps=40, adjoint=adjoint).z
+    by_state, by_time = torch.autograd.grad(z.nansum(), [z0, times])
+    truth = torch.exp(torch.minimum(times, jump) + 2 * (torch.sin(jump) - torch.sin(times)).clamp(max=0.0)).detach()
+    assert torch.allclose(by_state, truth.nansum(1, keepdim=True), rtol=1e-4)
+    rate = torch.where(times > jump, -2.0 * torch.cos(times), 1.0) * truth  # at the jump, the one before it
+    assert torch.allclose(by_time, rate.nan_to_num(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("adjoint", EVERY)
+def test_times_and_controls_finer_than_the_state_reach_the_field_as_the_state_is_and_get_their_gradients(
+    adjoint, stops
+):
+    def gradients(begin, dtype):
+        def field(t, z, u):
+            assert t.dtype == u.dtype == z.dtype == dtype
+            return -u * z
+
+        knots = torch.tensor([0.0, 0.3, 1.5], dtype=torch.float64) + begin
+        times = torch.tensor([[0.25, 0.75], [1.0, 0.5]], dtype=torch.float64) + begin
+        values = torch.tensor([[1.0], [2.0], [0.5]], dtype=torch.float64)
+        wanted = [torch.ones(2, 1, dtype=dtype), times, values, knots]
+        z0, times, values, knots = (x.requires_grad_() for x in wanted)
+        jumps = [begin + 0.4] if stops else None
+        control = (PiecewiseLinear if stops else CubicSpline)(knots, values)
+        z = solve(field, z0, times, begin, control=control, jump_times=jumps, n_steps=12, adjoint=adjoint).z
+        return torch.autograd.grad((z * torch.tensor([[[1.0], [2.0]]], dtype=dtype)).sum(), wanted)
+
+    ours, exact = gradients(2.0**30, torch.float32), gradients(0.0, torch.float64)
+    assert all(torch.allclose(a.double(), b, rtol=1e-4, atol=1e-5) for a, b in zip(ours, exact, strict=True))
+    assert [a.dtype for a in ours] == [torch.float32] + [torch.float64] * 3
+
+
+@pytest.mark.parametrize("adjoint", EVERY)
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0)])
+def test_where_nothing_is_asked_nothing_has_a_gradient(adjoint, shape):
+    field, z0 = MLPDynamics(2, (4,)), torch.ones(shape[0], 2, requires_grad=True)
+    every = ({"n_steps": 2}, {"method": "tsit5"}, {"method": "tsit5", "step_times": [0.5]}, {"n_steps": 20})
+    own = [] if adjoint == "checkpointed" else [{"method": "tsit5", "independent": True}]
+    for options in (*every, *own):
+        z = solve(field, z0, torch.rand(shape), t1=1.0, t_back=0.0, adjoint=adjoint, **options).z
+        grads = torch.autograd.grad(z.sum(), [z0, *field.parameters()])
+        assert all(not g.any() for g in grads)
+
+
+def test_the_equation_of_the_continuous_adjoint_is_solved_to_the_fourth_order_in_steps_as_short_as_its_method_wants(
+    case,
+):
+    field = case.field()
+    exact = case.gradients(field, method="dopri8", n_steps=16)
+
+    def error(method, n_steps):
+        return furthest(case.gradients(field, adjoint="continuous", method=method, n_steps=n_steps), exact)
+
+    assert error("tsit5", 4) > 60 * error("tsit5", 16)
+    assert error("rk4", 4) > 4 * error("tsit5", 4)
+    assert error("tsit5", 4) > 2 * error("dopri8", 4)

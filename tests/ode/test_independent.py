@@ -121,9 +121,15 @@ def test_times_finer_than_the_state_have_gradients_on_own_steps_too():
     begin = 1.7e9
     times = torch.tensor([[begin + 0.25, begin + 0.5], [begin + 1.0, begin]], dtype=torch.float64, requires_grad=True)
     z0 = torch.ones(2, 1, requires_grad=True)
+
+    def field(t, z):
+        assert t.dtype == z.dtype
+        return -z
+
     for adjoint in ("discrete", "autograd"):
-        z = solve(lambda t, z: -z, z0, times, begin, method="tsit5", independent=True, adjoint=adjoint).z
-        by_state, by_time = torch.autograd.grad(z.sum(), [z0, times])
-        exact = torch.exp(-(times.detach() - begin))
-        assert torch.allclose(by_state, exact.sum(1, keepdim=True).float(), rtol=1e-3)
-        assert torch.allclose(by_time, -exact, rtol=1e-2)
+        for jumps in (None, [begin + 0.375]):
+            options = {"method": "tsit5", "independent": True, "adjoint": adjoint, "jump_times": jumps}
+            by_state, by_time = torch.autograd.grad(solve(field, z0, times, begin, **options).z.sum(), [z0, times])
+            exact = torch.exp(-(times.detach() - begin))
+            assert torch.allclose(by_state, exact.sum(1, keepdim=True).float(), rtol=1e-3)
+            assert torch.allclose(by_time, -exact, rtol=1e-2)
