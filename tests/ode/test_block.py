@@ -76,6 +76,14 @@ def test_it_trains_where_the_stack_would_and_to_the_same_weights():
     assert torch.allclose(*weights, atol=1e-3)
 
 
+def test_it_goes_as_far_as_it_says_in_the_precision_of_its_state():
+    layer = ODEBlock(nn.Linear(1, 1), t1=0.1, method="euler", n_steps=1)
+    layer.field.forward = lambda t, z: torch.ones_like(z)
+    z = layer(torch.zeros(1, 1, dtype=torch.float64))
+    assert z.item() == pytest.approx(0.1, rel=1e-15)
+    assert layer.extra_repr().startswith("t1=0.1, method='euler', n_steps=1, ")
+
+
 def test_images_keep_their_shape_and_the_convolution_gets_its_gradient():
     class Convolution(nn.Module):
         def __init__(self):

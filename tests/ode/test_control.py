@@ -17,6 +17,18 @@ def test_a_controller_settles_where_the_error_is_just_tolerated(weights):
     assert 0.05 < h <= 0.1
 
 
+def test_the_next_step_follows_from_the_errors_of_the_last_three():
+    control, q = AdaptiveSteps(error_order=3, weights=AdaptiveSteps.PID), 3
+    control.start(0.1)
+    errors, h = [0.9, 0.5, 0.7, 0.4], 0.1
+    for n, e in enumerate(errors):
+        assert control.judge(h, e)
+        last = [*reversed(errors[: n + 1]), 1.0, 1.0]  # as if steps of just what is tolerated had gone before
+        weighed = math.prod(x ** (-w / q) for x, w in zip(last, AdaptiveSteps.PID, strict=False))
+        assert control.next_node(0.0, 0) == pytest.approx(0.9 * h * weighed)
+        h = control.next_node(0.0, 0)
+
+
 def test_a_step_does_not_grow_right_after_a_rejection():
     control = AdaptiveSteps(error_order=5)
     control.start(0.1)
@@ -36,7 +48,8 @@ def test_a_step_whose_error_is_not_a_number_is_rejected_and_shrunk():
 def test_fixed_steps_end_on_one_exactly():
     grid = FixedSteps(49)
     assert [grid.next_node(n / 49, n) for n in (47, 48)] == [48 / 49, 1.0]
-    assert torch.equal(grid.scaled(torch.full((1, 1), 49.0), 1 / 49), torch.ones(1, 1))
+    for span in (49.0, 98.0):
+        assert torch.equal(grid.scaled(torch.full((1, 1), span), 1 / 49), torch.full((1, 1), span / 49))
 
 
 @pytest.mark.parametrize("nodes", [(0.0, 0.5), (0.1, 1.0), (0.0, 0.6, 0.5, 1.0)])

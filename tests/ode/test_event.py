@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latentode.ode import solve, solve_event
+from latentode.ode import PiecewiseConstant, solve, solve_event
 
 Z0 = torch.tensor([[10.0, 0.0], [20.0, 1.0], [3.0, -1.0], [500.0, 0.0]], dtype=torch.float64)
 GRAVITY, FLOOR = torch.tensor(9.81, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
@@ -48,6 +48,7 @@ def test_the_direction_of_the_passage_may_matter():
     up, down = (float(landed(thrown, direction=d, t1=2.5).times) for d in (1, -1))
     assert up < down
     assert up == pytest.approx((10 - (100 - 2 * 9.81 * 1.3) ** 0.5) / 9.81)
+    assert down == pytest.approx((10 + (100 - 2 * 9.81 * 1.3) ** 0.5) / 9.81)
     assert float(landed(thrown, t1=2.5).times) == pytest.approx(up)
 
 
@@ -61,6 +62,44 @@ def test_events_are_found_backwards_in_time():
 def test_an_event_may_lie_on_a_check_or_in_time_alone():
     alarm = landed(event=lambda t, z, *args: t.squeeze(1) - 2.5)
     assert torch.allclose(alarm.times, torch.full((4,), 2.5, dtype=torch.float64))
+
+
+def test_an_event_that_reads_the_time_of_a_driven_series_has_the_gradients_of_finite_differences():
+    def found(z0, values, speed):
+        control = PiecewiseConstant(torch.tensor([0.0, 0.4, 2.0], dtype=torch.float64), values)
+        options = {"t1": 5.0, "args": (speed,), "control": control, "n_steps": 4, "n_checks": 10, "coarse": None}
+
+        def field(t, z, u, speed):
+            return torch.cat([z[:, 1:], u - 9.81], 1)
+
+        landing = solve_event(field, z0, lambda t, z, speed: z[:, 0] - speed * t[:, 0], **options)
+        assert landing.happened.all()
+        return torch.cat([landing.times.unsqueeze(1), landing.z], 1)
+
+    values, speed = torch.tensor([[1.0], [4.0], [-2.0]]).double(), torch.tensor(0.7, dtype=torch.float64)
+    times, heights, _ = found(Z0[:2], values, speed).unbind(1)
+    assert torch.allclose(heights, speed * times, atol=1e-12)
+    given = [x.clone().requires_grad_() for x in (Z0[:2], values, speed)]
+    ways = [torch.randn_like(x) for x in given]
+    grads = torch.autograd.grad(found(*given).sum(), given)
+    with torch.no_grad():
+        ahead, behind = (found(*(x + h * way for x, way in zip(given, ways, strict=True))).sum() for h in (1e-5, -1e-5))
+    along = sum((g * way).sum() for g, way in zip(grads, ways, strict=True))
+    assert float(along) == pytest.approx(float(ahead - behind) / 2e-5, rel=1e-6)
+
+
+def test_an_event_is_in_the_precision_of_its_time_and_the_state_in_its_own():
+    begin, z0 = torch.tensor(2.0**30, dtype=torch.float64), Z0[:2].float().requires_grad_()
+
+    def field(t, z):
+        assert t.dtype == z.dtype == torch.float32
+        return torch.stack([z[:, 1], torch.full_like(z[:, 1], -9.81)], 1)
+
+    landing = solve_event(field, z0, lambda t, z: z[:, 0] + 0 * t[:, 0], begin, begin + 5.0, n_steps=4, coarse=None)
+    assert (landing.times.dtype, landing.z.dtype) == (torch.float64, torch.float32)
+    falling = (z0[:, 1] + (z0[:, 1] ** 2 + 2 * 9.81 * z0[:, 0]).sqrt()) / 9.81
+    assert torch.allclose(landing.times - begin, falling.double(), rtol=1e-5)
+    assert torch.allclose(*(torch.autograd.grad(x.sum(), z0)[0] for x in (landing.times, falling)), rtol=1e-4)
 
 
 def test_an_event_of_the_wrong_shape_and_an_unknown_direction_are_refused():

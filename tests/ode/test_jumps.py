@@ -49,6 +49,16 @@ def test_jumps_may_differ_from_series_to_series_and_lie_anywhere():
         assert torch.allclose(answer_after(times, jump, **options), exact(times, jump), rtol=3e-6)
 
 
+def test_jumps_on_either_side_of_the_start_are_met_on_their_way():
+    def field(t, z):
+        return torch.where(t < -0.4, 3.0, torch.where(t < JUMP, 1.0, -2.0)) * z
+
+    z0, times = torch.ones(1, 1, dtype=torch.float64), torch.tensor([[-1.0, -0.4, 0.2, 1.0]], dtype=torch.float64)
+    z = solve(field, z0, times, jump_times=[JUMP, -0.4], n_steps=40, coarse=None).z[..., 0]
+    expected = torch.tensor([[-0.4 - 3.0 * 0.6, -0.4, 0.2, JUMP - 2.0 * (1.0 - JUMP)]], dtype=torch.float64).exp()
+    assert torch.allclose(z, expected, rtol=1e-6)
+
+
 def test_jump_times_may_come_twice_in_any_order_and_padded():
     times, jump = torch.tensor([[0.9]], dtype=torch.float64), torch.tensor([[JUMP]], dtype=torch.float64)
     many = torch.tensor([[0.7, JUMP, float("nan"), JUMP, -1.0]], dtype=torch.float64)
@@ -57,7 +67,8 @@ def test_jump_times_may_come_twice_in_any_order_and_padded():
 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_field_is_never_evaluated_on_the_wrong_side(backwards, dtype):
+@pytest.mark.parametrize("independent", [None, False, True])
+def test_the_field_is_never_evaluated_on_the_wrong_side(backwards, dtype, independent):
     seen = []
 
     def field(t, z):
@@ -72,7 +83,7 @@ def test_the_field_is_never_evaluated_on_the_wrong_side(backwards, dtype):
         start,
         end,
         jump_times=[[0.1], [0.7]],
-        n_steps=4,
+        **({"n_steps": 4} if independent is None else {"method": "tsit5", "independent": independent}),
     )
     jump = torch.tensor([0.1, 0.7], dtype=dtype).tolist()
     for row in range(2):

@@ -138,6 +138,25 @@ def test_a_span_that_runs_backwards_is_a_span():
     z = solve(swing, z0, times, 0.0, -1.0, t_back=0.5, n_steps=40).z
     assert torch.allclose(z, swing_solution(z0, times), atol=1e-6)
 
+    found = solve(swing, z0, times, 0.0, -1.0, n_steps=40).z  # the furthest query on the other side
+    assert torch.allclose(found, z, atol=1e-12)
+
+
+def test_a_series_that_ends_where_it_starts_may_have_its_other_side_ahead():
+    z0, times = torch.ones(3, 1, dtype=torch.float64), torch.tensor([[0.5, 1.0], [-0.5, 0.9], [-1.0, 0.0]]).double()
+    t1, t_back = (torch.tensor(x, dtype=torch.float64) for x in ([0.0, 1.0, 0.0], [1.0, -1.0, -1.0]))
+    assert torch.allclose(solve(swing, z0, times, 0.0, t1, t_back=t_back, n_steps=40).z, swing_solution(z0, times))
+
+
+@pytest.mark.parametrize(("span", "far"), [(1e-3, 2e-3), (1e3, 1.001e3)])
+def test_a_query_may_overshoot_the_end_by_the_rounding_of_its_time_and_by_no_more(span, far):
+    z0, begin = torch.ones(1, 1, dtype=torch.float64), 1e9
+    end, beyond = (torch.tensor([begin + x], dtype=torch.float64) for x in (span, far))
+    over = torch.nextafter(end, beyond)
+    assert torch.allclose(solve(lambda t, z: -z / span, z0, over, begin, end).z, z0 / math.e, rtol=1e-3)
+    with pytest.raises(ValueError, match="series 0 have queries outside the span"):
+        solve(lambda t, z: -z / span, z0, beyond, begin, end)
+
 
 @pytest.mark.parametrize(("t1", "t_back"), [(0.5, None), (1.0, -0.1), (1.0, 0.0)])
 def test_a_query_outside_the_span_is_refused_and_unwatched_is_nan(t1, t_back):
