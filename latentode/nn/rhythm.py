@@ -14,10 +14,13 @@ from latentode.nn.sinusoids import PRIORS, Channels, turns, wave_sums
 __all__ = ["N_READ", "Rhythm", "Wave"]
 
 CELLS_KEPT = 8
-"""Likeliest frequencies of the grid that are looked at more closely."""
+"""Likeliest cells of the grid that are divided, and likeliest parts of those that are divided again."""
 
 PER_CELL = 6
-"""Frequencies looked at in place of each of them."""
+"""Parts into which each is divided."""
+
+MOST_LOOKED_AT = (2 * PER_CELL - 1) * CELLS_KEPT
+"""Frequencies that are left in the end, at most."""
 
 NUMBERS_AT_ONCE = 1e6
 """Sines and cosines in memory at once: a batch of many channels is read a few series at a time."""
@@ -90,9 +93,9 @@ class Rhythm(nn.Module):
 
     A channel is :math:`l + a \cos 2\pi f t + b \sin 2\pi f t` and noise. Level and amplitudes have Gaussian priors, the
     frequency has one over a grid with one more place for "no sinusoid". All priors are the data's own, found before
-    training by :func:`~latentode.nn.learn_priors`; nothing here is learned by gradient. Around the likeliest places of
-    the grid the frequency is looked at more closely, and the answer is averaged over what is found there by its
-    posterior: a periodogram with a floating mean, turned into a forecast.
+    training by :func:`~latentode.nn.learn_priors`; nothing here is learned by gradient. The likeliest cells of the grid
+    are divided, the likeliest parts of those once more, and the answer is averaged over all parts by their posterior: a
+    periodogram with a floating mean, turned into a forecast.
 
     Parameters
     ----------
@@ -137,7 +140,7 @@ class Rhythm(nn.Module):
     def forward(self, batch: Batch) -> Wave:
         """Read the rhythm of each history and carry it to the queries."""
         longest = max(batch.times.shape[1], batch.query_times.shape[1])
-        places = max(len(self.frequencies), CELLS_KEPT * PER_CELL * (1 if self.shared else len(self.noise)))
+        places = max(len(self.frequencies), MOST_LOOKED_AT * (1 if self.shared else len(self.noise)))
         n_at_once = max(int(NUMBERS_AT_ONCE / (longest * places)), 1)
         parts = zip(self.channels(batch).split(n_at_once), torch.split(batch.query_times, n_at_once), strict=True)
         waves = [self._wave(*part) for part in parts]
@@ -146,7 +149,7 @@ class Rhythm(nn.Module):
     def _wave(self, channels: Channels, queries: Tensor) -> Wave:
         n_series, _, n_channels = channels.mask.shape
         dtype = channels.values.dtype
-        frequencies, log_prior = self.closer(self.grid_odds(channels))
+        frequencies, log_prior = self.closer(channels)
         # In double precision: odds are exponentials of large sums, and doubt a small difference of squares; the order
         # in which they are formed, which follows a batch's size, may not show in an answer.
         channels = channels.doubled()
@@ -180,16 +183,16 @@ class Rhythm(nn.Module):
 
     def grid_odds(self, channels: Channels) -> Tensor:
         """Probabilities over the grid, (series, 1, 1 + frequency); (series, channel, 1 + frequency) if not shared."""
-        fit = channels.fit(wave_sums(channels, self.frequencies))
+        fit = channels.blurred(self.width).fit(wave_sums(channels, self.frequencies))
         return fit.odds(self.log_prior) if self.shared else torch.softmax(fit.evidence + self.log_prior, -1)
 
-    def closer(self, odds: Tensor) -> tuple[Tensor, Tensor]:
-        """Frequencies around the likeliest of the grid, and their prior.
+    def closer(self, channels: Channels) -> tuple[Tensor, Tensor]:
+        """Frequencies around the likeliest of the grid, closer still around the likeliest of those, and their prior.
 
         Parameters
         ----------
-        odds : Tensor
-            As :meth:`grid_odds` gives them.
+        channels : Channels
+            As :meth:`channels` gives them.
 
         Returns
         -------
@@ -198,9 +201,25 @@ class Rhythm(nn.Module):
         log_prior : Tensor
             (series, 1, 1 + frequency), the first of "no sinusoid".
         """
-        cells = odds[..., 1:].flatten(0, 1).topk(min(CELLS_KEPT, len(self.frequencies)), -1).indices
-        within = ((torch.arange(PER_CELL, dtype=odds.dtype, device=odds.device) + 0.5) / PER_CELL - 0.5) * self.width
-        frequencies = (self.frequencies[cells][..., None] + within).flatten(1)
-        of_cells = (self.log_prior[1:][cells] - math.log(PER_CELL)).repeat_interleave(PER_CELL, 1)
-        log_prior = torch.cat([self.log_prior[:1].expand(len(cells), 1), of_cells], 1)
-        return frequencies, log_prior[:, None]
+        cells = _likeliest(self.grid_odds(channels)[..., 1:].flatten(0, 1))[0]
+        frequencies, log_prior = self._divided(self.frequencies[cells], self.log_prior[1:][cells], self.width)
+        none = self.log_prior[:1].expand(len(cells), 1)
+        mine, width = channels if self.shared else channels.apart(), self.width / PER_CELL
+        fit = mine.blurred(width).fit(wave_sums(mine, frequencies))
+        odds = fit.odds(torch.cat([none, log_prior], 1)[:, None])[:, 0, 1:]
+        likely, others = _likeliest(odds)
+        finer, finer_prior = self._divided(frequencies.gather(1, likely), log_prior.gather(1, likely), width)
+        frequencies = torch.cat([frequencies.gather(1, others), finer], 1)
+        return frequencies, torch.cat([none, log_prior.gather(1, others), finer_prior], 1)[:, None]
+
+    def _divided(self, frequencies: Tensor, log_prior: Tensor, width: float) -> tuple[Tensor, Tensor]:
+        """The middles of equal parts of each cell of the grid, (series, cell * part), and their prior."""
+        middles = (torch.arange(PER_CELL, dtype=log_prior.dtype, device=log_prior.device) + 0.5) / PER_CELL - 0.5
+        parts = (log_prior - math.log(PER_CELL)).repeat_interleave(PER_CELL, 1)
+        return (frequencies[..., None] + middles * width).flatten(1), parts
+
+
+def _likeliest(odds: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of the cells to be looked at more closely, and of all others."""
+    order = odds.argsort(stable=True, dim=-1, descending=True)
+    return order[:, :CELLS_KEPT], order[:, CELLS_KEPT:]

@@ -9,7 +9,7 @@ from latentode.nn.sinusoids import Channels, SinusoidFit, wave_sums
 
 __all__ = ["learn_priors"]
 
-QUIETEST = 0.02
+QUIETEST = 0.005
 """Smallest standard deviation of noise, in scaled units: single precision cannot tell less."""
 
 SMALLEST, LARGEST = 1e-3, 1e2
@@ -55,7 +55,7 @@ def learn_priors(rhythm: Rhythm, batch: Batch, rounds: int = 12) -> float:
         count = (odds if rhythm.shared else odds * seen).sum((0, 1)) + UNSEEN
         rhythm.log_prior.copy_((count / count.sum()).log())
         _set_priors(rhythm, channels, fit, odds, sums)
-    frequencies, log_prior = rhythm.closer(rhythm.grid_odds(rhythm.channels(batch)))
+    frequencies, log_prior = rhythm.closer(rhythm.channels(batch))
     closer = rhythm.channels(batch) if rhythm.shared else rhythm.channels(batch).apart()
     sums = wave_sums(closer, frequencies)
     for _ in range(rounds):

@@ -49,6 +49,17 @@ class Channels:
         parts = zip(*(torch.split(x, n_series) for x in (self.times, self.values, self.mask)), strict=True)
         return [replace(self, times=times, values=values, mask=mask) for times, values, mask in parts]
 
+    def blurred(self, width: float) -> "Channels":
+        """The same, with what a frequency anywhere in a cell so wide makes the sinusoid of its middle miss as noise.
+
+        At a distance t from the middle of a history an error d of the frequency turns the wave by 2 pi d t.
+        """
+        n, times = self.mask.sum(1).clamp_min(1), self.times[..., None]
+        center = (self.mask * times).sum(1, keepdim=True) / n[:, None]
+        spread = (self.mask * (times - center).square()).sum(1) / n
+        missed = self.amplitude * ((2 * math.pi * width) ** 2 / 12 * spread)[..., None]
+        return replace(self, noise=self.noise + missed)
+
     def doubled(self) -> "Channels":
         """The same in double precision, but for the times."""
         return Channels(self.times, *(getattr(self, f.name).double() for f in fields(self)[1:]))

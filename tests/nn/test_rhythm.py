@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from latentode.nn import Rhythm, learn_priors
-from latentode.nn.sinusoids import wave_sums
+from latentode.nn.sinusoids import PRIORS, turns, wave_sums
 from tests.nn.batches import NAN, batch_of, random_batch
 
 FREQUENCIES = [0.5, 1.1, 2.0, 3.7]
@@ -90,6 +90,42 @@ def test_a_sinusoid_is_carried_on_in_phase():
     assert (wave.value - truth).square().mean() < 0.03
     assert truth.var() > 0.4
     assert wave.explained.min() > 0.9
+
+
+@pytest.mark.parametrize("n_rows", [5, 10])
+def test_a_few_frequencies_say_what_all_of_a_fine_grid_would(n_rows):
+    """Where there is hardly any noise, the peaks of the evidence are far narrower than the grid's cells."""
+    batch, truth = waves(n_series=200, n_rows=n_rows, noise=0.005)
+    rhythm, parts = Rhythm(1, GRID, 0.25), 60
+    learn_priors(rhythm, batch)
+    fine = Rhythm(1, [0.25 * (k - 0.5 + (part + 0.5) / parts) for k in range(1, 13) for part in range(parts)], 0.0)
+    for name in PRIORS:
+        getattr(fine, name).copy_(getattr(rhythm, name))
+    none, *there = (rhythm.log_prior - torch.tensor([0.0, *[math.log(parts)] * len(GRID)])).split(1)
+    fine.log_prior.copy_(torch.cat([none, torch.cat(there).repeat_interleave(parts)]))
+    channels = fine.channels(batch).doubled()
+    fit = channels.fit(wave_sums(channels, fine.frequencies))
+    at_queries = (x.double() for x in turns(batch.query_times, fine.frequencies))
+    expected, _, _ = fit.told(fit.odds(fine.log_prior), *at_queries)
+    assert (rhythm(batch).value - expected).square().mean() < 2e-4
+    assert (expected - truth).square().mean() < 0.03  # of a half
+
+
+def test_a_frequency_within_a_cell_misses_what_blurring_adds():
+    batch, _ = waves(n_series=1, n_rows=2000, frequency=(2.0, 2.0))
+    rhythm, width = Rhythm(1, GRID, 0.25), 0.25
+    channels = rhythm.channels(batch)
+    blurred, times = channels.blurred(width), batch.times[0] - batch.times[0].mean()
+    rng = torch.Generator().manual_seed(0)
+    wrong = width * (torch.rand(2000, 1, generator=rng) - 0.5)
+    cos, sin = rhythm.amplitude.sqrt() * torch.randn(2, 2000, 1, generator=rng)
+
+    def wave(frequency):
+        angle = 2 * math.pi * frequency * times
+        return cos * torch.cos(angle) + sin * torch.sin(angle)
+
+    missed = (wave(2.0 + wrong) - wave(2.0)).square().mean()
+    torch.testing.assert_close(blurred.noise[0, 0, 0] - rhythm.noise[0], missed, rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize(("n_channels", "shared"), [(1, False), (2, False), (2, True)])
@@ -184,7 +220,7 @@ def test_doubt_is_the_spread_over_frequencies(shared):
     batch, rhythm = double(random_batch(n_series=3, n_rows=5, n_queries=4)), rhythm_of(shared=shared)
     wave = rhythm(batch)
     channels = rhythm.channels(batch)
-    frequencies, log_prior = rhythm.closer(rhythm.grid_odds(channels))
+    frequencies, log_prior = rhythm.closer(channels)
     channels = channels if shared else channels.apart()
     fit = channels.fit(wave_sums(channels, frequencies))
     odds = fit.odds(log_prior)
