@@ -133,8 +133,14 @@ def test_the_steps_of_a_grid_are_shared_out_among_the_stretches_between_queries(
         counted.append(1)
         return -z
 
-    z0, times = torch.ones(1, 1, requires_grad=True), torch.tensor([[1.0, 2.0]])
-    for stops, expected in ((None, 4 * (4 + 4) + 2), ([0.5], 4 * (3 + 2 + 4) + 5)):
+    z0 = torch.ones(1, 1, requires_grad=True)
+    cases = [
+        ([1.0, 2.0], None, 4 * (4 + 4) + 2),
+        ([1.0, 2.0], [0.5], 4 * (3 + 2 + 4) + 5),
+        ([1.01, 1.0, 2.0], None, 4 * (4 + 1 + 4) + 3),
+    ]
+    for times, stops, expected in cases:
+        times = torch.tensor([times])
         z = solve(field, z0, times, 0.0, 2.0, t_back=0.0, n_steps=8, step_times=stops, adjoint="backsolve").z
         counted.clear()
         z.sum().backward()

@@ -49,6 +49,21 @@ def test_jumps_may_differ_from_series_to_series_and_lie_anywhere():
         assert torch.allclose(answer_after(times, jump, **options), exact(times, jump), rtol=3e-6)
 
 
+def test_a_jump_is_where_it_was_said_to_be_to_the_last_digit():
+    def field(t, z):
+        return torch.where(t < 0.1, 1.0, -2.0).expand_as(z)
+
+    z0, times = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([[0.05, 1.0]], dtype=torch.float64)
+    for options in (
+        {"n_steps": 3},
+        {"n_steps": 3, "step_times": [[0.3, 0.7]]},
+        {"method": "tsit5"},
+        {"method": "tsit5", "independent": True},
+    ):
+        z = solve(field, z0, times, jump_times=[0.1], coarse=None, **options).z
+        assert z.flatten().tolist() == pytest.approx([0.05, 0.1 - 2.0 * 0.9], abs=1e-14)
+
+
 def test_jumps_on_either_side_of_the_start_are_met_on_their_way():
     def field(t, z):
         return torch.where(t < -0.4, 3.0, torch.where(t < JUMP, 1.0, -2.0)) * z

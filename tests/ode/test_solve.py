@@ -297,6 +297,34 @@ def test_the_estimated_error_is_of_the_size_of_the_true_one_and_rather_too_large
         assert least * true < float(solution.stats.error) < 100 * true
 
 
+def test_steps_on_the_other_side_are_as_many_as_asked_for_there():
+    times = torch.tensor([[-1.0, 1.0]])
+    for field in (field_and_start(dtype=torch.float32)[0], swing):
+        z0 = torch.ones(1, 3)
+        assert solve(field, z0, times, n_steps=3, n_steps_back=5).stats.steps == 8
+        assert solve(field, z0, times, n_steps=3, n_steps_back=3).z.equal(solve(field, z0, times, n_steps=3).z)
+
+
+def test_each_controller_takes_steps_of_its_own():
+    z0, times = torch.ones(1, 1, dtype=torch.float64), torch.full((1, 1), 9.0, dtype=torch.float64)
+    options = {"method": "bosh3", "rtol": 1e-4, "atol": 1e-6}
+    taken = [
+        solve(lambda t, z: torch.cos(t * t) * z, z0, times, controller=name, **options).stats
+        for name in ("I", "PI", "PID")
+    ]
+    assert len({(stats.steps, stats.rejected) for stats in taken}) == 3
+
+
+def test_a_grid_is_coarse_from_a_hundredth_on_and_steps_chosen_by_their_error_never_are():
+    z0, times = torch.ones(1, 1), torch.ones(1, 1)
+    with pytest.warns(CoarseGridWarning, match=r"relative error up to 0\.\d+, above 0\.01"):
+        solve(lambda t, z: -2.5 * z, z0, times, method="heun", n_steps=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rough = solve(lambda t, z: -9 * z, z0, times, method="heun", rtol=0.5, atol=0.5)
+    assert rough.stats.error.item() > 0.01
+
+
 def test_statistics_count_what_was_done():
     counted = []
 
