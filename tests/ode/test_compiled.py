@@ -75,6 +75,57 @@ def test_a_solution_that_was_compiled_can_be_read_and_is_watched(solved):
     assert torch.allclose(solution.at(torch.tensor([0.7]).double()), run()[0].at(torch.tensor([0.7]).double()))
 
 
+@pytest.mark.parametrize("n_steps", [1, 6, 11, 20])
+@pytest.mark.parametrize("method", ["euler", "heun", "rk4", "tsit5"])
+def test_what_is_given_to_the_compiler_takes_the_steps_of_the_uncompiled_solve(monkeypatch, method, n_steps):
+    made = []
+
+    def compiler(function, fullgraph):
+        assert fullgraph
+        made.append(function)
+        counters["stats"]["unique_graphs"] += 1
+        return function
+
+    field, z0 = Driven().double(), torch.randn(3, 2).double().requires_grad_()
+    shift, t1 = torch.randn(3, 2).double().requires_grad_(), torch.full((3,), 1.5).double().requires_grad_()
+    times = torch.tensor([[0.0, 1.5, 0.75, -1.0], [0.3, -1.5, 1.0, 0.1], [1.2, -0.2, float("nan"), 0.9]]).double()
+    wanted = [z0, shift, times.requires_grad_(), t1, *field.parameters()]
+
+    def run(**options):
+        solution = solve(
+            field,
+            z0,
+            times,
+            0.0,
+            t1,
+            t_back=-1.5,
+            args=(shift,),
+            n_steps=n_steps,
+            coarse=None,
+            method=method,
+            **options,
+        )
+        return solution, torch.autograd.grad((solution.z.nan_to_num() ** 2).sum(), wanted)
+
+    (plain, plain_gradients), before = run(), counters["stats"]["unique_graphs"]
+    monkeypatch.setattr(compiled_room.torch, "compile", compiler)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotCompiledWarning)
+        for _ in range(2):  # the second time with what is kept
+            solution, gradients = run(compile=True)
+            assert torch.allclose(solution.z, plain.z, atol=1e-13, equal_nan=True)
+            assert torch.allclose(solution.at(times), plain.at(times), atol=1e-13, equal_nan=True)
+            assert solution.stats.steps == plain.stats.steps
+            if method == "euler":  # whose slope at the very end nobody but the estimate of its error wants
+                assert solution.stats.evaluations == plain.stats.evaluations + 2
+            else:
+                assert solution.stats.evaluations == plain.stats.evaluations
+                assert torch.allclose(solution.stats.error, plain.stats.error, atol=1e-13)
+            assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(gradients, plain_gradients, strict=True))
+    counters["stats"]["unique_graphs"] = before
+    assert len(made) == (1 if n_steps < 9 else 2)
+
+
 def test_where_it_cannot_be_compiled_a_warning_says_so_once_and_the_answer_is_the_same(monkeypatch):
     def broken(function, **options):
         def program(*given):
