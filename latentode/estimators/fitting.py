@@ -15,7 +15,7 @@ from latentode.estimators.calibration import Calibration, calibrate
 from latentode.estimators.randomness import as_generator
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import FitSettings, check
-from latentode.estimators.sizes import config_for, options_for, usual_duration
+from latentode.estimators.sizes import config_for, options_for, rows_asked_for, usual_duration
 from latentode.nn import LIKELIHOODS, Batch, InitialisedFrom, LatentODE
 from latentode.training import (
     Checkpoint,
@@ -160,6 +160,7 @@ def _fit(
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
     maker, held_out, seen = _hold_out(series.take(order), span, settings.validation_fraction, rng, early)
+    maker = replace(maker, most_asked=rows_asked_for(scaled))
     learned_from = np.empty(len(panel.times), dtype=bool)
     learned_from[slices(panel.offsets[order], panel.lengths[order])[1]] = seen
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None

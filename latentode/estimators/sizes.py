@@ -9,14 +9,20 @@ from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.settings import FitSettings
 from latentode.nn import LatentODEConfig
 from latentode.training import TrainingOptions
-from latentode.training.tasks import MAX_HISTORY
+from latentode.training.tasks import MAX_HISTORY, MAX_QUERIES
 
-__all__ = ["config_for", "options_for", "usual_duration"]
+__all__ = ["config_for", "options_for", "rows_asked_for", "usual_duration"]
 
 Floats = NDArray[np.float64]
 
 FEW_HELD_OUT, PATIENCE, LONG_PATIENCE = 25, 8, 16
 """With fewer series held out than the first, a look at them tells little: training waits for more of them."""
+
+MUCH = 300_000
+"""Values from which on there is much data: the model is large, and each step tells more."""
+
+FEW_ASKED = 24
+"""Rows of a series that are asked in a step where there is much data: more of the same series tell hardly more."""
 
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
@@ -27,7 +33,7 @@ def config_for(
 ) -> LatentODEConfig:
     """Sizes that adapt to the data: few observations make a small, regular model."""
     n_values = int((~np.isnan(scaled)).sum())
-    hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < 300_000 else 128)
+    hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < MUCH else 128)
     usual_gap = _usual_gap(panel)
     n_known = 0 if panel.covariates is None else panel.covariates.known.shape[1]
     latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
@@ -64,7 +70,7 @@ def config_for(
 
 def _steps_for(panel: Panel, n_values: int) -> int:
     """Steps at most: where there is much data each tells more, and where series are large each takes longer."""
-    if n_values < 300_000:
+    if n_values < MUCH:
         return 4_000
     cells = float(np.minimum(panel.lengths, MAX_HISTORY).mean()) * panel.values.shape[1]
     return int(np.clip(CELLS_READ / cells, 1_200, 10_000))
@@ -88,6 +94,11 @@ def options_for(panel: Panel, scaled: Floats, n_held_out: int, settings: FitSett
         strategy=settings.strategy,
         verbose=int(_is_watched() if settings.verbose is None else settings.verbose),
     )
+
+
+def rows_asked_for(scaled: Floats) -> int:
+    """Rows of a series asked in a step of training, at most."""
+    return FEW_ASKED if (~np.isnan(scaled)).sum() >= MUCH else MAX_QUERIES
 
 
 def usual_duration(panel: Panel) -> float:

@@ -11,13 +11,22 @@ from torch import Tensor
 from latentode.data import Covariates, Seasons, pad, slices
 from latentode.nn import Batch
 
-__all__ = ["MAX_HISTORY", "MAX_REACH", "NEARLY", "RaggedSeries", "TaskMaker", "draws_per_epoch", "question_batch"]
+__all__ = [
+    "MAX_HISTORY",
+    "MAX_QUERIES",
+    "MAX_REACH",
+    "NEARLY",
+    "RaggedSeries",
+    "TaskMaker",
+    "draws_per_epoch",
+    "question_batch",
+]
 
 MAX_HISTORY = 256
 """Rows of history that are read: the latest ones."""
 
 MAX_QUERIES = 128
-"""Rows asked of one series in one task: a random choice where there are more."""
+"""Rows asked of one series in one task, at most: a random choice where there are more."""
 
 ONE_SPAN = 1 + 1e-9
 MAX_REACH = 24
@@ -104,12 +113,15 @@ class TaskMaker:
         Part of the series with hidden points that lose all of some channels for a while: a sensor that drops out.
     early : float
         Part of the questions whose origin is drawn among the rows with (nearly) a whole span ahead of them.
+    most_asked : int
+        Rows asked of one series at most; those drawn from more of them count for all.
     """
 
     series: RaggedSeries
     span: float
     gaps: float = 0.0
     early: float = 0.0
+    most_asked: int = MAX_QUERIES
 
     def draw(self, which: Ints, rng: np.random.Generator, hide: float = 0.5) -> Batch:
         """A training batch: for each series a random origin, and for a part of them hidden points.
@@ -177,12 +189,17 @@ class TaskMaker:
         hidden &= (times >= -ONE_SPAN)[..., None]
         ahead = inside & ~past & (times <= ONE_SPAN)
         asked = (observed & ahead[..., None]) | hidden
-        query_rows = _some_rows(asked.any(-1), MAX_QUERIES, rng)
+        wanted = asked.any(-1)
+        query_rows = _some_rows(wanted, self.most_asked, rng)
         batch = _batch(times, values, past, observed & past[..., None] & ~hidden, asked, query_rows)
+        assert batch.target_mask is not None  # _batch always makes one
+        n_wanted, n_kept = np.minimum(wanted.sum(1), MAX_QUERIES), (query_rows >= 0).sum(1)
+        counts = torch.from_numpy((n_wanted / np.maximum(n_kept, 1)).astype(np.float32))
+        batch = replace(batch, target_mask=batch.target_mask * counts[:, None, None])
         if self.series.weights is not None:
             weights = pad(self.series.weights, starts + first, stop - first, 0.0)
             weighed = torch.from_numpy(np.take_along_axis(weights, np.maximum(query_rows, 0), axis=1))
-            assert batch.target_mask is not None  # _batch always makes one
+            assert batch.target_mask is not None
             batch = replace(batch, target_mask=batch.target_mask * weighed[..., None])
         asked_at = np.take_along_axis(clock, np.maximum(query_rows, 0), axis=1)
         origin = clock[np.arange(len(which)), anchor]

@@ -8,6 +8,7 @@ from latentode.data import Panel
 from latentode.estimators import fitting, sizes
 from latentode.estimators.fitting import FEW_SERIES
 from latentode.training import RaggedSeries
+from latentode.training.tasks import MAX_QUERIES
 from tests.estimators.tiny import quick, waves
 
 
@@ -76,6 +77,17 @@ def test_much_data_of_large_series_is_trained_on_for_fewer_steps(rows, channels,
     offsets = np.arange(0, 3 * rows + 1, rows)
     panel = Panel(pd.RangeIndex(3), offsets, np.zeros(3 * rows), np.zeros((3 * rows, channels)))
     assert sizes._steps_for(panel, n_values) == steps
+
+
+@pytest.mark.parametrize(("much", "most_asked"), [(80, sizes.FEW_ASKED), (100_000, MAX_QUERIES)])
+def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monkeypatch, much, most_asked):
+    seen, train = [], fitting.train
+    monkeypatch.setattr(sizes, "MUCH", much)
+    monkeypatch.setattr(
+        fitting, "train", lambda model, tasks, *rest: [seen.append(tasks), train(model, tasks, *rest)][1]
+    )
+    quick(max_steps=1).fit(waves())
+    assert [tasks.most_asked for tasks in seen] == [most_asked]
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,17 @@ def test_only_the_latest_rows_are_read_and_a_choice_of_the_next_is_asked():
     assert asked(other) != asked(batch)
 
 
+def test_rows_drawn_from_more_count_for_all_of_them():
+    series = series_of(40, 12, n_channels=2, missing=0.4)
+    few, all_rows = (at(TaskMaker(series, 10.0, most_asked=n), [0, 1], [7, 7]) for n in (5, MAX_QUERIES))
+    assert few.query_times.shape == (2, 5)
+    kept, whole = (batch.target_mask.amax(-1) for batch in (few, all_rows))
+    torch.testing.assert_close(kept.sum(1), whole.sum(1))
+    assert kept[1].tolist() == [1, 1, 1, 1, 0]  # four rows are left to be asked, and each counts once
+    drawn = [at(TaskMaker(series, 10.0, most_asked=5), 0, 7, seed=k).target_mask.sum((0, 1)) for k in range(300)]
+    torch.testing.assert_close(torch.stack(drawn).mean(0), all_rows.target_mask[0].sum(0), rtol=0.05, atol=0)
+
+
 def test_absurd_answers_are_drawn_in(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 20.0)
     assert max(asked(at(TaskMaker(series_of(100), span=1e3), 0, 1))) == 20
