@@ -121,6 +121,11 @@ def test_a_second_derivative_is_refused_with_the_way_out(case):
     for adjoint in ("discrete", "backsolve"):
         z = solve(field, inputs["z0"], inputs["times"], args=(inputs["context"],), coarse=None, adjoint=adjoint).z
         (g,) = torch.autograd.grad(z.nansum(), inputs["z0"], create_graph=True)
+        again = solve(
+            field, inputs["z0"], inputs["times"].detach(), args=(inputs["context"],), coarse=None, adjoint=adjoint
+        )
+        (sealed,) = torch.autograd.grad(again.z.nansum(), inputs["context"], create_graph=True, retain_graph=True)
+        assert torch.equal(sealed, torch.autograd.grad(again.z.nansum(), inputs["context"])[0])
         with pytest.raises(RuntimeError, match='adjoint="autograd"'):
             g.sum().backward()
 

@@ -145,6 +145,7 @@ def test_where_it_cannot_be_compiled_a_warning_says_so_once_and_the_answer_is_th
 
 
 def test_a_compiler_that_is_switched_off_is_noticed(monkeypatch):
+    monkeypatch.setitem(counters["stats"], "unique_graphs", 5)  # something else has been compiled before
     monkeypatch.setattr(compiled_room.torch, "compile", lambda function, **options: function)
     with pytest.warns(NotCompiledWarning, match="switched off"):
         solve(MLPDynamics(2, (4,)), torch.randn(3, 2), torch.rand(3, 4), n_steps=3, compile=True)

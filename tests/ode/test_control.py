@@ -32,6 +32,9 @@ def test_the_next_step_follows_from_the_errors_of_the_last_three():
 def test_a_step_does_not_grow_right_after_a_rejection():
     control = AdaptiveSteps(error_order=5)
     control.start(0.1)
+    assert control.judge(0.1, 1e-12)
+    assert control.next_node(0.0, 0) == pytest.approx(1.0)  # after none it does, tenfold at most
+    control.start(0.1)
     assert not control.judge(0.1, 10.0)
     h = control.next_node(0.0, 0)
     assert control.judge(h, 1e-6)
