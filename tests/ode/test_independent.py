@@ -133,3 +133,14 @@ def test_times_finer_than_the_state_have_gradients_on_own_steps_too():
             exact = torch.exp(-(times.detach() - begin))
             assert torch.allclose(by_state, exact.sum(1, keepdim=True).float(), rtol=1e-3)
             assert torch.allclose(by_time, -exact, rtol=1e-2)
+
+
+def test_queries_at_the_start_and_beyond_the_end_by_rounding_are_read_where_other_series_step_on():
+    begin, rate = 1e9, torch.tensor([[1.0], [300.0], [3.0]], dtype=torch.float64)
+    end = torch.tensor([begin + 1e-3], dtype=torch.float64)
+    times = torch.stack([end[0], torch.nextafter(end[0], end[0] + 1), torch.tensor(begin).double()])
+    call = {"method": "tsit5", "rtol": 1e-7, "atol": 1e-9, "independent": True}
+    z = solve(lambda t, z: -1e3 * rate * z, torch.ones(3, 1).double(), times, begin, end, **call).z[..., 0]
+    passed = (times - begin).clamp(max=float(end[0]) - begin) * 1e3
+    assert torch.allclose(z, torch.exp(-rate * passed), rtol=5e-4, atol=1e-8)
+    assert torch.equal(z[:, 2], torch.ones(3, dtype=torch.float64))
