@@ -122,6 +122,7 @@ def test_a_backward_solve_that_fails_names_the_series_and_the_time(jumps):
     ) as caught:
         z.sum().backward()
     assert caught.value.series == (1,)
+    assert caught.value.cause == "the field is not finite (in the backward solve)"
     assert caught.value.times[0] == caught.value.reached[0] == pytest.approx(0.5, abs=1e-6)
     assert "Check its inputs" in str(caught.value)
 

@@ -257,6 +257,21 @@ def test_times_and_controls_finer_than_the_state_reach_the_field_as_the_state_is
     assert [a.dtype for a in ours] == [torch.float32] + [torch.float64] * 3
 
 
+@pytest.mark.parametrize("adjoint", ["checkpointed", "backsolve"])
+def test_queries_at_the_nodes_are_answered_and_counted_once_by_adjoints_that_take_the_steps_in_parts(adjoint):
+    field, z0 = MLPDynamics(2, (4,), time_dependent=True).double(), torch.rand(3, 2).double().requires_grad_()
+    times = (torch.arange(65).double() / 64).requires_grad_()
+    solutions = [
+        solve(field, z0, times, 0.0, 1.0, t_back=0.0, method="heun", n_steps=64, adjoint=which)
+        for which in (adjoint, "discrete")
+    ]
+    assert torch.allclose(*(solution.z for solution in solutions), atol=1e-13)
+    assert solutions[0].stats.evaluations == solutions[1].stats.evaluations
+    grads = [torch.autograd.grad((solution.z**2).sum(), [z0, times, *field.parameters()]) for solution in solutions]
+    exactly = 1e-12 if adjoint == "checkpointed" else 1e-3
+    assert all(torch.allclose(a, b, rtol=exactly, atol=exactly) for a, b in zip(*grads, strict=True))
+
+
 @pytest.mark.parametrize("adjoint", EVERY)
 def test_a_query_that_overshoots_by_rounding_has_its_gradient(adjoint):
     z0, end = torch.ones(1, 1, dtype=torch.float64, requires_grad=True), torch.tensor([1e9 + 1e-3], dtype=torch.float64)
