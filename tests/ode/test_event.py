@@ -50,6 +50,13 @@ def test_the_direction_of_the_passage_may_matter():
     assert up == pytest.approx((10 - (100 - 2 * 9.81 * 1.3) ** 0.5) / 9.81)
     assert down == pytest.approx((10 + (100 - 2 * 9.81 * 1.3) ** 0.5) / 9.81)
     assert float(landed(thrown, t1=2.5).times) == pytest.approx(up)
+    under = landed(thrown, direction=1, t1=2.5, event=lambda t, z, gravity, floor: floor - z[:, 0])
+    assert float(under.times) == pytest.approx(down)
+
+
+def test_an_event_at_the_start_is_none_and_the_next_one_is():
+    thrown, t1 = torch.tensor([[0.3, 10.0], [0.3, 5.0]], dtype=torch.float64), torch.tensor([3.0, 2.0]).double()
+    assert torch.allclose(landed(thrown, t1=t1).times, 2 * thrown[:, 1] / GRAVITY)
 
 
 def test_events_are_found_backwards_in_time():
