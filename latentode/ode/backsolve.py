@@ -127,7 +127,9 @@ class _Backsolve:
         """
         clock = torch.where(asked, clock, 0.0)
         count = int(asked.sum(1).max()) if clock.numel() else 0
-        clock, pick = clock.sort(dim=1, descending=True, stable=True)
+        # A border, of which all come last, is crossed before a query there, which belongs to the piece that ends.
+        clock, back = clock.flip(1).sort(dim=1, descending=True, stable=True)
+        pick = clock.shape[1] - 1 - back
         bounds = torch.cat([clock[:, :count], torch.zeros_like(clock[:, :1])], 1)
         clocks = [column.unsqueeze(1) for column in bounds.unbind(1)]
         if isinstance(self.plan.controller, AdaptiveSteps) or not count:

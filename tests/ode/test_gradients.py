@@ -224,10 +224,12 @@ def test_a_gradient_reads_the_field_on_that_side_of_a_jump_on_which_the_solution
     jump = torch.tensor([[0.25], [0.5], [0.6]], dtype=torch.float64)
     times = torch.tensor([[0.25, 1.0, 0.1], [0.5, 0.5, 0.9], [0.2, 0.8, float("nan")]]).double().requires_grad_()
     z0 = torch.ones(3, 1, dtype=torch.float64, requires_grad=True)
-    z = solve(field, z0, times, 0.0, 1.0, t_back=0.0, args=(jump,), jump_times=jump, n_steps=40, adjoint=adjoint).z
-    by_state, by_time = torch.autograd.grad(z.nansum(), [z0, times])
+    t0 = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    z = solve(field, z0, times, t0, 1.0, t_back=t0, args=(jump,), jump_times=jump, n_steps=40, adjoint=adjoint).z
+    by_state, by_time, by_start = torch.autograd.grad(z.nansum(), [z0, times, t0])
     truth = torch.exp(torch.minimum(times, jump) + 2 * (torch.sin(jump) - torch.sin(times)).clamp(max=0.0)).detach()
     assert torch.allclose(by_state, truth.nansum(1, keepdim=True), rtol=1e-4)
+    assert torch.allclose(by_start, -truth.nansum(1), rtol=1e-3)
     rate = torch.where(times > jump, -2.0 * torch.cos(times), 1.0) * truth  # at the jump, the one before it
     assert torch.allclose(by_time, rate.nan_to_num(), rtol=1e-3)
 
