@@ -24,9 +24,13 @@ _LAST_OF_BIN = np.array([0.0, 0.1, 0.4])
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 COVERAGE = 0.9
-SHRINKAGE = 200.0
-"""Independent residuals that what they are drawn to counts: for the width of all, what the model itself says; for a
-channel's own or a lead's, that of all; for a shape, the Gaussian's and then that of all channels."""
+WIDTH_SHRINKAGE = 200.0
+"""Independent residuals that what a width is drawn to counts: for that of all, what the model itself says; for a
+channel's own or a lead's, that of all."""
+
+SHAPE_SHRINKAGE = 50.0
+"""The same of a shape: for that of all, the Gaussian's; for a channel's own, that of all. Residuals are less often
+Gaussian than as wide as the model says."""
 
 CONTRADICTED = 2.0
 """Standard errors from the model's own width beyond which the residuals are believed more."""
@@ -211,14 +215,14 @@ def _pooled_width(residuals: Floats, alike: float) -> float:
     n = len(residuals) / alike
     found = np.log(_width(residuals))
     variance = _LOG_WIDTH / n
-    believed = max(_LOG_WIDTH / SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
+    believed = max(_LOG_WIDTH / WIDTH_SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
     return float(np.exp(found * believed / (believed + variance)))
 
 
 def _lean(residuals: Floats, other: float, alike: float) -> float:
     """The width of some residuals, drawn towards another where they are few."""
     n = len(residuals) / alike
-    weight = n / (n + SHRINKAGE)
+    weight = n / (n + WIDTH_SHRINKAGE)
     return float(np.exp(weight * np.log(_width(residuals)) + (1 - weight) * np.log(other))) if n else other
 
 
@@ -239,7 +243,7 @@ def _leaning(residuals: Floats, other: Floats, alike: float) -> Floats:
     if n == 0:
         return other
     outward = np.where(LEVELS > 0.5, LEVELS * (1 + 1 / n), 1 - (1 - LEVELS) * (1 + 1 / n)).clip(0, 1)
-    weight = n / (n + SHRINKAGE * alike)
+    weight = n / (n + SHAPE_SHRINKAGE * alike)
     shape = weight * np.quantile(residuals, outward) + (1 - weight) * other
     centred: Floats = shape - trapezoid(shape, LEVELS) / (LEVELS[-1] - LEVELS[0])  # the mean stays the model's
     return centred
