@@ -5,7 +5,8 @@ Protocol: a quarter of the series, drawn by the seed, are test series: what lies
 storm records are dropped first; airports: up to two days on, the fortnights of a year taken as series of their own,
 three tenths of the values dropped) is asked. All are fitted on the other series; ours with default settings, given
 the horizon where there is one. Scores are means over channels of errors in units of the channel's spread in the fitted
-series; CRPS by quantiles; coverage of the 90 % interval. Nothing is chosen by these scores.
+series; CRPS by quantiles; coverage of the 90 % interval, with its standard error by chance of which series are tested
+(jackknife over series). Nothing is chosen by these scores.
 
     python -m tests.benchmarks.accuracy.against_boosting [SET ...] [SEED ...] [> results.json]
 """
@@ -124,7 +125,17 @@ def run(name: str, seed: int) -> pd.DataFrame:
         seconds[naive.__name__] = time.perf_counter() - started
     table = score_table(truth, predictions, quantiles, spread=train[channels].std(), level=90)
     table = table[table["channel"] == "mean"].set_index("forecaster").drop(columns="channel")
-    return table.assign(seconds=pd.Series(seconds))
+    chance = {label: coverage_error(truth, fan, queries["id"]) for label, fan in quantiles.items()}
+    return table.assign(coverage_error=pd.Series(chance), seconds=pd.Series(seconds))
+
+
+def coverage_error(truth: pd.DataFrame, fan: pd.DataFrame, series: pd.Series) -> float:
+    """Standard error of the mean over channels of the 90 % intervals' coverage, had other series been drawn."""
+    known = truth.notna()
+    inside = pd.DataFrame({c: truth[c].between(fan[f"{c}-q0.05"], fan[f"{c}-q0.95"]) for c in truth}) & known
+    hits, n = (x.groupby(series.to_numpy()).sum() for x in (inside, known))
+    without_one = ((hits.sum() - hits) / (n.sum() - n)).mean(axis=1)
+    return float(np.sqrt((len(n) - 1) * without_one.var(ddof=0)))
 
 
 def main(*given: str) -> None:

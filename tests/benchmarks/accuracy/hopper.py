@@ -64,7 +64,7 @@ def main(file: str, task: str = "extrapolation", *densities: str) -> None:
             found = interpolation(values[np.arange(N)[:, None], rows], times[:100], percent / 100, seed=0)
         else:
             found = extrapolation(values, times, T // 3 if task == "third" else 100, percent / 100, seed=0)
-        errors = {k: round(100 * v, 4) for k, v in found.items() if k[0].isupper() or k == "latentode"}
+        errors = {k: round(100 * v, 6) for k, v in found.items() if k[0].isupper() or k == "latentode"}
         told = {k: v for k, v in found.items() if k not in errors}
         published = PUBLISHED.get("extrapolation" if task == "third" else task, {}).get(percent)
         results.append({"task": task, "observed": percent, "mse_x100": errors, "published": published, **told})
