@@ -160,7 +160,6 @@ def _fit(
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
     maker, held_out, seen = _hold_out(series.take(order), span, settings.validation_fraction, rng, early)
-    maker = replace(maker, most_asked=rows_asked_for(scaled))
     learned_from = np.empty(len(panel.times), dtype=bool)
     learned_from[slices(panel.offsets[order], panel.lengths[order])[1]] = seen
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
@@ -174,6 +173,7 @@ def _fit(
         )
     n_held_out = len(np.unique(panel.series_of_row[~learned_from]))
     options = options_for(panel, scaled, n_held_out, settings)
+    maker = replace(maker, most_asked=rows_asked_for(scaled, options.batch_size))
     if watcher is not None:
         watcher.begin(-(-options.n_steps // options.steps_per_round))
         options = replace(options, on_look=_looking(watcher, span, held_out, n_held_out, learned_from))

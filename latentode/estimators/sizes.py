@@ -21,8 +21,9 @@ FEW_HELD_OUT, PATIENCE, LONG_PATIENCE = 25, 8, 16
 MUCH = 300_000
 """Values from which on there is much data: the model is large, and each step tells more."""
 
-FEW_ASKED = 24
-"""Rows of a series that are asked in a step where there is much data: more of the same series tell hardly more."""
+CELLS_ASKED, FEWEST_ASKED = 115_000, 24
+"""Cells (series times rows times channels) asked in a step where there is much data, and rows of a series at least:
+more of the same series tell hardly more, and where channels are many they are most of the time."""
 
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
@@ -96,9 +97,11 @@ def options_for(panel: Panel, scaled: Floats, n_held_out: int, settings: FitSett
     )
 
 
-def rows_asked_for(scaled: Floats) -> int:
+def rows_asked_for(scaled: Floats, batch_size: int) -> int:
     """Rows of a series asked in a step of training, at most."""
-    return FEW_ASKED if (~np.isnan(scaled)).sum() >= MUCH else MAX_QUERIES
+    if (~np.isnan(scaled)).sum() < MUCH:
+        return MAX_QUERIES
+    return int(np.clip(CELLS_ASKED // (batch_size * scaled.shape[1]), FEWEST_ASKED, MAX_QUERIES))
 
 
 def usual_duration(panel: Panel) -> float:

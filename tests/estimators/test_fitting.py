@@ -79,15 +79,19 @@ def test_much_data_of_large_series_is_trained_on_for_fewer_steps(rows, channels,
     assert sizes._steps_for(panel, n_values) == steps
 
 
-@pytest.mark.parametrize(("much", "most_asked"), [(80, sizes.FEW_ASKED), (100_000, MAX_QUERIES)])
-def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monkeypatch, much, most_asked):
+@pytest.mark.parametrize(("much", "cells", "most_asked"), [(80, 1600, 50), (80, 160, 24), (100_000, 160, MAX_QUERIES)])
+def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monkeypatch, much, cells, most_asked):
     seen, train = [], fitting.train
     monkeypatch.setattr(sizes, "MUCH", much)
-    monkeypatch.setattr(
-        fitting, "train", lambda model, tasks, *rest: [seen.append(tasks), train(model, tasks, *rest)][1]
-    )
-    quick(max_steps=1).fit(waves())
-    assert [tasks.most_asked for tasks in seen] == [most_asked]
+    monkeypatch.setattr(sizes, "CELLS_ASKED", cells)
+
+    def watched(model, tasks, *rest):
+        seen.append(tasks.most_asked)
+        return train(model, tasks, *rest)
+
+    monkeypatch.setattr(fitting, "train", watched)
+    quick(max_steps=1, batch_size=16).fit(waves())  # of two channels
+    assert seen == [most_asked]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ Two cores of a shared machine without a GPU, one thread per fit, default setting
 forecasts beside; those kept in `tests/benchmarks/accuracy/results` are rendered here by `python -m tests.benchmarks.accuracy.render`.
 
 The figures were taken some commits apart. Of the present code: the sets beside boosting (boosting's own rows are older), the toy data at 10 %. Of the present
-training, but for the rows asked in a step: the ablation on storms, Hopper interpolation at 20, 30 and 50 %, Hopper after a third at 10 and 30 %. Older, with
+training: the ablation on storms, Hopper interpolation at 20, 30 and 50 %, Hopper after a third at 10 and 30 %. Older, with
 fewer steps (1,200 at most for Hopper) or without rhythms and stretches of hidden channels: the rest. Seconds are those of a machine that ran other
 things beside.
 """
