@@ -47,7 +47,8 @@ def main() -> None:
     forecaster = LatentODEForecaster(random_state=0).fit(train)
     seconds = time.perf_counter() - started
     looks = forecaster.history_
-    a_step = (looks["seconds"].iloc[-1] - looks["seconds"].iloc[0]) / (looks["step"].iloc[-1] - looks["step"].iloc[0])
+    taken, steps = (float(looks[c].iloc[-1] - looks[c].iloc[0]) for c in ("seconds", "step"))
+    a_step = taken / steps
     answers = {"latentode": forecaster.predict(queries, history=history)}
     for naive in (LastValue, SeriesMean, PopulationMean):
         answers[naive.__name__] = naive().fit(train).predict(queries, history=history)
