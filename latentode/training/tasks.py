@@ -192,15 +192,13 @@ class TaskMaker:
         wanted = asked.any(-1)
         query_rows = _some_rows(wanted, self.most_asked, rng)
         batch = _batch(times, values, past, observed & past[..., None] & ~hidden, asked, query_rows)
-        assert batch.target_mask is not None  # _batch always makes one
         n_wanted, n_kept = np.minimum(wanted.sum(1), MAX_QUERIES), (query_rows >= 0).sum(1)
-        counts = torch.from_numpy((n_wanted / np.maximum(n_kept, 1)).astype(np.float32))
-        batch = replace(batch, target_mask=batch.target_mask * counts[:, None, None])
+        counts = (n_wanted / np.maximum(n_kept, 1)).astype(np.float32)[:, None]
         if self.series.weights is not None:
             weights = pad(self.series.weights, starts + first, stop - first, 0.0)
-            weighed = torch.from_numpy(np.take_along_axis(weights, np.maximum(query_rows, 0), axis=1))
-            assert batch.target_mask is not None
-            batch = replace(batch, target_mask=batch.target_mask * weighed[..., None])
+            counts = counts * np.take_along_axis(weights, np.maximum(query_rows, 0), axis=1)
+        assert batch.target_mask is not None  # _batch always makes one
+        batch = replace(batch, target_mask=batch.target_mask * torch.from_numpy(counts)[..., None])
         asked_at = np.take_along_axis(clock, np.maximum(query_rows, 0), axis=1)
         origin = clock[np.arange(len(which)), anchor]
         return _with_given(batch, self.series, which, clock[:, : batch.times.shape[1]], asked_at, origin, self.span)
