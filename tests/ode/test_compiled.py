@@ -9,7 +9,7 @@ from torch._dynamo.exc import TorchDynamoException
 from torch._dynamo.utils import counters
 
 from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import NotCompiledWarning, solve
+from latentode.ode import NotCompiledWarning, SolveError, solve
 from latentode.ode import compiled as compiled_room
 
 
@@ -124,6 +124,41 @@ def test_what_is_given_to_the_compiler_takes_the_steps_of_the_uncompiled_solve(m
             assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(gradients, plain_gradients, strict=True))
     counters["stats"]["unique_graphs"] = before
     assert len(made) == (1 if n_steps < 9 else 2)
+
+
+def uncompiled(function, fullgraph):
+    """Stand in for a compiler."""
+    counters["stats"]["unique_graphs"] += 1
+    return function
+
+
+def test_where_a_compiled_solve_breaks_is_said_as_of_an_uncompiled_one(monkeypatch):
+    monkeypatch.setitem(counters["stats"], "unique_graphs", 0)
+    monkeypatch.setattr(compiled_room.torch, "compile", uncompiled)
+    field = Driven().double()
+    z0, shift = torch.ones(3, 2).double(), torch.ones(3, 2).double()
+    t1 = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+
+    class Broken(torch.nn.Module):
+        def forward(self, t, z, shift):
+            return torch.where(t > 0.6, float("nan"), field(t, z, shift))
+
+    caught = []
+    for compiled in (False, True):
+        with torch.no_grad(), pytest.raises(SolveError, match="not finite") as raised:
+            solve(Broken(), z0, t1.unsqueeze(1), 0.0, t1, t_back=0.0, args=(shift,), n_steps=8, compile=compiled)
+        caught.append((raised.value.series, raised.value.times, raised.value.reached))
+    assert caught[0] == caught[1]
+
+
+def test_a_compiled_solve_may_ask_for_autograd_which_it_has_anyway(monkeypatch):
+    monkeypatch.setitem(counters["stats"], "unique_graphs", 0)
+    monkeypatch.setattr(compiled_room.torch, "compile", uncompiled)
+    field, z0, times = MLPDynamics(2, (4,)), torch.randn(3, 2, requires_grad=True), torch.rand(3, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotCompiledWarning)
+        z = solve(field, z0, times, n_steps=3, adjoint="autograd", compile=True).z
+    assert torch.allclose(z, solve(field, z0, times, n_steps=3, adjoint="autograd").z, atol=1e-6)
 
 
 def test_where_it_cannot_be_compiled_a_warning_says_so_once_and_the_answer_is_the_same(monkeypatch):

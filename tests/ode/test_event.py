@@ -77,13 +77,13 @@ def test_an_event_that_reads_the_time_of_a_driven_series_has_the_gradients_of_fi
         options = {"t1": 5.0, "args": (speed,), "control": control, "n_steps": 4, "n_checks": 10, "coarse": None}
 
         def field(t, z, u, speed):
-            return torch.cat([z[:, 1:], u - 9.81], 1)
+            return torch.cat([z[:, 1:], u[:, :1] * u[:, 1:] - 9.81], 1)
 
         landing = solve_event(field, z0, lambda t, z, speed: z[:, 0] - speed * t[:, 0], **options)
         assert landing.happened.all()
         return torch.cat([landing.times.unsqueeze(1), landing.z], 1)
 
-    values, speed = torch.tensor([[1.0], [4.0], [-2.0]]).double(), torch.tensor(0.7, dtype=torch.float64)
+    values, speed = torch.tensor([[1.0, 1.0], [2.0, 2.0], [-1.0, 2.0]]).double(), torch.tensor(0.7, dtype=torch.float64)
     times, heights, _ = found(Z0[:2], values, speed).unbind(1)
     assert torch.allclose(heights, speed * times, atol=1e-12)
     given = [x.clone().requires_grad_() for x in (Z0[:2], values, speed)]
@@ -102,7 +102,11 @@ def test_an_event_is_in_the_precision_of_its_time_and_the_state_in_its_own():
         assert t.dtype == z.dtype == torch.float32
         return torch.stack([z[:, 1], torch.full_like(z[:, 1], -9.81)], 1)
 
-    landing = solve_event(field, z0, lambda t, z: z[:, 0] + 0 * t[:, 0], begin, begin + 5.0, n_steps=4, coarse=None)
+    def event(t, z):
+        assert t.dtype == z.dtype == torch.float32
+        return z[:, 0] + 0 * t[:, 0]
+
+    landing = solve_event(field, z0, event, begin, begin + 5.0, n_steps=4, coarse=None)
     assert (landing.times.dtype, landing.z.dtype) == (torch.float64, torch.float32)
     falling = (z0[:, 1] + (z0[:, 1] ** 2 + 2 * 9.81 * z0[:, 0]).sqrt()) / 9.81
     assert torch.allclose(landing.times - begin, falling.double(), rtol=1e-5)

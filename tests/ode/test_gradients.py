@@ -222,7 +222,7 @@ def test_a_gradient_reads_the_field_on_that_side_of_a_jump_on_which_the_solution
         return torch.where(before(t, jump), z, -2.0 * z * torch.cos(t))
 
     jump = torch.tensor([[0.25], [0.5], [0.6]], dtype=torch.float64)
-    times = torch.tensor([[0.25, 1.0, 0.1], [0.5, 0.5, 0.9], [0.2, 0.8, float("nan")]]).double().requires_grad_()
+    times = torch.tensor([[0.25, 1.0, 0.1], [0.5, 0.5, 0.9], [0.2, 0.8, 0.9]]).double().requires_grad_()
     z0 = torch.ones(3, 1, dtype=torch.float64, requires_grad=True)
     t0 = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     z = solve(field, z0, times, t0, 1.0, t_back=t0, args=(jump,), jump_times=jump, n_steps=40, adjoint=adjoint).z
@@ -272,6 +272,31 @@ def test_queries_at_the_nodes_are_answered_and_counted_once_by_adjoints_that_tak
     grads = [torch.autograd.grad((solution.z**2).sum(), [z0, times, *field.parameters()]) for solution in solutions]
     exactly = 1e-12 if adjoint == "checkpointed" else 1e-3
     assert all(torch.allclose(a, b, rtol=exactly, atol=exactly) for a, b in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("adjoint", EVERY)
+def test_what_the_field_does_not_read_gets_nothing_whatever_its_precision(adjoint):
+    z0, unread, rate = torch.ones(2, 1), torch.ones(3, dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64)
+    wanted = [x.requires_grad_() for x in (z0, unread, rate)]
+    field = lambda t, z, unread, rate: -rate.to(z.dtype) * z  # noqa: E731
+    z = solve(field, z0, torch.tensor([0.5, 1.0]), args=(unread, rate), n_steps=20, adjoint=adjoint).z
+    by_state, by_unread, by_rate = torch.autograd.grad(z[:, -1].sum(), wanted, allow_unused=True)
+    assert by_unread is None or not by_unread.any()
+    assert torch.allclose(by_state, z[:, -1], rtol=1e-4)
+    assert torch.allclose(by_rate, -z[:, -1].double(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("method", ["bosh3", "kvaerno3"])
+def test_steps_that_were_rejected_leave_nothing_in_a_gradient(method, independent):
+    def gradient(adjoint):
+        z0 = torch.tensor([[1.0], [2.0]], dtype=torch.float64, requires_grad=True)
+        options = {"method": method, "rtol": 1e-5, "atol": 1e-6, "independent": independent, "adjoint": adjoint}
+        solution = solve(lambda t, z: torch.cos(9 * t) * z**2 / 4, z0, torch.tensor([1.0]).double(), **options)
+        assert solution.stats.rejected > 0
+        return torch.autograd.grad(solution.z.sum(), z0)[0]
+
+    assert torch.allclose(gradient("autograd"), gradient("discrete"), rtol=1e-10)
 
 
 @pytest.mark.parametrize("adjoint", EVERY)

@@ -69,6 +69,18 @@ def test_a_series_alone_takes_on_its_own_steps_those_it_takes_on_shared_ones_and
     assert len(counted) == 2 * own.evaluations
 
 
+@pytest.mark.parametrize("method", ["kvaerno3", "kvaerno5"])
+def test_a_stiff_series_alone_has_the_same_answers_and_costs_whoever_chooses_its_steps(method):
+    def field(t, z):
+        return -1e3 * (z - torch.cos(t)) - torch.sin(t)
+
+    z0, times = torch.tensor([[1.1]], dtype=torch.float64), torch.tensor([0.1, 1.0, 2.0], dtype=torch.float64)
+    call = {"method": method, "rtol": 1e-5, "atol": 1e-5}
+    shared, own = (solve(field, z0, times, independent=independent, **call) for independent in (False, True))
+    assert torch.allclose(own.z, shared.z, rtol=1e-12)
+    assert (own.stats.steps, own.stats.rejected) == (shared.stats.steps, shared.stats.rejected)
+
+
 def test_steps_of_their_own_are_taken_where_asked_for_and_counted():
     counted = []
 

@@ -193,6 +193,14 @@ def test_a_perturbed_grid_asks_the_function_on_either_side_of_every_node_and_wit
     assert len(asked) == (3 if method == "euler" else 6)  # the middle by both its steps, the end by Heun alone
 
 
+@pytest.mark.parametrize("options", [None, {"perturb": True}])
+def test_one_step_leads_from_each_time_to_the_next_however_far_it_is(options):
+    for moving in (False, True):
+        t = torch.tensor([0.0, 0.7, 1.0], dtype=torch.float64, requires_grad=moving)
+        y = odeint(lambda t, y: -y, torch.ones(1, dtype=torch.float64), t, method="euler", options=options)
+        assert torch.allclose(y[1:, 0], torch.tensor([0.3, 0.21], dtype=torch.float64), rtol=1e-12)
+
+
 def test_where_the_function_jumps_and_where_a_step_ends_may_be_told():
     jump, asked = 0.3137, []
 

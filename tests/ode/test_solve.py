@@ -145,6 +145,20 @@ def test_a_span_that_runs_backwards_is_a_span():
     assert torch.allclose(found, z, atol=1e-12)
 
 
+def test_the_other_side_of_a_span_that_runs_backwards_ends_at_its_furthest_query():
+    z = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([0.5, -1.0]), 0.0, -1.0, method="euler", n_steps=1).z
+    assert z.flatten().tolist() == [0.5, 2.0]
+
+
+def test_series_that_go_opposite_ways_meet_their_stops_each_on_its_way():
+    z0, t1 = torch.ones(2, 1, dtype=torch.float64), torch.tensor([2.0, -1.0], dtype=torch.float64)
+    times = torch.tensor([[0.2, 0.7, 1.9], [-0.2, -0.6, -1.0]], dtype=torch.float64)
+    for ends in (t1, t1.flip(0)):
+        ways = times if ends is t1 else times.flip(0)
+        z = solve(swing, z0, ways, 0.0, ends, step_times=[0.3, 1.0, -0.3, -0.5], n_steps=40).z
+        assert torch.allclose(z, swing_solution(z0, ways), rtol=1e-6)
+
+
 def test_a_series_that_ends_where_it_starts_may_have_its_other_side_ahead():
     z0, times = torch.ones(3, 1, dtype=torch.float64), torch.tensor([[0.5, 1.0], [-0.5, 0.9], [-1.0, 0.0]]).double()
     t1, t_back = (torch.tensor(x, dtype=torch.float64) for x in ([0.0, 1.0, 0.0], [1.0, -1.0, -1.0]))
@@ -358,6 +372,31 @@ def test_an_adaptive_solve_keeps_its_tolerance_for_every_series():
         assert errors[1] < 3e-4
 
 
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "continuous", "backsolve", "autograd"])
+@pytest.mark.parametrize("method", ["rk4", "tsit5", "kvaerno3"])
+def test_a_state_of_another_precision_than_the_default_keeps_its_own(method, adjoint):
+    if method == "kvaerno3" and adjoint in ("continuous", "backsolve"):
+        pytest.skip("refused")
+
+    def gradients(stops, independent):
+        z0, times = torch.ones(2, 1, requires_grad=True, dtype=torch.float32), torch.tensor([[0.5], [1.0]]).float()
+        field = lambda t, z: -z * torch.cos(t)  # noqa: E731
+        options = {"method": method, "adjoint": adjoint, "jump_times": stops, "independent": independent}
+        z = solve(field, z0, times, 0.0, 1.0, t_back=-1.0, on_failure="nan", **options).z
+        return z, *torch.autograd.grad(z.sum(), z0)
+
+    for stops in (None, [0.3]):
+        for independent in (False, True) if adjoint != "checkpointed" else (False,):
+            usual = gradients(stops, independent)
+            torch.set_default_dtype(torch.float64)
+            try:
+                other = gradients(stops, independent)
+            finally:
+                torch.set_default_dtype(torch.float32)
+            assert [x.dtype for x in other] == [torch.float32] * 2
+            assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(usual, other, strict=True))
+
+
 def test_float32_and_float64_come_back_as_they_came():
     for dtype in (torch.float32, torch.float64):
         field, z0 = field_and_start(dtype=dtype)
@@ -439,11 +478,27 @@ def test_a_series_without_a_start_is_nan_beside_the_others_whatever_they_are_mad
         assert torch.allclose(z[0], torch.full((1, 3), math.exp(-1)), rtol=1e-3)
 
 
+def test_a_series_that_was_given_up_is_not_stepped_with_the_others():
+    def field(t, z):
+        given_up = torch.tensor([[False], [True]])
+        return torch.where(given_up & ((z > 1.0) | (t > 0.5)), NAN, -z)
+
+    z0 = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    z = solve(field, z0, torch.ones(2, 1).double(), method="tsit5", on_failure="nan").z[..., 0]
+    assert float(z[0]) == pytest.approx(math.exp(-1), rel=1e-3)
+    assert z[1].isnan()
+
+
 def test_a_series_whose_grid_breaks_keeps_its_answers_up_to_the_last_whole_step():
     def broken(t, z):
         return torch.where((t > 2.2) & (z > 1.0), NAN, 0.0 * z)
 
     z0, times = torch.tensor([[2.0], [0.5]], dtype=torch.float64), torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
+    ends = torch.tensor([4.0, 3.0], dtype=torch.float64)  # the second has nodes at 0, 0.75, 1.5, 2.25, 3
+    for z1, where, whole in ((0.5, (2.0,), (1.0,)), (2.0, (2.0, 1.5), (1.0, 0.75))):
+        with pytest.raises(SolveError, match="the solution is not finite: series 0 at t = 2") as caught:
+            solve(broken, torch.tensor([[2.0], [z1]]).double(), times[:2], 0.0, ends, n_steps=4)
+        assert (caught.value.times, caught.value.reached) == (where, whole)
     z = solve(broken, z0, times, n_steps=4, on_failure="nan").z[..., 0]
     assert z[0, :2].tolist() == [2.0, 2.0]
     assert z[0, 2].isnan()

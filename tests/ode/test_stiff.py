@@ -53,6 +53,20 @@ def test_a_decay_much_faster_than_the_steps_goes_to_zero_in_one_of_them():
         assert z.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("independent", [False, True], ids=["shared steps", "own steps"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_between_the_nodes_of_a_stiff_solve_its_slopes_do_not_magnify_what_is_left_over_in_the_stages(
+    dtype, independent
+):
+    def field(t, z):
+        return -1e7 * (z**3 - torch.cos(t) ** 3) - torch.sin(t)
+
+    times, tolerance = torch.linspace(0.0, 1.2, 40, dtype=dtype), 1e-4 if dtype == torch.float32 else 1e-2
+    options = {"method": "kvaerno5", "rtol": tolerance, "atol": tolerance, "independent": independent}
+    z = solve(field, torch.ones(1, 1, dtype=dtype), times, **options).z
+    assert torch.allclose(z[0, :, 0], torch.cos(times), atol=0.01)
+
+
 @pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
 def test_the_gradient_through_a_stiff_solve_agrees_with_finite_differences(adjoint):
     z0, times, (mu,) = inputs(100.0)
