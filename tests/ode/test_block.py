@@ -84,6 +84,14 @@ def test_it_goes_as_far_as_it_says_in_the_precision_of_its_state():
     assert layer.extra_repr().startswith("t1=0.1, method='euler', n_steps=1, ")
 
 
+def test_nothing_is_evaluated_but_its_steps():
+    counted = []
+    layer = ODEBlock(nn.Linear(1, 1), n_steps=2)
+    layer.field.forward = lambda t, z: counted.append(1) or torch.ones_like(z)
+    layer(torch.zeros(3, 1))
+    assert len(counted) == 9
+
+
 def test_images_keep_their_shape_and_the_convolution_gets_its_gradient():
     class Convolution(nn.Module):
         def __init__(self):
@@ -108,4 +116,6 @@ def test_it_is_a_layer_like_any_other():
     network(torch.randn(7, 2)).sum().backward()
     assert all(p.grad is not None for p in network.parameters())
     assert "method='dopri5'" in repr(network)
+    usual = "t1=1.0, method='rk4', n_steps=None, rtol=0.001, atol=0.0001, adjoint='discrete', coarse=None"
+    assert ODEBlock(MLPDynamics(3, (4,))).extra_repr() == usual
     assert ODEBlock(MLPDynamics(3, (4,)), t1=-1.0)(torch.ones(2, 3)).shape == (2, 3)

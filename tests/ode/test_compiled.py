@@ -154,10 +154,11 @@ def test_where_a_compiled_solve_breaks_is_said_as_of_an_uncompiled_one(monkeypat
 def test_a_compiled_solve_may_ask_for_autograd_which_it_has_anyway(monkeypatch):
     monkeypatch.setitem(counters["stats"], "unique_graphs", 0)
     monkeypatch.setattr(compiled_room.torch, "compile", uncompiled)
-    field, z0, times = MLPDynamics(2, (4,)), torch.randn(3, 2, requires_grad=True), torch.rand(3, 4)
+    field, z0, times = MLPDynamics(2, (4,)), torch.randn(3, 2, requires_grad=True), torch.rand(3, 4).double()
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotCompiledWarning)
         z = solve(field, z0, times, n_steps=3, adjoint="autograd", compile=True).z
+    assert z.dtype == torch.float32
     assert torch.allclose(z, solve(field, z0, times, n_steps=3, adjoint="autograd").z, atol=1e-6)
 
 

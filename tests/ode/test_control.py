@@ -46,6 +46,8 @@ def test_a_step_whose_error_is_not_a_number_is_rejected_and_shrunk():
     control.start(0.1)
     assert not control.judge(0.1, float("nan"))
     assert control.next_node(0.0, 0) == pytest.approx(0.02)
+    assert control.judge(0.02, 1e-6)
+    assert control.next_node(0.0, 0) <= 0.02
 
 
 def test_fixed_steps_end_on_one_exactly():
@@ -55,7 +57,7 @@ def test_fixed_steps_end_on_one_exactly():
         assert torch.equal(grid.scaled(torch.full((1, 1), span), 1 / 49), torch.full((1, 1), span / 49))
 
 
-@pytest.mark.parametrize("nodes", [(0.0, 0.5), (0.1, 1.0), (0.0, 0.6, 0.5, 1.0)])
+@pytest.mark.parametrize("nodes", [(0.0, 0.5), (0.1, 1.0), (0.0, 0.6, 0.5, 1.0), (0.0, 0.5, 0.5, 1.0)])
 def test_given_nodes_must_rise_from_0_to_1(nodes):
     with pytest.raises(ValueError, match="rise from 0 to 1"):
         GivenSteps(nodes)

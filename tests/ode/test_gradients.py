@@ -269,9 +269,32 @@ def test_queries_at_the_nodes_are_answered_and_counted_once_by_adjoints_that_tak
     ]
     assert torch.allclose(*(solution.z for solution in solutions), atol=1e-13)
     assert solutions[0].stats.evaluations == solutions[1].stats.evaluations
+    assert solutions[0].stats.steps == solutions[1].stats.steps == 64
     grads = [torch.autograd.grad((solution.z**2).sum(), [z0, times, *field.parameters()]) for solution in solutions]
     exactly = 1e-12 if adjoint == "checkpointed" else 1e-3
     assert all(torch.allclose(a, b, rtol=exactly, atol=exactly) for a, b in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+@pytest.mark.parametrize("name", ["t0", "t1", "t_back", "times"])
+def test_one_time_alone_may_ask_for_its_gradient(adjoint, name):
+    def answers(time):
+        options = {"n_steps": 3, "method": "heun", "adjoint": adjoint, "coarse": None}
+        return solve(swing, z0, **{**times, name: time}, **options).z
+
+    def swing(t, z):
+        return z * torch.cos(3 * t)
+
+    z0 = torch.ones(1, 1, dtype=torch.float64)
+    times = {"t0": 0.1, "t1": 1.0, "t_back": -0.8, "times": [[0.4, 0.95, -0.3]]}
+    times = {key: torch.tensor(value, dtype=torch.float64) for key, value in times.items()}
+    time = times[name].clone().requires_grad_()
+    (ours,) = torch.autograd.grad(answers(time).sum(), time)
+    with torch.no_grad():
+        ways = torch.eye(time.numel(), dtype=torch.float64).view(-1, *time.shape) * 1e-6
+        each = [(answers(time + way) - answers(time - way)).sum() / 2e-6 for way in ways]
+    assert torch.allclose(ours.flatten(), torch.stack(each), rtol=1e-5, atol=1e-8)
+    assert ours.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("adjoint", EVERY)
@@ -284,6 +307,29 @@ def test_what_the_field_does_not_read_gets_nothing_whatever_its_precision(adjoin
     assert by_unread is None or not by_unread.any()
     assert torch.allclose(by_state, z[:, -1], rtol=1e-4)
     assert torch.allclose(by_rate, -z[:, -1].double(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("adjoint", EVERY)
+def test_a_field_that_reads_nothing_has_the_gradients_of_a_constant(adjoint):
+    z0 = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([0.3, 0.8], dtype=torch.float64, requires_grad=True)
+    z = solve(lambda t, z: torch.full_like(z, 2.0), z0, times, 0.0, 1.0, n_steps=3, adjoint=adjoint).z
+    by_state, by_time = torch.autograd.grad(z.sum(), [z0, times])
+    assert torch.allclose(by_state, torch.full_like(by_state, 2.0))
+    assert torch.allclose(by_time, torch.full_like(by_time, 4.0))
+
+
+def test_many_steps_of_each_series_own_are_answered_in_parts_as_at_once():
+    z0, times = torch.ones(2, 1, dtype=torch.float64), torch.rand(2, 60, dtype=torch.float64, requires_grad=True)
+    rate = torch.tensor([[9.0], [40.0]], dtype=torch.float64)
+    z = [
+        solve(
+            lambda t, z: torch.cos(rate * t) * z, z0, times, 0.0, 1.0, method="bosh3", rtol=1e-7, atol=1e-8,
+            independent=True, adjoint=adjoint,
+        ).z
+        for adjoint in ("backsolve", "discrete")
+    ]  # fmt: skip
+    assert torch.allclose(*z, rtol=1e-12)
 
 
 @pytest.mark.parametrize("independent", [False, True])

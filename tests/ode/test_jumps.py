@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import METHODS, PiecewiseConstant, PiecewiseLinear, SolveError, solve
 
 JUMP = 0.3137
@@ -97,14 +98,44 @@ def test_the_field_is_never_evaluated_on_the_wrong_side(backwards, dtype, indepe
         torch.full((2, 1), end, dtype=dtype),
         start,
         end,
-        jump_times=[[0.1], [0.7]],
+        jump_times=[[0.1, 0.4], [0.7, 0.9]],
         **({"n_steps": 4} if independent is None else {"method": "tsit5", "independent": independent}),
     )
-    jump = torch.tensor([0.1, 0.7], dtype=dtype).tolist()
-    for row in range(2):
-        sides = [times[row] > jump[row] for times in seen]
-        assert all(times[row] != jump[row] for times in seen)
+    for row, jump in ((0, 0.1), (0, 0.4), (1, 0.7), (1, 0.9)):
+        jump = float(torch.tensor(jump, dtype=dtype))
+        sides = [times[row] > jump for times in seen]
+        assert all(times[row] != jump for times in seen)
         assert sides == sorted(sides, reverse=backwards)
+
+
+@pytest.mark.parametrize("stops", ["step_times", "jump_times"])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_no_series_is_followed_beyond_its_end_to_a_stop_of_another(backwards, stops):
+    sign, seen = (-1.0 if backwards else 1.0), []
+
+    def field(t, z):
+        seen.append(sign * t.flatten())
+        return -z
+
+    ends, times = sign * torch.tensor([1.0, 4.0]).double(), sign * torch.tensor([[0.2, 1.0], [3.0, 4.0]]).double()
+    given = {stops: sign * torch.tensor([0.5, 1.5, 3.5]).double()}
+    z = solve(field, torch.ones(2, 1).double(), times, 0.0, ends, t_back=0.0, n_steps=40, **given).z
+    assert torch.allclose(z[..., 0], torch.exp(-times), rtol=1e-4)
+    asked = torch.stack(seen)
+    assert (asked <= torch.nextafter(sign * ends, 2 * sign * ends)).all()  # just after a jump that is put at its end
+    assert (asked >= 0.0).all()
+
+
+@pytest.mark.parametrize("independent", [None, False, True])
+def test_a_jump_may_come_after_any_number_of_steps(independent):
+    z0, times, taken = torch.ones(1, 1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), set()
+    for i in range(24):
+        steps = {"n_steps": 2 * i + 2} if independent is None else {"rtol": 10 ** (-2 - i / 12), "atol": 1e-8}
+        options = {"method": "heun", "coarse": None, "independent": bool(independent), **steps}
+        solution = solve(lambda t, z: -z, z0, times, jump_times=[0.5], **options)
+        assert float(solution.z) == pytest.approx(math.exp(-1), rel=0.2 if i == 0 else 0.02)
+        taken.add(solution.stats.steps)
+    assert len(taken) > 12
 
 
 def test_steps_end_at_step_times_and_the_grid_is_shared_out():
@@ -153,6 +184,29 @@ def test_a_solution_is_read_again_at_any_time_it_covers_and_is_nan_beyond():
         assert solution.at(torch.tensor([0.7])).isnan().flatten().tolist() == [False, True]
 
 
+def test_a_solution_whose_sides_were_solved_together_is_read_again_on_both():
+    field, z0 = MLPDynamics(2, (4,)).double(), torch.randn(3, 2, dtype=torch.float64)
+    times = torch.tensor([0.9, -0.2, 0.1, -0.8], dtype=torch.float64)
+    for n_steps in (2, 30):
+        solution = solve(field, z0, times, n_steps=n_steps)
+        assert torch.allclose(solution.at(times), solution.z, atol=1e-14)
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "continuous", "backsolve"])
+def test_a_field_that_knows_its_derivatives_may_be_driven_without_reading_the_time(adjoint):
+    field, z0 = MLPDynamics(2, (4,), control_dim=1).double(), torch.randn(3, 2, dtype=torch.float64)
+    knots, values = torch.tensor([0.0, 0.4, 1.0]).double(), torch.randn(3, 1).double().requires_grad_()
+    wanted = [values, *field.parameters()]
+
+    def gradients(which, adjoint):
+        control = PiecewiseLinear(knots, values)
+        z = solve(which, z0, torch.tensor([0.3, 1.0]).double(), control=control, n_steps=20, adjoint=adjoint).z
+        return torch.autograd.grad(z.square().sum(), wanted)
+
+    ours, exact = gradients(field, adjoint), gradients(lambda t, z, u: field(t, z, u), "autograd")
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(ours, exact, strict=True))
+
+
 def test_states_of_any_shape_are_solved_as_flat_ones_are():
     times = torch.rand(3, 4, dtype=torch.float64)
     z0 = (torch.randn(3, 2, 2, dtype=torch.float64), torch.randn(3, dtype=torch.float64))
@@ -170,5 +224,14 @@ def test_states_of_any_shape_are_solved_as_flat_ones_are():
     assert matrix.shape == (3, 4, 2, 2)
     assert torch.allclose(matrix.flatten(2), z[..., :4])
     assert torch.allclose(number, z[..., 4])
+    rate = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+    growing = solve(lambda t, z, rate: (rate.unsqueeze(-1) * z[0],), z0[:1], times, args=(rate,), n_steps=20).z[0]
+    assert torch.allclose(growing, z0[0].unsqueeze(1) * torch.exp(rate * times).view(3, 4, 1, 1), rtol=1e-4)
+    halves = (z0[0].flatten(1)[:, :2], z0[0].flatten(1)[:, 2:], z0[1].unsqueeze(1))
+
+    def of_rows(t, z):
+        return -z[0] * z[2], -z[1] * z[2], torch.cos(t) * (z[0] + z[1]).sum(1, keepdim=True)
+
+    assert torch.allclose(torch.cat(solve(of_rows, halves, times, n_steps=5, coarse=None).z, 2), z)
     with pytest.raises(ValueError, match="same series"):
         solve(field, (torch.ones(3, 2), torch.ones(2)), times)

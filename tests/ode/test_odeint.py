@@ -28,7 +28,7 @@ def test_any_state_shape_comes_back_with_times_first(face, shape):
 def test_a_tuple_state_comes_back_as_a_tuple(face):
     def spring(t, state):
         position, speed = state
-        return speed, -position.unsqueeze(0).sum(0)
+        return speed, -position.unsqueeze(0).sum(0) + 0 * t
 
     y0 = (torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
     t = torch.linspace(0, 3, 4, dtype=torch.float64)
@@ -66,9 +66,10 @@ def test_a_fixed_grid_steps_from_time_to_time_as_euler_did():
     assert y.flatten().tolist() == pytest.approx(expected, rel=1e-14)
 
 
-def test_a_step_size_makes_the_grid_finer():
+@pytest.mark.parametrize("face", FACES)
+def test_a_step_size_makes_the_grid_finer(face):
     t = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    y = odeint(decay, torch.ones(1, dtype=torch.float64), t, method="euler", options={"step_size": 0.25})
+    y = face(decay, torch.ones(1, dtype=torch.float64), t, method="euler", options={"step_size": 0.25})
     assert y[-1].item() == pytest.approx((1 - 0.125) ** 4, rel=1e-14)
 
 
@@ -196,7 +197,7 @@ def test_a_perturbed_grid_asks_the_function_on_either_side_of_every_node_and_wit
 @pytest.mark.parametrize("options", [None, {"perturb": True}])
 def test_one_step_leads_from_each_time_to_the_next_however_far_it_is(options):
     for moving in (False, True):
-        t = torch.tensor([0.0, 0.7, 1.0], dtype=torch.float64, requires_grad=moving)
+        t = torch.tensor([2.0, 2.7, 3.0], dtype=torch.float64, requires_grad=moving)
         y = odeint(lambda t, y: -y, torch.ones(1, dtype=torch.float64), t, method="euler", options=options)
         assert torch.allclose(y[1:, 0], torch.tensor([0.3, 0.21], dtype=torch.float64), rtol=1e-12)
 
@@ -230,7 +231,8 @@ def test_no_step_is_longer_than_asked_and_one_shorter_is_an_error():
         return -y
 
     y0, t = start()
-    odeint(field, y0, 3 * t, rtol=1e-1, atol=1e-1, method="bosh3", options={"max_step": 0.4})
+    t3 = torch.tensor([0.0, 0.7, 3.0], dtype=torch.float64)
+    odeint(field, y0, t3, rtol=1e-1, atol=1e-1, method="bosh3", options={"max_step": 0.4})
     for n in range(8):
         assert any(abs(time - 0.4 * n) < 1e-12 for time in asked)
     jumpy = {"rtol": 1e-9, "atol": 1e-9, "method": "bosh3"}
@@ -244,6 +246,7 @@ def test_no_step_is_longer_than_asked_and_one_shorter_is_an_error():
         ("dopri5", {}, torch.float64),
         ("rk4", {}, torch.float32),
         ("rk4", {"dtype": torch.float64}, torch.float64),
+        ("rk4", {"dtype": None}, torch.float64),
     ],
 )
 def test_times_are_in_float64_for_steps_by_error_or_where_asked_for(method, options, dtype):
@@ -255,7 +258,8 @@ def test_times_are_in_float64_for_steps_by_error_or_where_asked_for(method, opti
 
     if method == "rk4":
         options = {**options, "grid_constructor": lambda func, y0, t: grid.append(t.dtype) or t}
-    odeint(field, torch.ones(1), torch.tensor([0.0, 1.0]), method=method, options=options, rtol=1e-4, atol=1e-4)
+    times = torch.tensor([0.0, 1.0], dtype=torch.float64 if "dtype" in options else torch.float32)
+    odeint(field, torch.ones(1), times, method=method, options=options, rtol=1e-4, atol=1e-4)
     assert seen == {torch.float32}
     assert grid in ([], [dtype])
 
@@ -265,6 +269,8 @@ def test_times_are_in_float64_for_steps_by_error_or_where_asked_for(method, opti
     [
         ("rk4", {"interp": "quintic"}, "interp must be cubic or linear, not 'quintic'"),
         ("rk4", {"step_size": 0.1, "grid_constructor": print}, "step_size and grid_constructor exclude each other"),
+        ("rk4", {"step_size": -0.1}, r"step_size must be positive, not -0\.1"),
+        ("dopri5", {"max_step": 0.0}, r"max_step must be positive, not 0\.0"),
         ("rk4", {"step_size": 0.0}, r"step_size must be positive, not 0\.0"),
         ("dopri5", {"max_step": -1.0}, r"max_step must be positive, not -1\.0"),
         ("rk4", {"jump_t": 0.1}, "jump_t means nothing to rk4, which has a fixed grid: use dtype, grid_constructor"),
@@ -401,11 +407,39 @@ def test_an_event_is_found_from_any_time_in_its_precision_and_may_read_the_time(
 
 
 def test_an_event_on_a_fixed_grid_is_where_its_steps_have_it_and_needs_their_size():
-    call = {"t0": torch.tensor(0.0, dtype=torch.float64), "event_fn": lambda t, y: y - 0.6, "method": "euler"}
-    event_t, _ = odeint_event(lambda t, y: -y, torch.ones(1, dtype=torch.float64), options={"step_size": 0.25}, **call)
-    assert float(event_t) == pytest.approx(2 - 2 * 0.6**0.5, abs=1e-4)  # two steps: (1 - t / 2)^2 = 0.6
+    for begin in (7.0, 0.0):
+        call = {"t0": torch.tensor(begin, dtype=torch.float64), "event_fn": lambda t, y: y - 0.6, "method": "euler"}
+        y0, options = torch.ones(1, dtype=torch.float64), {"step_size": 0.25}
+        event_t, _ = odeint_event(lambda t, y: -y, y0, options=options, **call)
+        assert float(event_t) - begin == pytest.approx(2 - 2 * 0.6**0.5, abs=1e-4)  # two steps: (1 - t / 2)^2 = 0.6
+        call["event_fn"] = lambda t, y, end=begin + 0.5: t - end + 0 * y
+        event_t, y = odeint_event(lambda t, y: -y, y0, options=options, **call)
+        assert float(event_t) - begin == pytest.approx(0.5)
+        assert float(y[1]) == pytest.approx(0.5625)  # two steps lead to an event just two steps away
     with pytest.raises(ValueError, match=r"step_size'\] is needed to look for an event by the fixed grid of euler"):
         odeint_event(lambda t, y: -y, torch.ones(1, dtype=torch.float64), **call)
+
+
+def test_an_event_is_looked_for_from_a_state_of_nothing_too_and_at_times_as_the_state_is():
+    def rise(t, y):
+        assert t.dtype == y.dtype == torch.float32
+        return 1 + 0 * y + 0 * t
+
+    event_t, _ = odeint_event(rise, torch.zeros(2), torch.tensor(0.5), event_fn=lambda t, y: y - 2.0)
+    assert float(event_t) == pytest.approx(2.5, rel=1e-5)
+
+
+def test_an_event_that_is_zero_where_it_starts_has_happened_there():
+    y0, begin = torch.ones(2, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+    event_t, y = odeint_event(decay, y0, begin, event_fn=lambda t, y: torch.stack([y[0] - 1.0, y[1] - 0.5]))
+    assert event_t == begin
+    assert torch.equal(y, y0.expand(2, -1))
+
+
+def test_an_event_is_looked_for_from_a_state_at_rest_too():
+    y0, begin = torch.ones(1, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
+    event_t, _ = odeint_event(lambda t, y: t + 0 * y, y0, begin, event_fn=lambda t, y: y - 3.0)
+    assert float(event_t) == pytest.approx(2.0)
 
 
 def test_an_event_is_looked_for_as_finely_as_the_state_moves():

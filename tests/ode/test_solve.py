@@ -146,8 +146,8 @@ def test_a_span_that_runs_backwards_is_a_span():
 
 
 def test_the_other_side_of_a_span_that_runs_backwards_ends_at_its_furthest_query():
-    z = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([0.5, -1.0]), 0.0, -1.0, method="euler", n_steps=1).z
-    assert z.flatten().tolist() == [0.5, 2.0]
+    z = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([0.5, -1.0]), 0.0, -1.0, method="euler", n_steps=2).z
+    assert z.flatten().tolist() == [0.5625, 2.25]
 
 
 def test_series_that_go_opposite_ways_meet_their_stops_each_on_its_way():
@@ -207,6 +207,9 @@ def test_times_may_be_finer_than_the_state():
 def test_integers_become_floats_and_complex_states_are_refused():
     z = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([[1, 2]]), t0=0).z
     assert torch.allclose(z.squeeze(), torch.tensor([math.exp(-1), math.exp(-2)]), rtol=1e-3)
+    z = solve(lambda t, z: -z, torch.ones(1, 1, dtype=torch.int64), torch.tensor([[1.0]])).z
+    assert z.dtype == torch.float32
+    assert float(z) == pytest.approx(math.exp(-1), rel=1e-3)
     with pytest.raises(TypeError, match="complex states"):
         solve(lambda t, z: -z, torch.ones(1, 1, dtype=torch.complex64), torch.ones(1, 1))
 
@@ -338,8 +341,10 @@ def test_a_grid_is_coarse_from_a_hundredth_on_and_steps_chosen_by_their_error_ne
         solve(lambda t, z: -2.5 * z, z0, times, method="heun", n_steps=8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rough = solve(lambda t, z: -9 * z, z0, times, method="heun", rtol=0.5, atol=0.5)
-    assert rough.stats.error.item() > 0.01
+        for independent in (False, True):
+            options = {"method": "heun", "rtol": 0.5, "atol": 0.5, "independent": independent}
+            rough = solve(lambda t, z: -9 * z, z0, times, **options)
+            assert rough.stats.error.item() > 0.01
 
 
 def test_statistics_count_what_was_done():
@@ -416,6 +421,20 @@ def test_a_solution_too_large_to_be_squared_is_named_by_series_and_time():
         )
 
 
+def test_an_error_too_large_to_be_squared_is_no_solution_though_the_state_is_small():
+    field = lambda t, z: torch.where(t < 0.5, 1e25, -1e25).expand_as(z)  # noqa: E731
+    with pytest.raises(SolveError, match="not finite: series 0 at t = 1"):
+        solve(field, torch.ones(1, 2), torch.ones(1, 1), 0.0, 1.0, method="heun", n_steps=1)
+
+
+def test_the_causes_of_many_series_are_told_in_short():
+    few, many = (SolveError("It broke", range(n), [0.5 + i for i in range(n)], "Mend it.") for n in (8, 9))
+    shown = ", ".join(f"{i} at t = {i}.5" for i in range(8))
+    assert str(few) == f"It broke: series {shown}. Mend it."
+    assert str(many) == f"It broke: series {shown} and 1 more. Mend it."
+    assert many.reached == many.times == tuple(0.5 + i for i in range(9))
+
+
 @pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "continuous", "backsolve", "autograd", None])
 @pytest.mark.parametrize("stops", [{}, {"jump_times": [0.3]}, {"step_times": [0.3]}], ids=str)
 def test_the_estimated_error_is_the_same_whoever_takes_the_steps(adjoint, stops):
@@ -427,6 +446,16 @@ def test_the_estimated_error_is_the_same_whoever_takes_the_steps(adjoint, stops)
     taken = solve(lambda t, z: 5 * z * t, z0, times, n_steps=3, coarse=None, adjoint=adjoint, **stops).stats
     assert torch.allclose(taken.error, error, rtol=1e-12)
     assert (error > 0).all()
+
+
+def test_the_estimated_error_of_a_smooth_field_is_the_same_where_it_might_jump():
+    z0, times = torch.tensor([[1.0], [-2.0]], dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64)
+    for method in ("euler", "rk4", "bosh3", "kvaerno3"):
+        smooth, jumping = (
+            solve(lambda t, z: 5 * z * t, z0, times, n_steps=3, method=method, coarse=None, **stops).stats.error
+            for stops in ({"step_times": [0.3, 0.8]}, {"jump_times": [0.3, 0.8]})
+        )
+        assert torch.allclose(smooth, jumping, rtol=1e-6)
 
 
 def test_a_field_that_knows_its_derivatives_is_asked_for_both_sides_at_once_and_each_has_its_steps():
@@ -499,6 +528,13 @@ def test_a_series_whose_grid_breaks_keeps_its_answers_up_to_the_last_whole_step(
         with pytest.raises(SolveError, match="the solution is not finite: series 0 at t = 2") as caught:
             solve(broken, torch.tensor([[2.0], [z1]]).double(), times[:2], 0.0, ends, n_steps=4)
         assert (caught.value.times, caught.value.reached) == (where, whole)
+    asked = z0.clone().requires_grad_()
+    for adjoint in ("discrete", "checkpointed", "continuous", "backsolve", "autograd"):
+        for stops, where, whole in ((None, 2.0, 1.0), ([1.0], 2.0, 1.0), ([1.5], 1.5, 0.75)):
+            with pytest.raises(SolveError, match="not finite: series 0 at t = ") as caught:
+                solve(broken, asked, times, n_steps=4, step_times=stops, adjoint=adjoint)
+            assert caught.value.times == pytest.approx((where,))
+            assert caught.value.reached == pytest.approx((whole,))
     z = solve(broken, z0, times, n_steps=4, on_failure="nan").z[..., 0]
     assert z[0, :2].tolist() == [2.0, 2.0]
     assert z[0, 2].isnan()

@@ -53,6 +53,14 @@ def test_a_decay_much_faster_than_the_steps_goes_to_zero_in_one_of_them():
         assert z.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("method", ["kvaerno3", "kvaerno5"])
+def test_a_stage_that_cannot_be_solved_is_none(method):
+    """Newton's method goes to and fro, further and further out."""
+    z0, times = torch.full((1, 1), 3.0, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    with pytest.raises(SolveError, match="not finite"):
+        solve(lambda t, z: -1000.0 * torch.atan(z), z0, times, method=method, n_steps=1)
+
+
 @pytest.mark.parametrize("independent", [False, True], ids=["shared steps", "own steps"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_between_the_nodes_of_a_stiff_solve_its_slopes_do_not_magnify_what_is_left_over_in_the_stages(
