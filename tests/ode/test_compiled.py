@@ -154,7 +154,15 @@ def test_where_a_compiled_solve_breaks_is_said_as_of_an_uncompiled_one(monkeypat
 def test_a_compiled_solve_may_ask_for_autograd_which_it_has_anyway(monkeypatch):
     monkeypatch.setitem(counters["stats"], "unique_graphs", 0)
     monkeypatch.setattr(compiled_room.torch, "compile", uncompiled)
-    field, z0, times = MLPDynamics(2, (4,)), torch.randn(3, 2, requires_grad=True), torch.rand(3, 4).double()
+    layer = torch.nn.Linear(2, 2)
+
+    class Wary(torch.nn.Module):
+        def forward(self, t, z):
+            assert t.dtype == z.dtype
+            return torch.tanh(layer(z)) * torch.cos(t)
+
+    field = Wary()
+    z0, times = torch.randn(3, 2, requires_grad=True), torch.rand(3, 4).double()
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotCompiledWarning)
         z = solve(field, z0, times, n_steps=3, adjoint="autograd", compile=True).z

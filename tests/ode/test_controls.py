@@ -73,6 +73,15 @@ def test_the_cubic_path_has_two_continuous_derivatives_and_bends_nowhere_at_its_
 
 
 @each_path
+def test_a_path_in_float32_may_be_asked_at_times_in_float64(kind):
+    times, values = panel(dtype=torch.float32)
+    path, at = kind(times, values), torch.linspace(-2.0, 7.0, 50, dtype=torch.float64).expand(4, -1)
+    u = path(at)
+    assert u.dtype == torch.float32
+    assert torch.allclose(u, path(at.float()), atol=1e-4)
+
+
+@each_path
 def test_a_path_is_exact_at_its_knots(kind):
     times, values = panel()
     assert torch.equal(kind(times, values)(times), values)

@@ -184,6 +184,13 @@ def test_a_solution_is_read_again_at_any_time_it_covers_and_is_nan_beyond():
         assert solution.at(torch.tensor([0.7])).isnan().flatten().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("adjoint", ["checkpointed", "backsolve"])
+def test_a_solution_whose_steps_were_not_kept_says_so(adjoint):
+    solution = solve(lambda t, z: -z, torch.ones(1, 1, requires_grad=True), torch.ones(1), adjoint=adjoint)
+    with pytest.raises(RuntimeError, match="steps were not kept"):
+        solution.at(torch.tensor([0.5]))
+
+
 def test_a_solution_whose_sides_were_solved_together_is_read_again_on_both():
     field, z0 = MLPDynamics(2, (4,)).double(), torch.randn(3, 2, dtype=torch.float64)
     times = torch.tensor([0.9, -0.2, 0.1, -0.8], dtype=torch.float64)

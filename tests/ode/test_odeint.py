@@ -223,6 +223,12 @@ def test_where_the_function_jumps_and_where_a_step_ends_may_be_told():
     assert 0.25 in asked
 
 
+def test_as_many_steps_are_taken_as_it_takes():
+    y0, t = start()
+    y = odeint(lambda t, y: 100 * torch.cos(100 * t) * y, y0, t, method="bosh3", rtol=1e-6, atol=1e-8)
+    assert torch.allclose(y[-1], y0 * math.exp(math.sin(100.0)), rtol=1e-3)
+
+
 def test_no_step_is_longer_than_asked_and_one_shorter_is_an_error():
     asked = []
 
@@ -416,6 +422,9 @@ def test_an_event_on_a_fixed_grid_is_where_its_steps_have_it_and_needs_their_siz
         event_t, y = odeint_event(lambda t, y: -y, y0, options=options, **call)
         assert float(event_t) - begin == pytest.approx(0.5)
         assert float(y[1]) == pytest.approx(0.5625)  # two steps lead to an event just two steps away
+        call["event_fn"] = lambda t, y: y - 0.9
+        event_t, _ = odeint_event(lambda t, y: -y, y0, options=options, **call)
+        assert float(event_t) - begin == pytest.approx(0.1)  # one step
     with pytest.raises(ValueError, match=r"step_size'\] is needed to look for an event by the fixed grid of euler"):
         odeint_event(lambda t, y: -y, torch.ones(1, dtype=torch.float64), **call)
 
@@ -438,8 +447,9 @@ def test_an_event_that_is_zero_where_it_starts_has_happened_there():
 
 def test_an_event_is_looked_for_from_a_state_at_rest_too():
     y0, begin = torch.ones(1, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
-    event_t, _ = odeint_event(lambda t, y: t + 0 * y, y0, begin, event_fn=lambda t, y: y - 3.0)
-    assert float(event_t) == pytest.approx(2.0)
+    for speed in (0.0, 1e-310):
+        event_t, _ = odeint_event(lambda t, y, v=speed: t + v + 0 * y, y0, begin, event_fn=lambda t, y: y - 3.0)
+        assert float(event_t) == pytest.approx(2.0)
 
 
 def test_an_event_is_looked_for_as_finely_as_the_state_moves():

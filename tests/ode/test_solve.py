@@ -221,6 +221,7 @@ def test_integers_become_floats_and_complex_states_are_refused():
         ({"times": torch.ones(2, 2)}, "3 series"),
         ({"n_steps": 0}, "at least 1"),
         ({"method": "leapfrog"}, "no method"),
+        ({"method": "kvaerno5", "jump_times": [0.5]}, "kvaerno5 evaluates the field beyond the end of a step"),
         ({"adjoint": "magic"}, "adjoint must be"),
         ({"t0": torch.zeros(2)}, "one per series"),
         ({"field": lambda t, z: z.sum()}, r"shaped like z, \(3, 2\), but returned shape \(\)"),
