@@ -41,6 +41,10 @@ FEW_SERIES = 20
 MOST_HELD_OUT = 500
 """Series held out at most: more would make the looks at them slow, and no surer."""
 
+ENOUGH_ASKED = 400
+"""Questions after which a look at the held-out part is sure enough: where it has fewer series, each is asked several
+times (from 2 to 8)."""
+
 EARLY = 1 / 3
 """Where the horizon takes up most of the usual series, so many origins are drawn early in their series."""
 
@@ -159,7 +163,8 @@ def _fit(
     order = _by_content(series)
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
-    maker, held_out, seen = _hold_out(series.take(order), span, settings.validation_fraction, rng, early)
+    whole = TaskMaker(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
+    maker, held_out, seen = _hold_out(whole, settings.validation_fraction, rng)
     learned_from = np.empty(len(panel.times), dtype=bool)
     learned_from[slices(panel.offsets[order], panel.lengths[order])[1]] = seen
     rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
@@ -173,7 +178,6 @@ def _fit(
         )
     n_held_out = len(np.unique(panel.series_of_row[~learned_from]))
     options = options_for(panel, scaled, n_held_out, settings)
-    maker = replace(maker, most_asked=rows_asked_for(scaled, options.batch_size))
     if watcher is not None:
         watcher.begin(-(-options.n_steps // options.steps_per_round))
         options = replace(options, on_look=_looking(watcher, span, held_out, n_held_out, learned_from))
@@ -233,24 +237,21 @@ def outside(likelihood: str, values: Floats) -> tuple[Bools, str]:
     return np.isfinite(values) & ~kind.supports(values), kind.support
 
 
-def _hold_out(
-    series: RaggedSeries, span: float, fraction: float, rng: np.random.Generator, early: float = 0.0
-) -> tuple[TaskMaker, list[Batch], Bools]:
+def _hold_out(whole: TaskMaker, fraction: float, rng: np.random.Generator) -> tuple[TaskMaker, list[Batch], Bools]:
     """Training tasks; fixed questions on what they never see: whole series, or the last part of each; rows they see."""
-    lengths = series.lengths
+    series, lengths = whole.series, whole.series.lengths
+    asking = replace(whole, gaps=0.0)
     usable = np.flatnonzero(lengths >= 2)
     if len(usable) >= FEW_SERIES:
         n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT, len(usable) - 1)
         held = np.sort(rng.permutation(usable)[:n_held])
         kept = np.setdiff1d(np.arange(len(lengths)), held)
-        maker = TaskMaker(series.take(kept), span, GAPS, early)
-        draws = int(np.clip(400 // n_held, 2, 8))
+        draws = 1 if n_held >= ENOUGH_ASKED else int(np.clip(ENOUGH_ASKED // n_held, 2, 8))
         seen = np.repeat(~np.isin(np.arange(len(lengths)), held), lengths)
-        return maker, validation_batches(TaskMaker(series, span), held, draws, rng), seen
+        return replace(whole, series=series.take(kept)), validation_batches(asking, held, draws, rng), seen
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
     # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
-    maker = TaskMaker(series.head(cut) if cut.max() > 1 else series, span, GAPS, early)
+    maker = replace(whole, series=series.head(cut)) if cut.max() > 1 else whole
     asked = usable[cut[usable] < lengths[usable]]
     place = np.arange(lengths.sum()) - np.repeat(series.offsets[:-1], lengths)
-    questions = validation_batches(TaskMaker(series, span), asked, 4, rng, after=cut[asked])
-    return maker, questions, place < np.repeat(cut, lengths)
+    return maker, validation_batches(asking, asked, 4, rng, after=cut[asked]), place < np.repeat(cut, lengths)

@@ -33,7 +33,7 @@ def config_for(
     panel: Panel, scaler: ChannelScaler, scaled: Floats, seasons: Seasons, span: float, settings: FitSettings
 ) -> LatentODEConfig:
     """Sizes that adapt to the data: few observations make a small, regular model."""
-    n_values = int((~np.isnan(scaled)).sum())
+    n_values = _n_values(scaled)
     hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < MUCH else 128)
     usual_gap = _usual_gap(panel)
     n_known = 0 if panel.covariates is None else panel.covariates.known.shape[1]
@@ -69,6 +69,10 @@ def config_for(
     )
 
 
+def _n_values(scaled: Floats) -> int:
+    return int((~np.isnan(scaled)).sum())
+
+
 def _steps_for(panel: Panel, n_values: int) -> int:
     """Steps at most: where there is much data each tells more, and where series are large each takes longer."""
     if n_values < MUCH:
@@ -80,10 +84,9 @@ def _steps_for(panel: Panel, n_values: int) -> int:
 def options_for(panel: Panel, scaled: Floats, n_held_out: int, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
     patience = LONG_PATIENCE if n_held_out < FEW_HELD_OUT else PATIENCE
-    n_values = int((~np.isnan(scaled)).sum())
     return TrainingOptions(
-        n_steps=int(settings.max_steps or 0) or _steps_for(panel, n_values),
-        batch_size=int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128)),
+        n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled)),
+        batch_size=_batch_size(panel, settings),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         kl_weight=settings.kl_weight,
@@ -97,11 +100,15 @@ def options_for(panel: Panel, scaled: Floats, n_held_out: int, settings: FitSett
     )
 
 
-def rows_asked_for(scaled: Floats, batch_size: int) -> int:
-    """Rows of a series asked in a step of training, at most."""
-    if (~np.isnan(scaled)).sum() < MUCH:
+def rows_asked_for(panel: Panel, scaled: Floats, settings: FitSettings) -> int:
+    """Rows of a series asked in a step of training or a look at the held-out ones, at most."""
+    if _n_values(scaled) < MUCH:
         return MAX_QUERIES
-    return int(np.clip(CELLS_ASKED // (batch_size * scaled.shape[1]), FEWEST_ASKED, MAX_QUERIES))
+    return int(np.clip(CELLS_ASKED // (_batch_size(panel, settings) * scaled.shape[1]), FEWEST_ASKED, MAX_QUERIES))
+
+
+def _batch_size(panel: Panel, settings: FitSettings) -> int:
+    return int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128))
 
 
 def usual_duration(panel: Panel) -> float:

@@ -7,7 +7,7 @@ import pytest
 from latentode.data import Panel
 from latentode.estimators import fitting, sizes
 from latentode.estimators.fitting import FEW_SERIES
-from latentode.training import RaggedSeries
+from latentode.training import RaggedSeries, TaskMaker
 from latentode.training.tasks import MAX_QUERIES
 from tests.estimators.tiny import quick, waves
 
@@ -30,7 +30,7 @@ def values_read(batches):
 def test_of_many_series_whole_ones_are_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([6] * 40)
-    maker, held_out, _ = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
+    maker, held_out, _ = fitting._hold_out(TaskMaker(series, 10.0), 0.2, np.random.default_rng(0))
     trained = set(maker.series.values.ravel())
     assert len(maker.series.lengths) == 32
     assert not trained & set(values_asked(held_out))
@@ -41,14 +41,23 @@ def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
     monkeypatch.setattr(fitting, "MOST_HELD_OUT", 7)
     offsets = np.arange(0, 3 * 60 + 1, 3)
     series = RaggedSeries(offsets, np.tile(np.arange(3.0), 60), np.zeros((180, 1), dtype=np.float32))
-    maker, *_ = fitting._hold_out(series, 3.0, 0.5, np.random.default_rng(0))
+    maker, *_ = fitting._hold_out(TaskMaker(series, 3.0), 0.5, np.random.default_rng(0))
     assert len(maker.series.lengths) == 60 - 7
+
+
+def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_step(monkeypatch):
+    monkeypatch.setattr(fitting, "ENOUGH_ASKED", 10)
+    whole = TaskMaker(series_of([30] * 60), 30.0, most_asked=4)
+    maker, held_out, _ = fitting._hold_out(whole, 0.5, np.random.default_rng(0))
+    assert maker.most_asked == 4
+    assert sum(len(b.lengths) for b in held_out) == 30
+    assert max(b.query_times.shape[1] for b in held_out) == 4
 
 
 def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([20] * (FEW_SERIES - 1))
-    maker, held_out, _ = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
+    maker, held_out, _ = fitting._hold_out(TaskMaker(series, 10.0), 0.2, np.random.default_rng(0))
     trained = set(maker.series.values.ravel())
     assert maker.series.lengths.tolist() == [16] * (FEW_SERIES - 1)
     assert set(values_asked(held_out)) & set(series.values.ravel())
@@ -57,7 +66,7 @@ def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
 
 def test_series_of_one_row_are_never_asked():
     series = series_of([1] * 30 + [5] * 25)
-    _, held_out, _ = fitting._hold_out(series, 10.0, 0.2, np.random.default_rng(0))
+    _, held_out, _ = fitting._hold_out(TaskMaker(series, 10.0), 0.2, np.random.default_rng(0))
     assert values_asked(held_out).min() >= 20  # TARGET_BOUND draws in what lies beyond
 
 
