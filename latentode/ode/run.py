@@ -192,7 +192,7 @@ def run_plain(
 
     def evaluate(slot: int, moment: Moment, z: Tensor) -> Tensor:
         ledger.states[slot] = z
-        slope = ledger.slopes[slot] = called(*drive(moment), z)
+        slope = ledger.slopes[slot] = called(*drive(moment), z).to(z.dtype)
         return slope
 
     course = plan.course(evaluate, lambda: ledger, drive, plan.split(leaves)[1], differentiable=True)
