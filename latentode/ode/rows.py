@@ -58,8 +58,9 @@ class Problem:
         return (*parameters_of(self.field), *self.args, *(self.control.tensors if self.control else ()))
 
     def wants_gradient(self, *others: Tensor) -> bool:
-        """Whether anybody is to receive a gradient."""
-        return torch.is_grad_enabled() and any(x.requires_grad for x in (*others, *self.leaves))
+        """Whether anybody is to receive a gradient: by autograd it may be somebody the solver does not know."""
+        known = (*others, *self.leaves)
+        return torch.is_grad_enabled() and (self.adjoint == "autograd" or any(x.requires_grad for x in known))
 
     def plan(self, controller: Controller, z0: Tensor, copies: int, *, jumps: bool, wary: bool) -> Plan:
         """Lay out the solve of rows among which every series is so often."""

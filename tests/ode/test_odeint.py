@@ -160,13 +160,17 @@ def test_a_grid_of_ones_own_is_made_of_what_was_given_and_stepped_through():
         nodes, t = sign * nodes.abs(), sign * t.abs()
         y = odeint(swaying, y0, t, **options)
         assert torch.allclose(y, odeint(swaying, y0, nodes, method="rk4")[[0, -1]], rtol=1e-14)
+        thrice = odeint(swaying, y0, torch.cat([t[:1], 0.4 * t[1:], t[1:]]), **options)
+        assert torch.allclose(thrice, odeint(swaying, y0, nodes, method="rk4")[[0, 2, -1]], rtol=1e-14)
+        given.pop()
         assert given[-1][0] is swaying
         assert given[-1][1] is y0
         assert torch.equal(given[-1][2], t)
 
 
 @pytest.mark.parametrize(
-    "nodes", [[0.0, 0.4], [0.1, 1.0], [0.0, 0.6, 0.4, 1.0], [0.0, 0.5, 0.5, 1.0], [1.0], [[0.0, 1.0]]]
+    "nodes",
+    [[0.0, 0.4], [0.1, 1.0], [0.0, 0.6, 0.4, 1.0], [0.0, 0.5, 0.5, 1.0], [1.0], [[0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]],
 )
 def test_a_grid_of_ones_own_that_is_none_is_refused(nodes):
     options = {"grid_constructor": lambda func, y0, t: torch.tensor(nodes, dtype=torch.float64)}
@@ -374,10 +378,22 @@ def test_nothing_is_evaluated_but_the_steps_from_the_first_time_to_the_last(sign
         assert asked == [0.0, sign * 0.25]
 
 
+@pytest.mark.parametrize("name", ["callback_step", "callback_accept_step", "callback_reject_step_adjoint"])
+def test_a_function_whose_callbacks_would_never_be_called_is_refused(name):
+    def func(t, y):
+        return -y
+
+    setattr(func, name, print)
+    with pytest.raises(ValueError, match=rf"^func\.{name} would never be called"):
+        odeint(func, torch.ones(1), torch.tensor([0.0, 1.0]))
+
+
 def test_slopes_are_broadcast_to_the_state_and_must_be_as_many_as_its_parts():
     t = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    y = odeint(lambda t, y: torch.tensor([2.0], dtype=torch.float64), torch.zeros(2, 3, dtype=torch.float64), t)
-    assert torch.allclose(y[-1], torch.full((2, 3), 2.0, dtype=torch.float64))
+    for shape in ((), (1,), (3,), (1, 3), (2, 1)):
+        slope = torch.full(shape, 2.0, dtype=torch.float64)
+        y = odeint(lambda t, y, slope=slope: slope, torch.zeros(2, 3, dtype=torch.float64), t)
+        assert torch.allclose(y[-1], torch.full((2, 3), 2.0, dtype=torch.float64))
     parts = (torch.zeros(2, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
     with pytest.raises(ValueError, match="zip"):
         odeint(lambda t, y: (y[0], y[1], y[1]), parts, t)
@@ -434,8 +450,31 @@ def test_an_event_is_looked_for_from_a_state_of_nothing_too_and_at_times_as_the_
         assert t.dtype == y.dtype == torch.float32
         return 1 + 0 * y + 0 * t
 
-    event_t, _ = odeint_event(rise, torch.zeros(2), torch.tensor(0.5), event_fn=lambda t, y: y - 2.0)
+    def event(t, y):
+        assert t.dtype == y.dtype == torch.float32
+        return y - 2.0
+
+    event_t, _ = odeint_event(rise, torch.zeros(2), torch.tensor(0.5), event_fn=event)
     assert float(event_t) == pytest.approx(2.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["euler", "dopri5", "kvaerno3"])
+def test_the_gradient_reaches_whatever_the_function_reads_though_nothing_else_wants_one(method):
+    rate = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    t = torch.linspace(0.0, 1.0, 201, dtype=torch.float64)
+    y = odeint(lambda t, y: -rate * y if t > 0.5 else 0.0 * y, torch.ones(1).double(), t, method=method)
+    (gradient,) = torch.autograd.grad(y[-1], rate)  # y = exp(-rate / 2)
+    assert float(gradient) == pytest.approx(-0.5 * math.exp(-1.0), rel=0.02)
+
+
+def test_an_event_has_the_gradient_of_what_the_function_reads_whoever_declared_it():
+    rate = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    call = {"y0": torch.ones(1).double(), "t0": torch.tensor(0.0).double(), "event_fn": lambda t, y: y - 0.5}
+    event_t, _ = odeint_event(lambda t, y: -rate * y, **call)
+    (gradient,) = torch.autograd.grad(event_t, rate)
+    assert float(gradient) == pytest.approx(-math.log(2.0) / 4.0, rel=1e-5)
+    with pytest.raises(ValueError, match="uses a trainable tensor"):
+        odeint_event(lambda t, y: -rate * y, odeint_interface=odeint_adjoint, **call)
 
 
 def test_an_event_that_is_zero_where_it_starts_has_happened_there():
@@ -456,6 +495,19 @@ def test_an_event_is_looked_for_as_finely_as_the_state_moves():
     y0, t0 = torch.ones(1, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
     event_t, _ = odeint_event(lambda t, y: -100 * y, y0, t0, event_fn=lambda t, y: torch.cos(10_000 * t) + 0 * y)
     assert float(event_t) == pytest.approx(math.pi / 20_000, rel=1e-6)
+
+
+def test_an_event_that_moves_just_behind_the_check_that_found_it_is_found_there():
+    seen = []
+
+    def event(t, y):
+        if t.item() >= 0.5 and not seen:
+            seen.append(t.item())
+            return -1.0 + 0 * y
+        return (seen[0] + 1e-4 if seen else 1.0) - t + 0 * y
+
+    event_t, _ = odeint_event(decay, torch.ones(1).double(), torch.tensor(0.0).double(), event_fn=event)
+    assert float(event_t) == pytest.approx(seen[0] + 1e-4, abs=1e-9)
 
 
 def test_an_event_that_is_gone_when_it_is_solved_for_is_an_error():
