@@ -47,10 +47,12 @@ def test_euler_with_steps_of_one_is_a_residual_stack_number_for_number(n_blocks,
         assert torch.equal(layer(z0), residual(shallow, z0))
 
 
-def test_its_gradients_are_those_of_the_stack():
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+def test_its_gradients_are_those_of_the_stack(adjoint):
     stack, z0 = Stack(4).double(), torch.randn(5, 6, dtype=torch.float64, requires_grad=True)
     wanted = [z0, *stack.parameters()]
-    ours = torch.autograd.grad(ODEBlock(stack, t1=4.0, method="euler", n_steps=4)(z0).square().sum(), wanted)
+    layer = ODEBlock(stack, t1=4.0, method="euler", n_steps=4, adjoint=adjoint)
+    ours = torch.autograd.grad(layer(z0).square().sum(), wanted)
     theirs = torch.autograd.grad(residual(stack, z0).square().sum(), wanted)
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
 

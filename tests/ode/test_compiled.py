@@ -75,7 +75,7 @@ def test_a_solution_that_was_compiled_can_be_read_and_is_watched(solved):
     assert torch.allclose(solution.at(torch.tensor([0.7]).double()), run()[0].at(torch.tensor([0.7]).double()))
 
 
-@pytest.mark.parametrize("n_steps", [1, 6, 11, 20])
+@pytest.mark.parametrize("n_steps", [1, 6, 11, 16, 20])
 @pytest.mark.parametrize("method", ["euler", "heun", "rk4", "tsit5"])
 def test_what_is_given_to_the_compiler_takes_the_steps_of_the_uncompiled_solve(monkeypatch, method, n_steps):
     made = []

@@ -59,6 +59,12 @@ def test_an_event_at_the_start_is_none_and_the_next_one_is():
     assert torch.allclose(landed(thrown, t1=t1).times, 2 * thrown[:, 1] / GRAVITY)
 
 
+def test_where_no_end_is_given_the_search_ends_at_one():
+    found = solve_event(lambda t, z: torch.ones_like(z), torch.zeros(2, 1), lambda t, z: z[:, 0] - 1.5, n_steps=2)
+    assert not found.happened.any()
+    assert found.times.tolist() == [1.0, 1.0]
+
+
 def test_events_are_found_backwards_in_time():
     backwards = landed(torch.tensor([[-5.0, -20.0]], dtype=torch.float64), t0=1.0, t1=-1.0)
     assert backwards.happened.all()
@@ -67,8 +73,11 @@ def test_events_are_found_backwards_in_time():
 
 
 def test_an_event_may_lie_on_a_check_or_in_time_alone():
-    alarm = landed(event=lambda t, z, *args: t.squeeze(1) - 2.5)
-    assert torch.allclose(alarm.times, torch.full((4,), 2.5, dtype=torch.float64))
+    for direction, event in ((0, 1.0), (1, 1.0), (-1, -1.0), (1, -1.0)):
+        alarm = landed(event=lambda t, z, *args, way=event: way * (t.squeeze(1) - 2.5), direction=direction)
+        happened = direction in (0, event)
+        assert alarm.happened.tolist() == [happened] * 4
+        assert torch.allclose(alarm.times, torch.full((4,), 2.5 if happened else 5.0, dtype=torch.float64))
 
 
 def test_an_event_that_reads_the_time_of_a_driven_series_has_the_gradients_of_finite_differences():

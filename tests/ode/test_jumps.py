@@ -199,6 +199,16 @@ def test_a_solution_whose_sides_were_solved_together_is_read_again_on_both():
         assert torch.allclose(solution.at(times), solution.z, atol=1e-14)
 
 
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+def test_a_single_stage_may_be_driven(adjoint):
+    values = torch.tensor([[3.0], [5.0]], dtype=torch.float64, requires_grad=True)
+    control = PiecewiseLinear(torch.tensor([0.0, 1.0], dtype=torch.float64), values)
+    options = {"control": control, "method": "euler", "n_steps": 1, "adjoint": adjoint, "coarse": None}
+    z = solve(lambda t, z, u: z * u, torch.ones(1, 1).double(), torch.ones(1).double(), **options).z
+    assert z.item() == 4.0
+    assert torch.autograd.grad(z.sum(), values)[0].tolist() == [[1.0], [0.0]]
+
+
 @pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "continuous", "backsolve"])
 def test_a_field_that_knows_its_derivatives_may_be_driven_without_reading_the_time(adjoint):
     field, z0 = MLPDynamics(2, (4,), control_dim=1).double(), torch.randn(3, 2, dtype=torch.float64)

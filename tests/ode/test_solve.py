@@ -146,7 +146,9 @@ def test_a_span_that_runs_backwards_is_a_span():
 
 
 def test_the_other_side_of_a_span_that_runs_backwards_ends_at_its_furthest_query():
-    z = solve(lambda t, z: -z, torch.ones(1, 1), torch.tensor([0.5, -1.0]), 0.0, -1.0, method="euler", n_steps=2).z
+    z = solve(
+        lambda t, z: -z, torch.ones(1, 1), torch.tensor([0.5, -1.0]), 0.0, -1.0, method="euler", n_steps=2, coarse=None
+    ).z
     assert z.flatten().tolist() == [0.5625, 2.25]
 
 
