@@ -71,6 +71,8 @@ def test_a_step_size_makes_the_grid_finer(face):
     t = torch.tensor([0.0, 1.0], dtype=torch.float64)
     y = face(decay, torch.ones(1, dtype=torch.float64), t, method="euler", options={"step_size": 0.25})
     assert y[-1].item() == pytest.approx((1 - 0.125) ** 4, rel=1e-14)
+    y = face(decay, torch.ones(1, dtype=torch.float64), t, method="euler", options={"step_size": 9.0})
+    assert y[-1].item() == 0.5
 
 
 def test_rk4_agrees_with_the_three_eighths_rule_within_tolerance():
@@ -178,6 +180,13 @@ def test_a_grid_of_ones_own_that_is_none_is_refused(nodes):
         odeint(swaying, *start(), method="rk4", options=options)
 
 
+def test_a_grid_of_ones_own_may_lie_before_zero():
+    t = torch.tensor([-3.0, -1.0], dtype=torch.float64)
+    options = {"grid_constructor": lambda func, y0, t: torch.tensor([-3.0, -2.0, -1.0])}
+    y = odeint(lambda t, y: -0.5 * y, torch.ones(1, dtype=torch.float64), t, method="euler", options=options)
+    assert y[-1].item() == 0.25
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("method", ["euler", "heun2"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -196,6 +205,17 @@ def test_a_perturbed_grid_asks_the_function_on_either_side_of_every_node_and_wit
     assert y.tolist() == pytest.approx([0.0, 0.8, 0.4] if backwards else [0.0, 0.4, -0.4], abs=1e-6)
     assert {begin, middle, end}.isdisjoint(asked)
     assert len(asked) == (3 if method == "euler" else 6)  # the middle by both its steps, the end by Heun alone
+
+
+def test_a_perturbed_grid_stays_within_a_span_whose_end_is_met_with_rounding():
+    t, asked = torch.tensor([5.8, 2.0, 0.1], dtype=torch.float64), []
+
+    def field(t, y):
+        asked.append(t.item())
+        return 0 * y
+
+    odeint(field, torch.zeros(1, dtype=torch.float64), t, method="heun2", options={"perturb": True})
+    assert 0.1 < min(asked) < max(asked) < 5.8
 
 
 @pytest.mark.parametrize("options", [None, {"perturb": True}])
