@@ -18,6 +18,8 @@ TRAPEZOID = {
         ({"order": 3}, "order 2, not 3"),
         ({"order": 8}, "order 2, not 8"),
         ({"error": (-0.5, 0.5)}, "3 error weights"),
+        ({"a": ((), (0.5,), (0.5, 0.0))}, "needs 2 rows"),
+        ({"c": (0.0, 0.5, 1.0)}, "2 places"),
         ({"diagonal": 0.25}, "sum, with its diagonal, to its c"),
         ({"c": (0.0, 0.75), "diagonal": 0.25}, "order 1, not 2"),
     ],
