@@ -25,6 +25,9 @@ CELLS_ASKED, FEWEST_ASKED = 115_000, 24
 """Cells (series times rows times channels) asked in a step where there is much data, and rows of a series at least:
 more of the same series tell hardly more, and where channels are many they are most of the time."""
 
+LOG_BEYOND = 4.0
+"""Size of the latent state beyond which the decoder reads its logarithm: at the origin it is of order 1."""
+
 CELLS_READ = 3.3e6
 """Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
 
@@ -47,6 +50,8 @@ def config_for(
         hidden_dim=hidden,
         given_dim=seasons.n_features + n_known,
         bow=True,
+        bridge=True,
+        log_beyond=LOG_BEYOND,
         static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
         control_dim=n_known,
         encoder=settings.encoder,

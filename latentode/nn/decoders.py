@@ -17,6 +17,9 @@ LOG_SCALES = (-5.0, 5.0)
 BETWEEN = 2.0
 """How much wider the gate of the line between two neighbours is to begin with, before the sigmoid."""
 
+TRUST = -1.0
+"""How far an observation is believed at its own time to begin with, before the sigmoid."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -72,8 +75,12 @@ class Decoder(nn.Module):
         Features given of any time, 0 where there are none.
     dropout : float
         Of the hidden layer, in training.
-    bow, waves : bool
-        Whether it may bend the line between two neighbours, and whether it is told a rhythm.
+    bow, bridge, waves : bool
+        Whether it may bend the line between two neighbours, whether it learns to meet them, and whether it is told a
+        rhythm.
+    log_beyond : float
+        Size of the latent state beyond which a skip reads its logarithm, 0 for never: what decays forward grows
+        backward, and far behind the origin a state of e^4 would have the last word.
     """
 
     def __init__(
@@ -86,10 +93,12 @@ class Decoder(nn.Module):
         given_dim: int = 0,
         dropout: float = 0.0,
         bow: bool = False,
+        bridge: bool = False,
         waves: bool = False,
+        log_beyond: float = 0.0,
     ) -> None:
         super().__init__()
-        self.bow, self.waves = bow, waves
+        self.bow, self.bridge, self.waves, self.log_beyond = bow, bridge, waves, log_beyond
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim, dropout)
 
@@ -99,6 +108,10 @@ class Decoder(nn.Module):
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
         raise NotImplementedError
+
+    def tempered(self, z: Tensor) -> Tensor:
+        """The latent state as a skip reads it: itself where it is small, its logarithm where it is large."""
+        return self.log_beyond * torch.asinh(z / self.log_beyond) if self.log_beyond else z
 
     def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states.
@@ -159,9 +172,10 @@ class SkipDecoder(Decoder):
 
     The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
     between the neighbours of a query inside the history; level the history's mean; gate and correction are read
-    off z(t), and a channel's gate may be wider between neighbours. The mean does not see the query time but through
-    what the history says there, base and drift, and where in a season it lies: z(t) carries it, which is what makes
-    the ODE earn its place. The scale does see how far the neighbours are.
+    off z(t), and a channel's gate may be wider between neighbours. Built with a bridge it is drawn back to the base
+    the nearer an observation is, as far as the channel's can be believed. The mean does not see the query time but
+    through what the history says there, base, drift and nearness, and where in a season it lies: z(t) carries it,
+    which is what makes the ODE earn its place. The scale does see how far the neighbours are.
     """
 
     def _build(
@@ -172,6 +186,7 @@ class SkipDecoder(Decoder):
         self.n_read = 4 + self.bow + self.waves
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
+        self.trust = nn.Parameter(torch.full((n_channels,), TRUST)) if self.bridge else None
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
@@ -183,10 +198,12 @@ class SkipDecoder(Decoder):
         """Decode latent states."""
         level, base = known.level_and_base
         near, wave = known.near, known.wave
-        hidden = self.trunk(known.beside(z, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *known.waves))
+        hidden = self.trunk(
+            known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *known.waves)
+        )
         gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates, self.between, wave), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, self.trust, wave), log_scale.clamp(*LOG_SCALES)
 
 
 class HeadsDecoder(Decoder):
@@ -210,6 +227,7 @@ class HeadsDecoder(Decoder):
         begin = torch.tensor(_first_read(n_read, self.waves))
         self.mean_bias = nn.Parameter(begin[:, None].repeat(1, n_channels))
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
+        self.trust = nn.Parameter(torch.full((n_channels,), TRUST)) if self.bridge else None
         last = nn.Linear(width, 1)
         self.to_scale = nn.Sequential(nn.Linear(width + 4, width), nn.SiLU(), last)
         self.scale = nn.Parameter(torch.zeros(n_channels, width))
@@ -220,14 +238,14 @@ class HeadsDecoder(Decoder):
         level, base = known.level_and_base
         near, wave, waves = known.near, known.wave, known.waves
         own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *waves], dim=-1)
-        seen = known.beside(z, base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *waves)
+        seen = known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *waves)
         shared = self.shared(seen)[:, :, None]
         hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
         gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]
         told = hidden.detach()
         distance = torch.stack(_distance(near, self.usual_gap), dim=-1)
         log_scale = self.to_scale(torch.cat([told, distance], dim=-1))[..., 0] + (told * self.scale).sum(-1)
-        return _skip(level, base, near, gates, self.between, wave), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, self.trust, wave), log_scale.clamp(*LOG_SCALES)
 
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -240,7 +258,13 @@ DECODERS: dict[str, type[Decoder]] = {
 
 
 def _skip(
-    level: Tensor, base: Tensor, near: Neighbours, read: Sequence[Tensor], between: Tensor, wave: Wave | None
+    level: Tensor,
+    base: Tensor,
+    near: Neighbours,
+    read: Sequence[Tensor],
+    between: Tensor,
+    trust: Tensor | None,
+    wave: Wave | None,
 ) -> Tensor:
     """The mean, from what was read off z(t): the gates of level, drifts, bow and wave, and the correction."""
     gate, correction, *along = read
@@ -251,7 +275,8 @@ def _skip(
         told = told + torch.sigmoid(part) * path
     if wave is not None:
         told = torch.lerp(told, wave.value, torch.sigmoid(along[-1]))
-    return told + correction
+    told = told + correction
+    return told if trust is None else torch.lerp(told, base, torch.sigmoid(trust) * near.nearness)
 
 
 def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:

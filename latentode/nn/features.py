@@ -203,6 +203,9 @@ class Neighbours:
         and at that of a line through its recent values; 0 inside the history.
     bow : Tensor
         (series, query, channel), how far a cubic through both neighbours, with the slopes there, leaves the line.
+    nearness : Tensor
+        (series, query, channel), 1 at an observation. Between two it is one less the variance of a Brownian bridge as a
+        part of that halfway, where it is 0; outside it falls to 0 within :data:`SHORTEST_GAP` of the usual gap.
     """
 
     base: Tensor
@@ -213,6 +216,7 @@ class Neighbours:
     has_right: Tensor
     drift: Tensor
     bow: Tensor
+    nearness: Tensor
 
 
 def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
@@ -236,7 +240,9 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
     slopes = torch.stack([_last_slope(batch, usual_gap), _recent_slope(batch, usual_gap)], dim=-1)
     drift = (beyond[..., None] * slopes[:, None]).clamp(-DRIFT_BOUND, DRIFT_BOUND)
     bow = (_bow(left, right, weight, _slopes(batch, usual_gap)) * both).clamp(-DRIFT_BOUND, DRIFT_BOUND)
-    return Neighbours(base, known, since, until, has_left, has_right, drift, bow)
+    outside = (1 - (since + until) / (SHORTEST_GAP * usual_gap)).clamp_min(0) * known
+    nearness = torch.where(both > 0, 1 - 4 * weight * (1 - weight), outside)
+    return Neighbours(base, known, since, until, has_left, has_right, drift, bow, nearness)
 
 
 def _rows_at(x: Tensor, rows: Tensor) -> Tensor:

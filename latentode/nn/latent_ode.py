@@ -43,6 +43,10 @@ class LatentODEConfig:
         Whether all channels of a series have one frequency.
     bow : bool
         Whether the decoder is told how a cubic between two neighbours leaves their line.
+    bridge : bool
+        Whether it learns to meet two neighbours as far as the observations of a channel can be believed.
+    log_beyond : float
+        Size of the latent state beyond which a decoder with a skip reads its logarithm, 0 for never.
     latent_dim, context_dim, hidden_dim : int
         Sizes of the latent state, of the context that stays the same along a trajectory, and of hidden layers.
     given_dim : int
@@ -85,6 +89,8 @@ class LatentODEConfig:
     frequency_width: float = 0.0
     shared_rhythm: bool = False
     bow: bool = False
+    bridge: bool = False
+    log_beyond: float = 0.0
     latent_dim: int = 16
     context_dim: int = 16
     hidden_dim: int = 64
@@ -193,7 +199,9 @@ class LatentODE(nn.Module):
             given_dim=config.given_dim,
             dropout=config.dropout,
             bow=config.bow,
+            bridge=config.bridge,
             waves=bool(config.frequencies),
+            log_beyond=config.log_beyond,
         )
         self.likelihood = LIKELIHOODS[config.likelihood](
             config.n_channels, config.center, config.unit, config.observation_std

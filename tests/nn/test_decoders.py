@@ -8,7 +8,7 @@ from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
 
-def near(base, since=0.1, until=0.0, known=1.0, drift=0.0, bow=0.0):
+def near(base, since=0.1, until=0.0, known=1.0, drift=0.0, bow=0.0, nearness=0.0):
     """The same neighbours for two queries of one series with two channels."""
     ones = torch.ones(1, 2, 2)
     return Neighbours(
@@ -20,6 +20,7 @@ def near(base, since=0.1, until=0.0, known=1.0, drift=0.0, bow=0.0):
         has_right=ones * float(until > 0),
         drift=torch.ones(1, 2, 2, 2) * drift,
         bow=torch.ones(1, 2, 2) * bow,
+        nearness=ones * nearness,
     )
 
 
@@ -162,6 +163,31 @@ def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
         decoder = lively(decoder=name, bow=bow).decoder
         straight, bent = (decoded(decoder, near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
         assert ((bent - straight).abs().max() > 1e-3) == bow
+
+
+@pytest.mark.parametrize("name", ["skip", "heads"])
+def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_it_trusts_the_channel(name):
+    decoder = lively(decoder=name, bridge=True).decoder
+    away, halfway, there = (decoded(decoder, near(0.5, until=0.1, nearness=n))[0] for n in (0.0, 0.5, 1.0))
+    trust = torch.sigmoid(decoder.trust)
+    torch.testing.assert_close(there, torch.lerp(away, torch.full_like(away, 0.5), trust))
+    torch.testing.assert_close(halfway, (away + there) / 2)
+    assert (there - away).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["skip", "heads"])
+def test_of_a_large_state_a_skip_reads_the_logarithm(name):
+    plain, tempered = (lively(decoder=name, log_beyond=beyond).decoder for beyond in (0.0, 4.0))
+    tempered.load_state_dict(plain.state_dict())
+    z, context, level = inputs()
+    for size in (0.1, 1.0, 100.0, 1e4):
+        ours = decoded(tempered, near(0.5), size * z, context, level)[0]
+        told = decoded(plain, near(0.5), 4 * torch.asinh(size * z / 4), context, level)[0]
+        torch.testing.assert_close(ours, told)
+    far, farther = (decoded(tempered, near(0.5), size * z, context, level)[0] for size in (100.0, 200.0))
+    assert (farther - far).abs().max() < 0.1 * (
+        decoded(plain, near(0.5), 200.0 * z, context, level)[0] - far
+    ).abs().max()
 
 
 @pytest.mark.parametrize("name", ["skip", "heads"])

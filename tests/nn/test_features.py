@@ -218,3 +218,21 @@ def test_there_is_no_bow_at_an_observation_outside_the_history_or_between_two_va
 def test_two_values_taken_together_do_not_make_a_bow_of_any_size():
     found = near([(-1.0, 0.0), (-0.5, 1.0), (-0.5 + 1e-6, -1.0), (0.0, 0.0)], [-0.75, -0.25])
     assert found["bow"].abs().max() <= 4
+
+
+# --------------------------------------------------------------------------------------------- nearness
+
+
+def test_a_query_is_nearest_at_an_observation_and_least_near_halfway_between_two():
+    found = near([(-1.0, 1.0), (0.0, 3.0)], [-1.0, -0.75, -0.5, -0.25, 0.0])
+    assert_close(found["nearness"][:, 0], [1.0, 0.25, 0.0, 0.25, 1.0])
+
+
+def test_outside_nearness_falls_to_nothing_within_a_tenth_of_the_usual_gap():
+    tenth = 0.1 * float(GAP)
+    found = near([(-1.0, 1.0), (0.0, 3.0)], [-1.0 - 2 * tenth, -1.0 - tenth / 2, tenth / 2, 2 * tenth])
+    assert_close(found["nearness"][:, 0], [0.0, 0.5, 0.5, 0.0])
+
+
+def test_a_channel_never_seen_is_near_to_nothing():
+    assert_close(near([(-1.0, math.nan)], [-1.0])["nearness"][:, 0], [0.0])
