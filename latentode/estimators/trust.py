@@ -40,6 +40,12 @@ LARGEST_HEADER, MOST_CELLS = 2**20, 10**9
 
 MOST_UNITS, MOST_FREQUENCIES, MOST_DRAWS = 100_000, 10_000, 1_000_000
 
+HIGHEST = 1e9
+"""Cycles per span of a rhythm, and how far apart two of them are, at most: their squares are still numbers."""
+
+LEAST = 1e-3
+"""Size of a latent state, at least, beyond which its logarithm is read: what is divided by it is still a number."""
+
 _CHOICES: dict[str, Iterable[str]] = {
     **CHOICES,
     "method": METHODS,
@@ -148,8 +154,9 @@ def sound_sizes(stored: dict[str, Any], n_channels: int) -> LatentODEConfig:
             _require(fits and len(value) in lengths, name, value)
     for name in ("n_steps", "latent_dim", "hidden_dim"):
         _require(1 <= getattr(sizes, name) <= LARGEST_SIZE, name, getattr(sizes, name))
-    _require(all(f > 0 for f in sizes.frequencies), "frequencies", sizes.frequencies)
-    _require(sizes.frequency_width >= 0, "frequency_width", sizes.frequency_width)
+    _require(all(0 < f <= HIGHEST for f in sizes.frequencies), "frequencies", sizes.frequencies)
+    _require(0 <= sizes.frequency_width <= HIGHEST, "frequency_width", sizes.frequency_width)
+    _require(sizes.log_beyond == 0 or sizes.log_beyond >= LEAST, "log_beyond", sizes.log_beyond)
     _require(sizes.usual_gap > 0, "usual_gap", sizes.usual_gap)
     _require(sizes.observation_std > 0, "observation_std", sizes.observation_std)
     _require(0 <= sizes.dropout < 1, "dropout", sizes.dropout)
