@@ -294,11 +294,12 @@ def test_a_state_that_does_not_fit_is_refused_and_says_what_to_do(kept_state, ch
     assert path.exists()
 
 
-@pytest.mark.parametrize("place", [0.3, 0.5, 0.7, 0.9, 0.999])
+@pytest.mark.parametrize("place", [0.01, 0.3, 0.5, 0.7, 0.9, 0.999])
 def test_a_state_of_which_one_bit_was_changed_is_refused(kept_state, place):
     df, directory, path = kept_state
     content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= 1
+    header = 8 + int.from_bytes(content[:8], "little")
+    content[header + int(place * (len(content) - header))] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"changed since it was written. Delete it to begin anew"):
         forecaster(checkpoint_dir=directory).fit(df)
