@@ -64,8 +64,8 @@ class PublishedLatentODE(nn.Module):
             mean = torch.lerp(mean, torch.lerp(new, mean, kept), observed)
             spread = torch.lerp(spread, torch.lerp(new_spread.abs(), spread, kept), observed).abs()
             later = float(times[k])
-        of_z0, log_spread = self.start(torch.cat([mean, spread], -1)).chunk(2, -1)
-        return of_z0, log_spread.abs()
+        center, width = self.start(torch.cat([mean, spread], -1)).chunk(2, -1)
+        return center, width.abs()
 
     def loss(self, values: Tensor, mask: Tensor, times: Tensor) -> Tensor:
         """The negative bound of all values, given those of the mask."""
