@@ -1,5 +1,6 @@
 """Latent states to channels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ LOG_SCALES = (-5.0, 5.0)
 BETWEEN = 2.0
 """How much wider the gate of the line between two neighbours is to begin with, before the sigmoid."""
 
-TRUST = -1.0
-"""How far an observation is believed at its own time to begin with, before the sigmoid."""
+TRUST, BEND = -1.0, -2.0
+"""How far an observation is believed at its own time to begin with, and how much of the bow is, before the sigmoid."""
+
+REACH = math.log(0.25)
+"""The logarithm of how many usual gaps it takes until the neighbours are believed half as much, to begin with."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,32 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
 
+class Bridge(nn.Module):
+    """Draws a mean to what the neighbours of a query say, the more the nearer they are.
+
+    The observations of a channel are believed by a trust, and farther away by how far the channel wanders: the weight
+    of the neighbours is that of a Brownian bridge between them beside a mean of another, constant variance. What they
+    say is the line between them, and as much of the bow as suits the channel. All three are learned by channel.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.trust, self.reach, self.bend = (
+            nn.Parameter(torch.full((n_channels,), begin)) for begin in (TRUST, REACH, BEND)
+        )
+
+    def forward(self, told: Tensor, base: Tensor, near: Neighbours) -> Tensor:
+        """Draw what is told, (series, query, channel), to the base and the bow there."""
+        reach = self.reach.exp() * near.nearness
+        weight = torch.sigmoid(self.trust) * reach / (reach + 1 - near.nearness)
+        return torch.lerp(told, base + torch.sigmoid(self.bend) * near.bow, weight)
+
+
 class LinearDecoder(Decoder):
     """One linear layer on z(t) and nothing else; the scale is the channel's own.
 
@@ -189,7 +219,7 @@ class SkipDecoder(Decoder):
         self.n_read = 4 + self.bow + self.waves
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
-        self.trust = nn.Parameter(torch.full((n_channels,), TRUST)) if self.bridge else None
+        self.bridging = Bridge(n_channels) if self.bridge else None
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
@@ -206,7 +236,7 @@ class SkipDecoder(Decoder):
         )
         gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates, self.between, self.trust, wave), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, self.bridging, wave), log_scale.clamp(*LOG_SCALES)
 
 
 class HeadsDecoder(Decoder):
@@ -230,7 +260,7 @@ class HeadsDecoder(Decoder):
         begin = torch.tensor(_first_read(n_read, self.waves))
         self.mean_bias = nn.Parameter(begin[:, None].repeat(1, n_channels))
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
-        self.trust = nn.Parameter(torch.full((n_channels,), TRUST)) if self.bridge else None
+        self.bridging = Bridge(n_channels) if self.bridge else None
         last = nn.Linear(width, 1)
         self.to_scale = nn.Sequential(nn.Linear(width + 4, width), nn.SiLU(), last)
         self.scale = nn.Parameter(torch.zeros(n_channels, width))
@@ -248,7 +278,7 @@ class HeadsDecoder(Decoder):
         told = hidden.detach()
         distance = torch.stack(_distance(near, self.usual_gap), dim=-1)
         log_scale = self.to_scale(torch.cat([told, distance], dim=-1))[..., 0] + (told * self.scale).sum(-1)
-        return _skip(level, base, near, gates, self.between, self.trust, wave), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, self.bridging, wave), log_scale.clamp(*LOG_SCALES)
 
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -266,7 +296,7 @@ def _skip(
     near: Neighbours,
     read: Sequence[Tensor],
     between: Tensor,
-    trust: Tensor | None,
+    bridge: "Bridge | None",
     wave: Wave | None,
 ) -> Tensor:
     """The mean, from what was read off z(t): the gates of level, drifts, bow and wave, and the correction."""
@@ -279,7 +309,7 @@ def _skip(
     if wave is not None:
         told = torch.lerp(told, wave.value, torch.sigmoid(along[-1]))
     told = told + correction
-    return told if trust is None else torch.lerp(told, base, torch.sigmoid(trust) * near.nearness)
+    return told if bridge is None else bridge(told, base, near)
 
 
 def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:

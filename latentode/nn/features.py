@@ -204,8 +204,8 @@ class Neighbours:
     bow : Tensor
         (series, query, channel), how far a cubic through both neighbours, with the slopes there, leaves the line.
     nearness : Tensor
-        (series, query, channel), 1 at an observation. Between two it is one less the variance of a Brownian bridge as a
-        part of that halfway, where it is 0; outside it falls to 0 within :data:`SHORTEST_GAP` of the usual gap.
+        (series, query, channel), 1 at an observation. Between two it is 1 / (1 + v), v the variance of a Brownian
+        bridge between them in usual gaps; outside it falls to 0 within :data:`SHORTEST_GAP` of the usual gap.
     """
 
     base: Tensor
@@ -241,7 +241,8 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
     drift = (beyond[..., None] * slopes[:, None]).clamp(-DRIFT_BOUND, DRIFT_BOUND)
     bow = (_bow(left, right, weight, _slopes(batch, usual_gap)) * both).clamp(-DRIFT_BOUND, DRIFT_BOUND)
     outside = (1 - (since + until) / (SHORTEST_GAP * usual_gap)).clamp_min(0) * known
-    nearness = torch.where(both > 0, 1 - 4 * weight * (1 - weight), outside)
+    variance = weight * (1 - weight) * (since + until) / usual_gap
+    nearness = torch.where(both > 0, 1 / (1 + variance), outside)
     return Neighbours(base, known, since, until, has_left, has_right, drift, bow, nearness)
 
 

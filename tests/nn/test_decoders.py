@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from latentode.nn import DECODERS, Known, SkipDecoder, Wave
+from latentode.nn.decoders import Bridge
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
@@ -168,11 +169,30 @@ def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
 @pytest.mark.parametrize("name", ["skip", "heads"])
 def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_it_trusts_the_channel(name):
     decoder = lively(decoder=name, bridge=True).decoder
-    away, halfway, there = (decoded(decoder, near(0.5, until=0.1, nearness=n))[0] for n in (0.0, 0.5, 1.0))
-    trust = torch.sigmoid(decoder.trust)
+    away, there = (decoded(decoder, near(0.5, until=0.1, nearness=n))[0] for n in (0.0, 1.0))
+    trust = torch.sigmoid(decoder.bridging.trust)
     torch.testing.assert_close(there, torch.lerp(away, torch.full_like(away, 0.5), trust))
-    torch.testing.assert_close(halfway, (away + there) / 2)
     assert (there - away).abs().min() > 1e-3
+
+
+def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches():
+    bridge = Bridge(2)
+    with torch.no_grad():
+        bridge.reach.copy_(torch.log(torch.tensor([0.5, 4.0])))
+    ones = torch.ones(1, 1, 2)
+    trust = torch.sigmoid(bridge.trust)
+    for variance, part in ((0.0, [1.0, 1.0]), (0.5, [1 / 2, 8 / 9]), (4.0, [1 / 9, 1 / 2])):
+        at = near(1.0, until=0.1, nearness=1 / (1 + variance))
+        at = replace(at, bow=torch.zeros_like(ones), nearness=at.nearness[:, :1])
+        torch.testing.assert_close(bridge(0 * ones, ones, at), ones * trust * torch.tensor(part))
+
+
+def test_a_bridge_bends_with_the_bow_and_leaves_what_has_no_neighbour():
+    bridge = Bridge(2)
+    zeros, ones = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
+    bent = bridge(zeros, zeros, near(0.0, until=0.1, bow=1.0, nearness=1.0))
+    torch.testing.assert_close(bent, ones * torch.sigmoid(bridge.trust) * torch.sigmoid(bridge.bend))
+    torch.testing.assert_close(bridge(ones, zeros, near(0.0, until=0.1, bow=1.0)), ones)
 
 
 @pytest.mark.parametrize("name", ["skip", "heads"])

@@ -223,9 +223,12 @@ def test_two_values_taken_together_do_not_make_a_bow_of_any_size():
 # --------------------------------------------------------------------------------------------- nearness
 
 
-def test_a_query_is_nearest_at_an_observation_and_least_near_halfway_between_two():
-    found = near([(-1.0, 1.0), (0.0, 3.0)], [-1.0, -0.75, -0.5, -0.25, 0.0])
-    assert_close(found["nearness"][:, 0], [1.0, 0.25, 0.0, 0.25, 1.0])
+def test_a_query_is_the_nearer_the_smaller_the_variance_of_a_brownian_bridge_there():
+    gap = float(GAP)
+    for apart in (0.5, 1.0, 4.0):
+        found = near([(-apart * gap, 1.0), (0.0, 3.0)], [-at * apart * gap for at in (1.0, 0.75, 0.5, 0.25, 0.0)])
+        variance = [at * (1 - at) * apart for at in (1.0, 0.75, 0.5, 0.25, 0.0)]
+        assert_close(found["nearness"][:, 0], [1 / (1 + v) for v in variance])
 
 
 def test_outside_nearness_falls_to_nothing_within_a_tenth_of_the_usual_gap():
