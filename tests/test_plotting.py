@@ -336,6 +336,18 @@ def test_training_shows_the_best_look(small_model):
     assert (x[0], y[0]) == tuple(small_model.history_.loc[best, ["step", "validation_crps"]])
 
 
+def test_training_shows_every_model_and_names_what_it_shows_once():
+    forecaster = LatentODEForecaster(n_models=2, max_steps=60, hidden_dim=8, random_state=0).fit(tiny.waves(6, 8))
+    ax = plot_training(forecaster)
+    curves = [line for line in ax.lines if line.get_label() == "held-out CRPS"]
+    for number, curve in enumerate(curves):
+        rows = forecaster.history_[forecaster.history_["model"] == number]
+        assert curve.get_xydata().tolist() == rows[["step", "validation_crps"]].to_numpy().tolist()
+    assert len(curves) == 2
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(names) == len(set(names))
+
+
 def test_calibration_says_how_many_values_lay_within(small_model):
     truth = tiny.waves(8, 10).assign(time=lambda d: d["time"] + 2)
     ax = plot_calibration(small_model, truth, levels=(50, 90))

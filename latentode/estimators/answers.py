@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.calibration import Calibration, spread_of
 from latentode.estimators.questions import Questions
-from latentode.nn import Batch, LatentODE
+from latentode.nn import Batch, Model
 from latentode.training import fork_safe
 
 __all__ = ["Answers"]
@@ -26,7 +26,7 @@ class Answers:
 
     Parameters
     ----------
-    model : LatentODE
+    model : LatentODE or Ensemble
         The fitted module.
     scaler : ChannelScaler
         Scaling of the channels.
@@ -46,7 +46,7 @@ class Answers:
         (row,), NaN where there is none: the answer is NaN.
     """
 
-    model: LatentODE
+    model: Model
     scaler: ChannelScaler
     calibration: Calibration
     span: float
@@ -76,7 +76,9 @@ class Answers:
         """Quantiles, (quantile, row, channel)."""
         out = self._blank(len(quantiles))
         questions, rows = self._questions()
-        draws = self.n_draws if self.model.config.variational else 1
+        # Of every model as many, and at least one.
+        n_models = self.model.config.n_models
+        draws = -(-self.n_draws // n_models) * n_models if self.model.config.variational else n_models
         rng = torch.Generator().manual_seed(QUANTILE_SEED)
         noise = torch.randn(draws, 1, self.model.config.latent_dim, generator=rng, dtype=torch.float32)
         counts = self.model.likelihood.counts

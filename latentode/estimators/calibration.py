@@ -1,5 +1,6 @@
 """What held-out questions say of the spread of the answers: how wide it should be, and of what shape."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from latentode.nn import Batch, LatentODE
 
-__all__ = ["Calibration", "calibrate", "spread_of"]
+__all__ = ["Calibration", "Trained", "calibrate", "spread_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,13 +122,9 @@ class Calibration:
         return levels, deviations - inner
 
 
-def calibrate(model: LatentODE, held_out: list[Batch], n_series: int) -> Calibration:
-    """Widths by channel and lead, and shapes by channel, from questions that training has not seen.
-
-    A width is the quantile of the standardised residuals over the Gaussian's own (split conformal prediction with a
-    normalised score); where a channel or a lead has few, it leans on all, and where all are few, on what the model says
-    of itself. How few they are is told by how much the series differ: those of one series err alike, and a thousand
-    residuals of nine series may say no more than sixty independent ones.
+@dataclass(frozen=True)
+class Trained:
+    """A model and what it has not seen.
 
     Parameters
     ----------
@@ -137,15 +134,37 @@ def calibrate(model: LatentODE, held_out: list[Batch], n_series: int) -> Calibra
         Questions with targets: a number of rounds, each asking every series once, in the same order.
     n_series : int
         Series asked.
+    """
+
+    model: LatentODE
+    held_out: list[Batch]
+    n_series: int
+
+
+def calibrate(trained: Sequence[Trained]) -> Calibration:
+    """Widths by channel and lead, and shapes by channel, from questions that training has not seen.
+
+    A width is the quantile of the standardised residuals over the Gaussian's own (split conformal prediction with a
+    normalised score); where a channel or a lead has few, it leans on all, and where all are few, on what the model says
+    of itself. How few they are is told by how much the series differ: those of one series err alike, and a thousand
+    residuals of nine series may say no more than sixty independent ones.
+
+    Parameters
+    ----------
+    trained : sequence of Trained
+        The models that answer together, each asked what it has not seen itself (cross-conformal prediction).
 
     References
     ----------
-    Kish (1965), Survey sampling (the design effect of clusters).
+    Vovk (2015), Cross-conformal predictors. Kish (1965), Survey sampling (the design effect of clusters).
     """
-    residuals, leads, series = _residuals(model, held_out, n_series)
+    found = [_residuals(one) for one in trained]
+    begin = np.cumsum([0, *(one.n_series for one in trained)])  # of each model other series, as far as there are
+    residuals, leads = (np.concatenate(x) for x in zip(*((r, at) for r, at, _ in found), strict=True))
+    series = np.concatenate([of_one + first for (_, _, of_one), first in zip(found, begin, strict=False)])
     n_channels = residuals.shape[1]
     known = ~np.isnan(residuals)
-    if not known.any() or model.likelihood.counts:
+    if not known.any() or trained[0].model.likelihood.counts:
         return Calibration.none(n_channels)
     alike = _design_effect(residuals, series)
     pooled = _pooled_width(residuals[known], alike)
@@ -168,12 +187,13 @@ def spread_of(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
     return (scale.square().mean(0) + (mean - center).square().mean(0)).sqrt()
 
 
-def _residuals(model: LatentODE, held_out: list[Batch], n_series: int) -> tuple[Floats, Floats, Ints]:
+def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:
     """Residuals over the predicted standard deviation, (question, channel), NaN where not asked; leads; series."""
+    model = one.model
     found, leads, series = [], [], []
     rng = torch.Generator().manual_seed(SEED)
     n_asked = 0
-    for batch in held_out:
+    for batch in one.held_out:
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         with torch.no_grad():
@@ -186,7 +206,7 @@ def _residuals(model: LatentODE, held_out: list[Batch], n_series: int) -> tuple[
         residual = torch.where(batch.target_mask > 0, (batch.targets - center.mean) / spread, torch.nan)
         found.append(residual.flatten(0, 1).double().numpy())
         leads.append(batch.query_times.flatten().double().numpy())
-        series.append(np.repeat((n_asked + np.arange(len(residual))) % n_series, residual.shape[1]))
+        series.append(np.repeat((n_asked + np.arange(len(residual))) % one.n_series, residual.shape[1]))
         n_asked += len(residual)
     return np.concatenate(found), np.concatenate(leads), np.concatenate(series)
 

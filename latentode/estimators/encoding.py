@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
-from latentode.nn import LatentODE
+from latentode.nn import Model, members_of
 from latentode.training import RaggedSeries, fork_safe, question_batch
 from latentode.training.tasks import MAX_HISTORY
 
@@ -16,15 +16,13 @@ AT_ONCE = 256
 
 
 @fork_safe()
-def encoded(
-    model: LatentODE, scaler: ChannelScaler, panel: Panel, span: float, seasons: Seasons
-) -> NDArray[np.float64]:
+def encoded(model: Model, scaler: ChannelScaler, panel: Panel, span: float, seasons: Seasons) -> NDArray[np.float64]:
     """The mean of q(z0 | history) and the context of every series, (series, latent + context).
 
     Parameters
     ----------
-    model : LatentODE
-        Fitted.
+    model : LatentODE or Ensemble
+        Fitted; of an ensemble the first is asked: the latent spaces of two have nothing to do with each other.
     scaler : ChannelScaler
         Of the channels.
     panel : Panel
@@ -44,6 +42,6 @@ def encoded(
         starts = np.maximum(panel.offsets[which], stops - MAX_HISTORY)
         batch = question_batch(history, starts, stops, ends[which], ends[which][:, None], span, which)
         with torch.no_grad():
-            found = model.encode(batch)[0]
+            found = members_of(model)[0].encode(batch)[0]
         parts.append(torch.cat([found.mean, found.context], dim=-1).double().numpy())
     return np.concatenate(parts)

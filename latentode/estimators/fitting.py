@@ -11,21 +11,22 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons, slices
-from latentode.estimators.calibration import Calibration, calibrate
+from latentode.estimators.calibration import Calibration, Trained, calibrate
+from latentode.estimators.folds import Fold, hold_out
 from latentode.estimators.randomness import as_generator
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import FitSettings, check
-from latentode.estimators.sizes import config_for, options_for, rows_asked_for, usual_duration
-from latentode.nn import LIKELIHOODS, Batch, InitialisedFrom, LatentODE
+from latentode.estimators.sizes import config_for, n_models_for, options_for, rows_asked_for, usual_duration
+from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, Model, members_of
 from latentode.training import (
     Checkpoint,
+    Ended,
     RaggedSeries,
     TaskMaker,
     find_rhythm,
     fork_safe,
     one_thread,
     train,
-    validation_batches,
 )
 from latentode.training.tasks import NEARLY
 
@@ -34,16 +35,6 @@ __all__ = ["FittedModel", "Watcher", "fit_model", "is_of_counts", "outside"]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-FEW_SERIES = 20
-"""With fewer series than this, the last part of each is held out instead of whole series."""
-
-MOST_HELD_OUT = 500
-"""Series held out at most: more would make the looks at them slow, and no surer."""
-
-ENOUGH_ASKED = 400
-"""Questions after which a look at the held-out part is sure enough: where it has fewer series, each is asked several
-times (from 2 to 8)."""
 
 EARLY = 1 / 3
 """Where the horizon takes up most of the usual series, so many origins are drawn early in their series."""
@@ -61,7 +52,7 @@ class FittedModel:
 
     Parameters
     ----------
-    model : LatentODE
+    model : LatentODE or Ensemble
         With the best weights seen.
     span : float
         The unit of its time: the horizon.
@@ -75,7 +66,7 @@ class FittedModel:
         (rows of the panel,), False where they were held out; None once training is over.
     """
 
-    model: LatentODE
+    model: Model
     span: float
     calibration: Calibration
     history: list[dict[str, float]]
@@ -104,7 +95,7 @@ def fit_model(
     scaler: ChannelScaler,
     seasons: Seasons,
     settings: FitSettings,
-    before: LatentODE | None = None,
+    before: Model | None = None,
     weights: Floats | None = None,
     watcher: Watcher | None = None,
 ) -> FittedModel:
@@ -120,7 +111,7 @@ def fit_model(
         Periods in which they repeat.
     settings : FitSettings
         The estimator's parameters.
-    before : LatentODE, optional
+    before : LatentODE or Ensemble, optional
         A model of the same columns whose sizes and weights training goes on from.
     weights : array of float, optional
         (rows of the panel,), what each row counts in the loss.
@@ -150,7 +141,7 @@ def _fit(
     scaler: ChannelScaler,
     seasons: Seasons,
     settings: FitSettings,
-    before: LatentODE | None,
+    before: Model | None,
     weights: Floats | None,
     watcher: Watcher | None,
     rng: np.random.Generator,
@@ -164,10 +155,9 @@ def _fit(
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
     whole = TaskMaker(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
-    maker, held_out, seen = _hold_out(whole, settings.validation_fraction, rng)
-    learned_from = np.empty(len(panel.times), dtype=bool)
-    learned_from[slices(panel.offsets[order], panel.lengths[order])[1]] = seen
-    rhythm = find_rhythm(maker, rng) if before is None and settings.rhythm else None
+    n_models = n_models_for(panel, settings) if before is None else before.config.n_models
+    folds = hold_out(whole, settings.validation_fraction, n_models, rng)
+    rhythm = find_rhythm(folds[0].tasks, rng) if before is None and settings.rhythm else None
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     if rhythm is not None:
         config = replace(
@@ -176,21 +166,46 @@ def _fit(
             frequency_width=rhythm.width,
             shared_rhythm=rhythm.shared,
         )
-    n_held_out = len(np.unique(panel.series_of_row[~learned_from]))
-    options = options_for(panel, scaled, n_held_out, settings)
+    options = options_for(panel, scaled, folds[0].n_series, settings)
     if watcher is not None:
-        watcher.begin(-(-options.n_steps // options.steps_per_round))
-        options = replace(options, on_look=_looking(watcher, span, held_out, n_held_out, learned_from))
+        watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
+    rows = slices(panel.offsets[order], panel.lengths[order])[1]
     small = config.hidden_dim * options.batch_size <= SMALL
-    with one_thread() if small else nullcontext():
-        with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
-            model = LatentODE(config).float()
-        if rhythm is not None:
-            model.rhythm = rhythm
-        if before is not None:
-            model.load_state_dict(before.state_dict())
-        history, interrupted = train(model, maker, held_out, options, rng, checkpoint)
-    return FittedModel(model, span, calibrate(model, held_out, n_held_out), history, interrupted)
+    trained: list[Trained] = []
+    history: list[dict[str, float]] = []
+    # Every model has random numbers of its own: it can be trained without those before it.
+    for number, (fold, seed) in enumerate(zip(folds, rng.integers(2**62, size=n_models), strict=True)):
+        own = np.random.default_rng(int(seed))
+        look = None if watcher is None else _looking(watcher, span, fold, _in_place(fold.seen, rows))
+        with one_thread() if small else nullcontext():
+            with InitialisedFrom(torch.Generator().manual_seed(int(own.integers(2**62)))):
+                model = LatentODE(replace(config, n_models=1)).float()
+            if rhythm is not None:
+                model.rhythm = copy.deepcopy(rhythm)
+            if before is not None:
+                model.load_state_dict(members_of(before)[number].state_dict())
+            if checkpoint is not None and checkpoint.has_finished(number):
+                ended = Ended(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
+            else:
+                ended = train(model, fold.tasks, fold.held_out, replace(options, on_look=look), own, checkpoint)
+        if ended.interrupted and trained:
+            break  # the models that were trained to their end are better without one that was not
+        trained.append(Trained(model, fold.held_out, fold.n_series))
+        history += [{"model": float(number), **row} for row in ended.history]
+        if ended.interrupted or ended.stopped:
+            break
+        if checkpoint is not None and not checkpoint.has_finished(number):
+            checkpoint.finish(model, ended.history)
+    models = [one.model for one in trained]
+    together = models[0] if len(models) == 1 else Ensemble(models).eval()
+    return FittedModel(together, span, calibrate(trained), history, ended.interrupted)
+
+
+def _in_place(of_row: Bools, rows: Ints) -> Bools:
+    """What is said of some rows, in their order, as an array in the order of the panel."""
+    placed = np.empty_like(of_row)
+    placed[rows] = of_row
+    return placed
 
 
 def _by_content(series: RaggedSeries) -> Ints:
@@ -200,15 +215,16 @@ def _by_content(series: RaggedSeries) -> Ints:
 
 
 def _looking(
-    watcher: Watcher, span: float, held_out: list[Batch], n_held_out: int, learned_from: Bools
+    watcher: Watcher, span: float, fold: Fold, learned_from: Bools
 ) -> Callable[[LatentODE, list[dict[str, float]]], bool]:
-    """What training calls at every look."""
+    """What training calls at every look: it tells of the one model in training, and what that learned from."""
 
     def look(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            calibration = calibrate(model, held_out, n_held_out)
-            return FittedModel(model, span, calibration, list(history), learned_from=learned_from)
+            calibration = calibrate([Trained(model, fold.held_out, fold.n_series)])
+            rows = [{"model": 0.0, **row} for row in history]
+            return FittedModel(model, span, calibration, rows, learned_from=learned_from)
 
         with torch.inference_mode(False), torch.no_grad():
             return watcher.look(fitted)
@@ -235,23 +251,3 @@ def outside(likelihood: str, values: Floats) -> tuple[Bools, str]:
         return np.zeros(values.shape, dtype=bool), ""
     kind = LIKELIHOODS[likelihood]
     return np.isfinite(values) & ~kind.supports(values), kind.support
-
-
-def _hold_out(whole: TaskMaker, fraction: float, rng: np.random.Generator) -> tuple[TaskMaker, list[Batch], Bools]:
-    """Training tasks; fixed questions on what they never see: whole series, or the last part of each; rows they see."""
-    series, lengths = whole.series, whole.series.lengths
-    asking = replace(whole, gaps=0.0)
-    usable = np.flatnonzero(lengths >= 2)
-    if len(usable) >= FEW_SERIES:
-        n_held = min(max(round(fraction * len(usable)), 5), MOST_HELD_OUT, len(usable) - 1)
-        held = np.sort(rng.permutation(usable)[:n_held])
-        kept = np.setdiff1d(np.arange(len(lengths)), held)
-        draws = 1 if n_held >= ENOUGH_ASKED else int(np.clip(ENOUGH_ASKED // n_held, 2, 8))
-        seen = np.repeat(~np.isin(np.arange(len(lengths)), held), lengths)
-        return replace(whole, series=series.take(kept)), validation_batches(asking, held, draws, rng), seen
-    cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
-    # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
-    maker = replace(whole, series=series.head(cut)) if cut.max() > 1 else whole
-    asked = usable[cut[usable] < lengths[usable]]
-    place = np.arange(lengths.sum()) - np.repeat(series.offsets[:-1], lengths)
-    return maker, validation_batches(asking, asked, 4, rng, after=cut[asked]), place < np.repeat(cut, lengths)

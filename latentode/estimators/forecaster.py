@@ -52,7 +52,7 @@ from latentode.estimators.randomness import as_generator
 from latentode.estimators.saying import nothing_said, say
 from latentode.estimators.settings import FitSettings
 from latentode.estimators.watching import CallbackSupportMixin, Watch, watched
-from latentode.nn import LatentODE
+from latentode.nn import Model
 
 __all__ = ["LatentODEForecaster", "load"]
 
@@ -142,8 +142,12 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Dropout of encoder and decoder in training.
     averaging : float
         Decay of the moving average of the weights that predicts; 0 for the last weights themselves.
+    n_models : int, optional
+        Models that are trained one after another, from other first weights and with other series held out each, and
+        answer together by their mean. None means 3 where the series held out are fewer than 100 and so decide much,
+        else 1; and 1 with fewer than 20 series, of which only the last parts are held out.
     max_steps : int, optional
-        Steps of the optimiser at most. None means by the number of observations.
+        Steps of the optimiser at most, for each model. None means by the number of observations.
     batch_size : int, optional
         Series in a batch. None means by the number of series.
     learning_rate, weight_decay : float
@@ -188,10 +192,10 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         How far ahead training asked, in seconds (dates) or in the unit of numeric times.
     seasons_ : Seasons
         The periods the model knows of, in the unit of ``horizon_``.
-    model_ : LatentODE
-        The fitted module.
+    model_ : LatentODE or Ensemble
+        The fitted module; an ensemble has ``members``.
     history_ : DataFrame
-        Losses by step.
+        Losses by model and step.
     feature_names_in_ : array of str
         Columns seen in fit.
     n_features_in_ : int
@@ -219,7 +223,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     scaler_: ChannelScaler
     seasons_: Seasons
     horizon_: float
-    model_: LatentODE
+    model_: Model
 
     _keys_: pd.DataFrame | None = None
     """The ids and times of the frame given to fit without its rows, for their dtypes; a model in a file has none."""
@@ -257,6 +261,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         kl_weight: float = 1.0,
         dropout: float = 0.1,
         averaging: float = 0.98,
+        n_models: int | None = None,
         max_steps: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
@@ -302,6 +307,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         self.kl_weight = kl_weight
         self.dropout = dropout
         self.averaging = averaging
+        self.n_models = n_models
         self.max_steps = max_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -447,7 +453,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             )
         return self
 
-    def _before(self, schema: Schema) -> LatentODE | None:
+    def _before(self, schema: Schema) -> Model | None:
         """The model to go on from, where that is wanted and there is one."""
         if not self.warm_start or not hasattr(self, "model_"):
             return None

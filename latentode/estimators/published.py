@@ -19,6 +19,7 @@ PUBLISHED: dict[str, Any] = {
     "n_draws": 3,
     "dropout": 0.0,
     "averaging": 0.0,
+    "n_models": 1,
     "weight_decay": 0.0,
     "learning_rate": 1e-2,
 }

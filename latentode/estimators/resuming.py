@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latentode import __version__
 from latentode.data import ChannelScaler, Covariates, Panel, Seasons
 from latentode.estimators.settings import FitSettings
-from latentode.nn import LatentODE
+from latentode.nn import Model
 from latentode.training import Checkpoint, checkpoint_in
 from latentode.training.snapshot import rng_of
 
@@ -29,7 +29,7 @@ def resumable(
     scaler: ChannelScaler,
     seasons: Seasons,
     settings: FitSettings,
-    before: LatentODE | None,
+    before: Model | None,
     weights: NDArray[np.float64] | None,
     rng: np.random.Generator,
 ) -> Iterator[Checkpoint | None]:

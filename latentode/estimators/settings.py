@@ -8,10 +8,13 @@ from typing import Any
 
 from latentode.nn import ACTIVATIONS, DECODERS, DYNAMICS, LIKELIHOODS, READERS
 
-__all__ = ["CHOICES", "LARGEST_SIZE", "FitSettings", "check"]
+__all__ = ["CHOICES", "LARGEST_SIZE", "MOST_MODELS", "FitSettings", "check"]
 
 LARGEST_SIZE = 10_000
 """Of a layer, of a latent state, and of steps per horizon: what is larger is a slip of the pen."""
+
+MOST_MODELS = 100
+"""Models that answer together, at most."""
 
 CHOICES: dict[str, Iterable[str]] = {
     "encoder": READERS,
@@ -51,6 +54,7 @@ class FitSettings:
     kl_weight: float
     dropout: float
     averaging: float
+    n_models: int | None
     max_steps: int | None
     batch_size: int | None
     learning_rate: float
@@ -78,6 +82,7 @@ def check(settings: FitSettings) -> None:
         "n_steps",
         "patience",
         "n_draws",
+        "n_models",
         "devices",
         "num_nodes",
     ):
@@ -87,6 +92,8 @@ def check(settings: FitSettings) -> None:
     for name in ("latent_dim", "hidden_dim", "n_steps"):
         if (getattr(settings, name) or 0) > LARGEST_SIZE:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be at most {LARGEST_SIZE:,}")
+    if (settings.n_models or 0) > MOST_MODELS:
+        raise ValueError(f"n_models={settings.n_models!r} must be at most {MOST_MODELS}")
     for name in ("learning_rate", "validation_fraction", "observation_std"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be greater than 0")

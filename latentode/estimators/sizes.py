@@ -6,17 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
+from latentode.estimators.folds import n_held_out
 from latentode.estimators.settings import FitSettings
 from latentode.nn import LatentODEConfig
 from latentode.training import TrainingOptions
 from latentode.training.tasks import MAX_HISTORY, MAX_QUERIES
 
-__all__ = ["config_for", "options_for", "rows_asked_for", "usual_duration"]
+__all__ = ["config_for", "n_models_for", "options_for", "rows_asked_for", "usual_duration"]
 
 Floats = NDArray[np.float64]
 
 FEW_HELD_OUT, PATIENCE, LONG_PATIENCE = 25, 8, 16
 """With fewer series held out than the first, a look at them tells little: training waits for more of them."""
+
+ENOUGH_HELD_OUT, N_MODELS = 100, 3
+"""With fewer series held out than the first, which those are decides much: so many models have others held out each."""
 
 MUCH = 300_000
 """Values from which on there is much data: the model is large, and each step tells more."""
@@ -72,6 +76,14 @@ def config_for(
         variational=settings.variational,
         dropout=float(settings.dropout),
     )
+
+
+def n_models_for(panel: Panel, settings: FitSettings) -> int:
+    """How many models are trained: several where it is whole series that are held out, and few of them."""
+    if settings.n_models is not None:
+        return int(settings.n_models)
+    held_out = n_held_out(int((panel.lengths >= 2).sum()), settings.validation_fraction)
+    return N_MODELS if 0 < held_out < ENOUGH_HELD_OUT else 1
 
 
 def _n_values(scaled: Floats) -> int:

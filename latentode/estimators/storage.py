@@ -27,7 +27,7 @@ from latentode.estimators.trust import (
     sound_config,
     sound_sizes,
 )
-from latentode.nn import InitialisedFrom, LatentODE, LatentODEConfig
+from latentode.nn import InitialisedFrom, LatentODEConfig, model_from
 from latentode.training import write_together
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], file: Path)
     coding = None if config["coding"] is None else _coding_in(config["coding"])
     with torch.device("meta"):  # compare before anything is allocated: sizes in a file may be absurd
         expected = {
-            f"model.{k}": (np.float32, tuple(v.shape)) for k, v in LatentODE(sizes).float().state_dict().items()
+            f"model.{k}": (np.float32, tuple(v.shape)) for k, v in model_from(sizes).float().state_dict().items()
         }
     n_static = 0 if coding is None else coding.n_static
     told = {**expected, **_shapes(sizes.n_channels, len(ids), 0), **_shapes_of_covariates(n_static, 0, len(ids), 0)}
@@ -137,7 +137,7 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], file: Path)
     weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
     _require_arrays(arrays, expected)
     with InitialisedFrom(torch.Generator()):
-        model = LatentODE(sizes).float()
+        model = model_from(sizes).float()
     model.load_state_dict(weights)
     _require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     covariates = None if coding is None else _covariates_in(arrays, coding, sizes, len(ids))
@@ -164,7 +164,8 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], file: Path)
     forecaster.horizon_ = horizon
     forecaster.seasons_ = seasons
     forecaster.panel_ = panel
-    forecaster.history_ = pd.DataFrame(config["history"])
+    # Files written before there were ensembles say nothing of models: theirs has one.
+    forecaster.history_ = pd.DataFrame({"model": 0.0, **config["history"]})
     forecaster.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
     forecaster.n_features_in_ = len(forecaster.feature_names_in_)
 

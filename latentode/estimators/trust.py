@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from latentode.data.covariates import MOST_CATEGORIES
 from latentode.data.time_axis import SHORTEST, is_zone_name
-from latentode.estimators.settings import CHOICES, LARGEST_SIZE
+from latentode.estimators.settings import CHOICES, LARGEST_SIZE, MOST_MODELS
 from latentode.nn import LatentODEConfig
 from latentode.ode.methods import METHODS
 
@@ -154,6 +154,7 @@ def sound_sizes(stored: dict[str, Any], n_channels: int) -> LatentODEConfig:
             _require(fits and len(value) in lengths, name, value)
     for name in ("n_steps", "latent_dim", "hidden_dim"):
         _require(1 <= getattr(sizes, name) <= LARGEST_SIZE, name, getattr(sizes, name))
+    _require(1 <= sizes.n_models <= MOST_MODELS, "n_models", sizes.n_models)
     _require(all(0 < f <= HIGHEST for f in sizes.frequencies), "frequencies", sizes.frequencies)
     _require(0 <= sizes.frequency_width <= HIGHEST, "frequency_width", sizes.frequency_width)
     _require(sizes.log_beyond == 0 or sizes.log_beyond >= LEAST, "log_beyond", sizes.log_beyond)

@@ -5,6 +5,7 @@ from latentode.nn.chance import Dropout, InitialisedFrom, drawing_from
 from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, Known, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
 from latentode.nn.encoders import Encoder, Encoding
+from latentode.nn.ensemble import Ensemble, Model, members_of, model_from
 from latentode.nn.features import Neighbours, neighbours
 from latentode.nn.latent_ode import DYNAMICS, LatentODE, LatentODEConfig, Loss
 from latentode.nn.likelihoods import (
@@ -43,6 +44,7 @@ __all__ = [
     "Dropout",
     "Encoder",
     "Encoding",
+    "Ensemble",
     "FixedLikelihood",
     "GRUReader",
     "GatedDynamics",
@@ -58,6 +60,7 @@ __all__ = [
     "MLPDecoder",
     "MLPDynamics",
     "MixedDynamics",
+    "Model",
     "NegativeBinomialLikelihood",
     "Neighbours",
     "ODERNNReader",
@@ -71,6 +74,8 @@ __all__ = [
     "Wave",
     "drawing_from",
     "learn_priors",
+    "members_of",
     "mixture_quantiles",
+    "model_from",
     "neighbours",
 ]

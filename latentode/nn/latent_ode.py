@@ -80,6 +80,8 @@ class LatentODEConfig:
         Whether z(t0) is drawn from q(z0 | history), or is its mean.
     dropout : float
         Dropout of encoder and decoder.
+    n_models : int
+        Models of these sizes that answer together; more than one make an :class:`~latentode.nn.Ensemble`.
     """
 
     n_channels: int
@@ -114,6 +116,7 @@ class LatentODEConfig:
     unit: tuple[float, ...] = ()
     variational: bool = True
     dropout: float = 0.0
+    n_models: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a file."""

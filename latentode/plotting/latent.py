@@ -13,6 +13,7 @@ from latentode._drawing import FAINT, make_axes, tidy
 from latentode.data import DataError, Panel, panel_from_frame
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
+from latentode.nn import members_of
 from latentode.training import RaggedSeries, question_batch
 from latentode.training.tasks import MAX_HISTORY
 
@@ -111,7 +112,7 @@ def _trajectories(
     forecaster: LatentODEForecaster, panel: Panel, which: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], torch.Tensor]:
     """Times in spans, states (series, time, latent), and contexts."""
-    model, span = forecaster.model_, forecaster.horizon_
+    model, span = members_of(forecaster.model_)[0], forecaster.horizon_
     values = forecaster.scaler_.transform(panel.values).astype(np.float32)
     known = RaggedSeries(panel.offsets, panel.times, values, forecaster.seasons_, panel.covariates)
     stops = panel.offsets[which + 1]
@@ -143,7 +144,8 @@ def _draw_field(
     second: int,
 ) -> None:
     """Arrows of dz/dt in the plane; a field that a control drives has none without it."""
-    config = forecaster.model_.config
+    model = members_of(forecaster.model_)[0]
+    config = model.config
     if config.control_dim or first == second:
         return
     sides = [np.linspace(z[..., k].min(), z[..., k].max(), ARROWS) for k in (first, second)]
@@ -152,6 +154,6 @@ def _draw_field(
     state[:, first], state[:, second] = across.ravel(), up.ravel()
     args = (context[:1].expand(len(state), -1),) if config.context_dim else ()
     with torch.no_grad():
-        slope = forecaster.model_.dynamics(torch.zeros(len(state), 1), torch.from_numpy(state).float(), *args).numpy()
+        slope = model.dynamics(torch.zeros(len(state), 1), torch.from_numpy(state).float(), *args).numpy()
     u, v = slope[:, first], slope[:, second]
     ax.quiver(across.ravel(), up.ravel(), u, v, color=FAINT, alpha=0.6, width=0.0025, zorder=1)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from latentode._drawing import FAINT, HELD_OUT, MEAN, one_axes, tidy
@@ -15,7 +16,7 @@ __all__ = ["plot_training"]
 
 
 def plot_training(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> "Axes":
-    """Draw the held-out CRPS by step, the best of it, and where the learning rate fell.
+    """Draw the held-out CRPS of every model by step, the best of it, and where the learning rate fell.
 
     Parameters
     ----------
@@ -44,17 +45,23 @@ def plot_training(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> 
     """
     check_is_fitted(forecaster, "model_")
     ax = one_axes(ax)
-    rows = forecaster.history_
+    for _, rows in forecaster.history_.groupby("model"):
+        _draw(ax, rows.reset_index(drop=True))
+    ax.set_xlabel("step", fontsize=9)
+    ax.set_ylabel("CRPS, in spreads", fontsize=9)
+    handles, labels = ax.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))  # of several models each has its curve
+    ax.legend(once.values(), once.keys(), frameon=False, fontsize=8)
+    tidy(ax)
+    return ax
+
+
+def _draw(ax: "Axes", rows: pd.DataFrame) -> None:
+    """One model's training."""
     ax.plot(rows["step"], rows["validation_crps"], color=MEAN, lw=1.6, label="held-out CRPS")
     best = int(np.argmin(rows["validation_crps"].fillna(np.inf)))
     ax.plot(*rows.loc[best, ["step", "validation_crps"]], "o", color=HELD_OUT, ms=6, label="best, kept")
     # The rate falls by a factor where nothing got better; the slow fall at the end is the schedule's.
     falls = np.flatnonzero(rows["learning_rate"].to_numpy()[1:] < 0.5 * rows["learning_rate"].to_numpy()[:-1]) + 1
-    for number, k in enumerate(falls):
-        label = "learning rate falls" if number == 0 else None
-        ax.axvline(rows["step"][k], color=FAINT, lw=0.9, ls=(0, (4, 3)), label=label)
-    ax.set_xlabel("step", fontsize=9)
-    ax.set_ylabel("CRPS, in spreads", fontsize=9)
-    ax.legend(frameon=False, fontsize=8)
-    tidy(ax)
-    return ax
+    for k in falls:
+        ax.axvline(rows["step"][k], color=FAINT, lw=0.9, ls=(0, (4, 3)), label="learning rate falls")

@@ -2,7 +2,7 @@
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
 from latentode.training.files import try_writing, write_out, write_together, write_whole
-from latentode.training.fit import train, validation_batches
+from latentode.training.fit import Ended, train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
 from latentode.training.quiet import TERMINATED, fork_safe, one_thread, quiet_lightning
@@ -12,6 +12,7 @@ from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 __all__ = [
     "TERMINATED",
     "Checkpoint",
+    "Ended",
     "LatentODEModule",
     "RaggedSeries",
     "TaskMaker",

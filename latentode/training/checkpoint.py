@@ -1,5 +1,6 @@
 """Where a training that may be killed keeps its state, and finds it again."""
 
+import copy
 import hashlib
 import json
 import warnings
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
 
 from latentode.training.files import leftovers, lock, unlock, write_whole
-from latentode.training.snapshot import Snapshot, rng_from, rng_of
+from latentode.training.snapshot import Snapshot, part, rng_from, rng_of, under
 
 __all__ = ["Checkpoint", "checkpoint_in"]
 
@@ -41,7 +43,9 @@ class Checkpoint:
     Attributes
     ----------
     found : Snapshot or None
-        What a fit with this fingerprint left there when it was killed.
+        What a fit with this fingerprint left there when it was killed: of the model then in training.
+    finished : list of (dict of Tensor, list of dict)
+        Weights and history of the models that were trained before it.
 
     Raises
     ------
@@ -51,6 +55,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
         self.path, self.fingerprint = path, fingerprint
+        self.finished: list[tuple[dict[str, Tensor], list[dict[str, float]]]] = []
         self.found = self._read() if path.exists() else None
         self.began: Any = None
 
@@ -66,6 +71,31 @@ class Checkpoint:
                 raise self.unreadable(cause) from cause
         self.began = rng_of(rng)
 
+    def has_finished(self, number: int) -> bool:
+        """Whether this one of the models of the fit was trained to its end."""
+        return number < len(self.finished)
+
+    def finish(self, model: nn.Module, history: list[dict[str, float]]) -> None:
+        """The next model is trained: its weights go with every state of those after it."""
+        self.finished.append((copy.deepcopy(model.state_dict()), history))
+        self.found = None
+
+    def finished_into(self, number: int, model: nn.Module) -> list[dict[str, float]]:
+        """Put the weights of a model that was trained to its end into one of its sizes, and give its history.
+
+        Raises
+        ------
+        ValueError
+            When they do not fit.
+        """
+        weights, history = self.finished[number]
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as cause:
+            raise self.unreadable(cause) from cause
+        model.eval()
+        return history
+
     def write(self, snapshot: Snapshot) -> None:
         """Keep the training as it is now in place of what was kept before.
 
@@ -74,9 +104,13 @@ class Checkpoint:
         OSError
             When it cannot be written; what was kept before is still whole.
         """
-        facts = {"fingerprint": self.fingerprint, "began": self.began, **snapshot.facts}
+        histories = [history for _, history in self.finished]
+        facts = {"fingerprint": self.fingerprint, "began": self.began, "finished": histories, **snapshot.facts}
+        tensors = dict(snapshot.tensors)
+        for number, (weights, _) in enumerate(self.finished):
+            tensors |= under(f"finished.{number}", weights)
         try:
-            write_whole(self.path, Snapshot(snapshot.tensors, facts).to_bytes())
+            write_whole(self.path, Snapshot(tensors, facts).to_bytes())
         except OSError as cause:
             kept = "its last state before that is kept whole" if self.path.exists() else "nothing of it is kept yet"
             raise OSError(
@@ -101,7 +135,9 @@ class Checkpoint:
         try:
             found = Snapshot.from_bytes(self.path.read_bytes())
             theirs = found.facts["fingerprint"]
-        except (LookupError, IsADirectoryError, ValueError) as cause:
+            for number, history in enumerate(found.facts["finished"]):
+                self.finished.append((part(f"finished.{number}", found.tensors), list(history)))
+        except (LookupError, IsADirectoryError, TypeError, ValueError) as cause:
             raise self.unreadable(cause) from cause
         if theirs != self.fingerprint:
             raise self.unreadable(f"it is of another fit than its name says ({_difference(theirs, self.fingerprint)})")

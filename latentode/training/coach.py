@@ -51,6 +51,7 @@ class Coach(pl.Callback):
         self.options, self.module, self.rounds, self.checkpoint = options, module, rounds, checkpoint
         self.best = float("inf")
         self.since_best = self.n_decays = self.n_breaks = 0
+        self.stopped = False
         self.average: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
@@ -109,7 +110,8 @@ class Coach(pl.Callback):
             self._keep()
         self.progress.look(self.history[-1], self.best)
         stop = self.options.on_look is not None and self.options.on_look(module.average, self.history)
-        if trainer.strategy.reduce_boolean_decision(stop, all=False):
+        self.stopped = bool(trainer.strategy.reduce_boolean_decision(stop, all=False))
+        if self.stopped:
             trainer.should_stop = True
             return
         if not broken and self.since_best < self.options.patience:

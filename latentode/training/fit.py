@@ -1,6 +1,7 @@
 """The training loop: quiet, early to stop, best weights kept in memory."""
 
 import warnings
+from typing import NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -16,7 +17,25 @@ from latentode.training.quiet import quiet_lightning
 from latentode.training.rounds import Fixed, Rounds
 from latentode.training.tasks import TaskMaker
 
-__all__ = ["train", "validation_batches"]
+__all__ = ["Ended", "train", "validation_batches"]
+
+
+class Ended(NamedTuple):
+    """How a training went.
+
+    Parameters
+    ----------
+    history : list of dict
+        A row per look at the validation tasks: step, loss, validation_crps, learning_rate, seconds.
+    interrupted : bool
+        Whether the user broke it off (Ctrl-C).
+    stopped : bool
+        Whether who was told of the looks wanted it to stop.
+    """
+
+    history: list[dict[str, float]]
+    interrupted: bool
+    stopped: bool
 
 
 class _Trainer(pl.Trainer):
@@ -35,7 +54,7 @@ def train(
     options: TrainingOptions,
     rng: np.random.Generator,
     checkpoint: Checkpoint | None = None,
-) -> tuple[list[dict[str, float]], bool]:
+) -> Ended:
     """Train a model in place and leave it with the best weights seen, when it is interrupted too.
 
     Parameters
@@ -56,10 +75,8 @@ def train(
 
     Returns
     -------
-    history : list of dict
-        A row per look at the validation tasks: step, loss, validation_crps, learning_rate, seconds.
-    interrupted : bool
-        Whether the user broke it off (Ctrl-C).
+    Ended
+        How it went.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     module = LatentODEModule(model, options, generator)
@@ -97,7 +114,7 @@ def train(
             UserWarning,
             stacklevel=2,
         )
-    return coach.history, interrupted
+    return Ended(coach.history, interrupted, coach.stopped)
 
 
 def validation_batches(

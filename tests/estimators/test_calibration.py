@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import LEADS, LEVELS, Calibration, calibrate, spread_of
+from latentode.estimators.calibration import LEADS, LEVELS, Calibration, Trained, spread_of
+from latentode.estimators.calibration import calibrate as calibrate_all
 from latentode.nn import Batch, Prediction
 from latentode.nn.mixture import mixture_quantiles
 
@@ -36,6 +37,11 @@ def asked(targets, mask=None, leads=0.5):
         targets=targets,
         target_mask=torch.ones_like(targets) if mask is None else torch.as_tensor(mask, dtype=torch.float32)[None],
     )
+
+
+def calibrate(model, held_out, n_series):
+    """Of one model."""
+    return calibrate_all([Trained(model, held_out, n_series)])
 
 
 def residuals(n, *spreads, seed=0):
@@ -177,3 +183,22 @@ def test_few_series_that_contradict_the_model_are_believed():
 def test_many_series_are_believed_however_much_they_differ():
     wide = np.quantile(np.abs(np.concatenate([b.targets.numpy().ravel() for b in rounds(2000, 0.7)])), 0.9) / 1.645
     assert width(rounds(2000, 0.7), 2000) == pytest.approx(wide, rel=0.05)
+
+
+def test_several_models_are_calibrated_by_what_each_has_not_seen():
+    """Of two models one says too much and one too little of itself: together they are given the middle."""
+    held_out = [asked(residuals(4000, 1.0, seed=seed)) for seed in (0, 1)]
+    models = [Known(0.5), Known(2.0)]
+    alone = [calibrate(model, [of_it], 1) for model, of_it in zip(models, held_out, strict=True)]
+    together = calibrate_all([Trained(m, [of_it], 1) for m, of_it in zip(models, held_out, strict=True)])
+    low, high = (c.factors(np.array([0.5])).item() for c in alone[::-1])
+    assert low < together.factors(np.array([0.5])).item() < high
+
+
+def test_series_of_several_models_are_not_taken_for_one():
+    """The same residuals, of twice as many series: they say more."""
+    true = width(rounds(2000, 0.4), 2000)
+    drawn = [[rounds(5, 0.4, by=1 / true, seed=s) for s in (seed, 100 + seed)] for seed in range(1, 41)]
+    one = [np.log(width(first, 5)) for first, _ in drawn]
+    two = [calibrate_all([Trained(Known(1.0), q, 5) for q in both]).factors(np.array([0.5])).item() for both in drawn]
+    assert np.square(np.log(two)).mean() < np.square(one).mean()

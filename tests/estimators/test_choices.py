@@ -53,6 +53,8 @@ def test_every_choice_fits_answers_and_comes_back(options, tmp_path):
         ("averaging", 1.0),
         ("observation_std", 0.0),
         ("n_draws", 0),
+        ("n_models", 0),
+        ("n_models", 101),
     ],
 )
 def test_what_is_no_choice_is_refused_by_name(name, value):

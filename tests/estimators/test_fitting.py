@@ -1,13 +1,14 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from latentode.data import Panel
-from latentode.estimators import fitting, sizes
-from latentode.estimators.fitting import FEW_SERIES
-from latentode.training import RaggedSeries, TaskMaker
+from latentode.estimators import fitting, folds, sizes
+from latentode.estimators.folds import FEW_SERIES, hold_out
+from latentode.training import Ended, RaggedSeries, TaskMaker
 from latentode.training.tasks import MAX_QUERIES
 from tests.estimators.tiny import quick, waves
 
@@ -30,7 +31,8 @@ def values_read(batches):
 def test_of_many_series_whole_ones_are_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([6] * 40)
-    maker, held_out, _ = fitting._hold_out(TaskMaker(series, 10.0), 0.2, np.random.default_rng(0))
+    fold = hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))[0]
+    maker, held_out = fold.tasks, fold.held_out
     trained = set(maker.series.values.ravel())
     assert len(maker.series.lengths) == 32
     assert not trained & set(values_asked(held_out))
@@ -38,17 +40,18 @@ def test_of_many_series_whole_ones_are_held_out(monkeypatch):
 
 
 def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
-    monkeypatch.setattr(fitting, "MOST_HELD_OUT", 7)
+    monkeypatch.setattr(folds, "MOST_HELD_OUT", 7)
     offsets = np.arange(0, 3 * 60 + 1, 3)
     series = RaggedSeries(offsets, np.tile(np.arange(3.0), 60), np.zeros((180, 1), dtype=np.float32))
-    maker, *_ = fitting._hold_out(TaskMaker(series, 3.0), 0.5, np.random.default_rng(0))
+    maker = hold_out(TaskMaker(series, 3.0), 0.5, 1, np.random.default_rng(0))[0].tasks
     assert len(maker.series.lengths) == 60 - 7
 
 
 def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_step(monkeypatch):
-    monkeypatch.setattr(fitting, "ENOUGH_ASKED", 10)
+    monkeypatch.setattr(folds, "ENOUGH_ASKED", 10)
     whole = TaskMaker(series_of([30] * 60), 30.0, most_asked=4)
-    maker, held_out, _ = fitting._hold_out(whole, 0.5, np.random.default_rng(0))
+    fold = hold_out(whole, 0.5, 1, np.random.default_rng(0))[0]
+    maker, held_out = fold.tasks, fold.held_out
     assert maker.most_asked == 4
     assert sum(len(b.lengths) for b in held_out) == 30
     assert max(b.query_times.shape[1] for b in held_out) == 4
@@ -57,16 +60,39 @@ def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_s
 def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([20] * (FEW_SERIES - 1))
-    maker, held_out, _ = fitting._hold_out(TaskMaker(series, 10.0), 0.2, np.random.default_rng(0))
+    fold = hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))[0]
+    maker, held_out = fold.tasks, fold.held_out
     trained = set(maker.series.values.ravel())
     assert maker.series.lengths.tolist() == [16] * (FEW_SERIES - 1)
     assert set(values_asked(held_out)) & set(series.values.ravel())
     assert not trained & set(values_asked(held_out))
 
 
+def test_every_model_has_other_series_held_out():
+    series = series_of([6] * 40)
+    folds = hold_out(TaskMaker(series, 10.0), 0.2, 3, np.random.default_rng(0))
+    held = [set(np.flatnonzero(~fold.seen)) for fold in folds]
+    assert [len(rows) for rows in held] == [8 * 6] * 3
+    assert not held[0] & held[1] | held[0] & held[2] | held[1] & held[2]
+    assert [fold.n_series for fold in folds] == [8] * 3
+
+
+def test_where_series_are_too_few_for_so_many_models_they_are_held_out_again():
+    folds = hold_out(TaskMaker(series_of([6] * 25), 10.0), 0.5, 4, np.random.default_rng(0))
+    assert [(~fold.seen).sum() for fold in folds] == [12 * 6] * 4
+
+
+@pytest.mark.parametrize(("n_series", "n_models"), [(6, 1), (19, 1), (20, 3), (300, 3), (700, 1)])
+def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series, n_models):
+    panel = Panel(pd.RangeIndex(n_series), np.arange(0, 2 * n_series + 1, 2), np.zeros(2 * n_series), np.zeros((1, 1)))
+    settings = quick()._settings(None)
+    assert sizes.n_models_for(panel, settings) == n_models
+    assert sizes.n_models_for(panel, replace(settings, n_models=2)) == 2
+
+
 def test_series_of_one_row_are_never_asked():
     series = series_of([1] * 30 + [5] * 25)
-    _, held_out, _ = fitting._hold_out(TaskMaker(series, 10.0), 0.2, np.random.default_rng(0))
+    held_out = hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))[0].held_out
     assert values_asked(held_out).min() >= 20  # TARGET_BOUND draws in what lies beyond
 
 
@@ -112,10 +138,10 @@ def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n
 
     def train(model, tasks, validation, options, *rest):
         seen.append(options.patience)
-        return [], False
+        return Ended([], interrupted=False, stopped=False)
 
     monkeypatch.setattr(fitting, "train", train)
-    quick(patience=given).fit(waves(n_series, 4))
+    quick(patience=given, n_models=1).fit(waves(n_series, 4))
     assert seen == [expected]
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from latentode.data import DataError, DataWarning
+from latentode.nn import members_of
 from tests.estimators.tiny import quick, waves
 
 
@@ -286,11 +287,12 @@ def test_samples_fall_below_a_quantile_as_often_as_it_says(df, fitted):
 def without_noise(forecaster, log_std):
     """The forecaster with a posterior of given width and observations without error."""
     changed = copy.deepcopy(forecaster)
-    encoder, latent = changed.model_.encoder, changed.model_.encoder.latent_dim
     with torch.no_grad():
-        encoder.to_latent.weight[latent:] = 0.0
-        encoder.to_latent.bias[latent:] = log_std
-        changed.model_.likelihood.log_scale.fill_(-20.0)
+        for model in members_of(changed.model_):
+            encoder, latent = model.encoder, model.encoder.latent_dim
+            encoder.to_latent.weight[latent:] = 0.0
+            encoder.to_latent.bias[latent:] = log_std
+            model.likelihood.log_scale.fill_(-20.0)
     return changed
 
 

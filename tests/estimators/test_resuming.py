@@ -26,8 +26,8 @@ from latentode.training.files import lock, unlock, write_whole
 from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import quick, waves
 
-LOOKS, STEPS = 4, 5
-"""Looks of a fit, and steps between two."""
+MODELS, LOOKS, STEPS = 3, 4, 5
+"""Models of a fit, looks of each, and steps between two."""
 
 
 @contextlib.contextmanager
@@ -100,12 +100,34 @@ def test_a_fit_broken_off_twice_ends_with_the_weights_of_one_that_was_not(small,
         step = torch.optim.AdamW.step
         patch.setattr(torch.optim.AdamW, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
         resumed = forecaster(checkpoint_dir=tmp_path).fit(small)
-    assert len(steps) == STEPS * (LOOKS - 2)  # it went on, it did not begin anew
+    assert len(steps) == STEPS * (MODELS * LOOKS - 2)  # it went on, it did not begin anew
     assert_same_weights(resumed, whole)
     columns = [c for c in whole.history_ if c != "seconds"]
     assert resumed.history_[columns].equals(whole.history_[columns])
-    assert (np.diff(resumed.history_["seconds"]) > 0).all()
+    assert (resumed.history_.groupby("model")["seconds"].diff().dropna() > 0).all()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("last", [1, LOOKS - 1])
+def test_models_that_were_trained_to_their_end_are_not_trained_again(small, whole, tmp_path, monkeypatch, last):
+    """A state is kept at every look but the last of a model: this one is of the last model."""
+    killed_after(2 * (LOOKS - 1) + last, small, checkpoint_dir=tmp_path)
+    steps, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
+    resumed = forecaster(checkpoint_dir=tmp_path).fit(small)
+    assert len(steps) == STEPS * (LOOKS - last)
+    assert_same_weights(resumed, whole)
+    assert resumed.history_["model"].tolist() == [0.0] * LOOKS + [1.0] * LOOKS + [2.0] * LOOKS
+
+
+def test_weights_of_a_finished_model_that_do_not_fit_are_refused(small, tmp_path):
+    killed_after(LOOKS, small, checkpoint_dir=tmp_path)
+    (path,) = tmp_path.glob("*.safetensors")
+    kept = Snapshot.from_bytes(path.read_bytes())
+    name = next(n for n in kept.tensors if n.startswith("finished.0."))
+    path.write_bytes(Snapshot({**kept.tensors, name: torch.zeros(3)}, kept.facts).to_bytes())
+    with pytest.raises(ValueError, match="is no state of a training that can be gone on from.*Delete it"):
+        forecaster(checkpoint_dir=tmp_path).fit(small)
 
 
 def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, tmp_path, monkeypatch):

@@ -316,14 +316,14 @@ def test_a_config_that_does_not_fit_is_refused(spoilt, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda a: a.pop("model.encoder.reader.gru.weight_hh_l0"),
+        lambda a: a.pop("model.members.0.encoder.reader.gru.weight_hh_l0"),
         lambda a: a.pop("scaler.center"),
         lambda a: a.pop("panel.times"),
         lambda a: a.update({"calibration.factor": np.ones(3)}),
         lambda a: a.update({"scaler.scale": np.ones((2, 2))}),
         lambda a: a.update({"scaler.scale": np.ones(2, dtype=np.float32)}),
-        lambda a: a.update({"model.likelihood.log_scale": np.zeros(2)}),
-        lambda a: a.update({"model.likelihood.log_scale": np.zeros(5, dtype=np.float32)}),
+        lambda a: a.update({"model.members.0.likelihood.log_scale": np.zeros(2)}),
+        lambda a: a.update({"model.members.0.likelihood.log_scale": np.zeros(5, dtype=np.float32)}),
         lambda a: a.update({"model.extra": np.zeros(5, dtype=np.float32)}),
         lambda a: a.update({"panel.values": a["panel.values"][:, :1].copy()}),
         lambda a: a.update({"panel.times": a["panel.times"][:-1].copy()}),

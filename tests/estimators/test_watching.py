@@ -54,6 +54,13 @@ def test_a_callback_may_stop_the_fit_and_the_best_weights_are_kept():
     assert np.isfinite(stopped.predict(FEW)).all(axis=None)
 
 
+def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
+    stopped = quick(max_steps=50).set_callbacks(Notebook(most=3)).fit(MANY)
+    assert stopped.history_[["model", "step"]].to_numpy().tolist() == [[0, 25], [0, 50], [1, 25]]
+    assert stopped.model_.config.n_models == 2
+    assert np.isfinite(stopped.predict_interval(MANY)).all(axis=None)
+
+
 @pytest.mark.filterwarnings("ignore:nothing is known of series")
 @pytest.mark.parametrize("df", [FEW, MANY], ids=["the ends of few series", "some of many series"])
 def test_what_is_held_out_is_not_known_to_the_estimator_that_is_looked_at(df):
@@ -72,7 +79,7 @@ def test_scores_are_taken_and_the_fit_is_the_same_bit_for_bit(df):
     monitor = callback.ScoringMonitor(scoring={"score": lambda fitted, X, y: fitted.score(X, y)})
     watched = quick(max_steps=50).set_callbacks(monitor).fit(df)
     log = monitor.get_logs().data_as_pandas
-    assert (log["task_name"] == "look").sum() == 2
+    assert (log["task_name"] == "look").sum() == 2 * watched.model_.config.n_models
     assert np.isfinite(log.loc[log["task_name"] == "look", "score"]).all()
     pd.testing.assert_frame_equal(watched.predict(df), quick(max_steps=50).fit(df).predict(df), check_exact=True)
 

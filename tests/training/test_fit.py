@@ -45,7 +45,7 @@ def trained(setting, seed=0, **options):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         options = TrainingOptions(**{"n_steps": 25, "batch_size": 4, **options})
-        history, _ = train(model, *setting, options, np.random.default_rng(seed))
+        history, *_ = train(model, *setting, options, np.random.default_rng(seed))
     return model, history
 
 

@@ -127,9 +127,9 @@ def ablation() -> Iterable[str]:
 def iteration() -> Iterable[str]:
     told = read("iteration_time")
     yield "\n## Time of a training iteration\n"
-    yield f"At the sizes of the published models, on {told['threads']} thread(s), the best of three passes. The reference"
-    yield f"took {told['reference_ms']['toy']:.0f} ms (toy) and {told['reference_ms']['hopper']:.0f} ms (Hopper): here still its authors' code, timed in another run;"
-    yield "`python -m tests.benchmarks.accuracy.iteration_time` times it, written anew with PyTorch and torchdiffeq, in the same run.\n"
+    yield f"At the sizes of the published models, on {told['threads']} threads, the best of three passes. The reference is the published model's iteration written anew"
+    yield "with PyTorch and torchdiffeq (its likelihood without the authors' loops over samples and series) and timed in the same run:"
+    yield f"{told['reference_ms']['toy']:.0f} ms (toy) and {told['reference_ms']['hopper']:.0f} ms (Hopper). `python -m tests.benchmarks.accuracy.iteration_time`, extra `bench`.\n"
     rows = [[r["data"], r["mode"], f"{r['ms']:.0f} ms", f"{r['times']:.1f}"] for r in told["results"]]
     yield table(["data", "model", "an iteration", "times faster"], rows)
 
