@@ -784,6 +784,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     def encode(self, X: pd.DataFrame | None = None) -> pd.DataFrame:
         """What the encoder makes of each series: a row of features for other models, such as a classifier.
 
+        Of several models the first is asked: the latent spaces of two have nothing to do with each other.
+
         Parameters
         ----------
         X : DataFrame, optional

@@ -126,7 +126,7 @@ def test_weights_of_a_finished_model_that_do_not_fit_are_refused(small, tmp_path
     kept = Snapshot.from_bytes(path.read_bytes())
     name = next(n for n in kept.tensors if n.startswith("finished.0."))
     path.write_bytes(Snapshot({**kept.tensors, name: torch.zeros(3)}, kept.facts).to_bytes())
-    with pytest.raises(ValueError, match="is no state of a training that can be gone on from.*Delete it"):
+    with pytest.raises(ValueError, match=r"is no state of a training that can be gone on from.*Delete it"):
         forecaster(checkpoint_dir=tmp_path).fit(small)
 
 
