@@ -77,7 +77,7 @@ def run_demo(out: str | Path, random_state: int = 0, echo: Callable[[str], objec
     echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes about a minute ...")
     started = time.perf_counter()
     forecaster = LatentODEForecaster(random_state=random_state).fit(known)
-    steps = int(forecaster.history_["step"].iloc[-1])
+    steps = int(forecaster.history_.groupby("model")["step"].max().sum())
     echo(f"Fitted in {time.perf_counter() - started:.0f} s, {steps} steps.")
 
     scores = []

@@ -100,16 +100,19 @@ class Answers:
         questions, rows = self._questions()
         n_series = questions.panel.n_series
         latent = self.model.config.latent_dim
-        draws = torch.from_numpy(rng.standard_normal((n_samples, n_series, latent), dtype=np.float32))
+        n_models = self.model.config.n_models
+        # The models take the samples in turn: whose turn is first is drawn, by draws that are not used.
+        turn = int(rng.integers(n_models)) if n_models > 1 else 0
+        draws = torch.from_numpy(rng.standard_normal((turn + n_samples, n_series, latent), dtype=np.float32))
         moments, n_moments = _moments(questions)
         errors = rng.standard_normal((n_samples, n_moments, out.shape[2]))
         if not self.model.likelihood.counts:
             errors = self.calibration.deviations(errors)
-        for batch, series, numbers, slots in questions.batches(self._scaled(questions.panel), n_samples):
+        for batch, series, numbers, slots in questions.batches(self._scaled(questions.panel), len(draws)):
             with torch.no_grad():
                 drawn = self.model.sample(batch, draws[:, series])
                 center = self.model.predict(batch).mean.flatten(0, 1)[slots].numpy()
-            mean, scale = (x.flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
+            mean, scale = (x[turn:].flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
             value = self.model.likelihood.drawn(mean, scale, errors[:, moments[numbers]])
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
         return self._unscaled(out)

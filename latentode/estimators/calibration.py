@@ -132,13 +132,13 @@ class Trained:
         Trained.
     held_out : list of Batch
         Questions with targets: a number of rounds, each asking every series once, in the same order.
-    n_series : int
-        Series asked.
+    asked : array of int
+        (series,), which series those are: one that several models are asked is one.
     """
 
     model: LatentODE
     held_out: list[Batch]
-    n_series: int
+    asked: Ints
 
 
 def calibrate(trained: Sequence[Trained]) -> Calibration:
@@ -158,10 +158,8 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
     ----------
     Vovk (2015), Cross-conformal predictors. Kish (1965), Survey sampling (the design effect of clusters).
     """
-    found = [_residuals(one) for one in trained]
-    begin = np.cumsum([0, *(one.n_series for one in trained)])  # of each model other series, as far as there are
-    residuals, leads = (np.concatenate(x) for x in zip(*((r, at) for r, at, _ in found), strict=True))
-    series = np.concatenate([of_one + first for (_, _, of_one), first in zip(found, begin, strict=False)])
+    found = zip(*(_residuals(one) for one in trained), strict=True)
+    residuals, leads, series = (np.concatenate(of_models) for of_models in found)
     n_channels = residuals.shape[1]
     known = ~np.isnan(residuals)
     if not known.any() or trained[0].model.likelihood.counts:
@@ -206,7 +204,8 @@ def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:
         residual = torch.where(batch.target_mask > 0, (batch.targets - center.mean) / spread, torch.nan)
         found.append(residual.flatten(0, 1).double().numpy())
         leads.append(batch.query_times.flatten().double().numpy())
-        series.append(np.repeat((n_asked + np.arange(len(residual))) % one.n_series, residual.shape[1]))
+        these = one.asked[(n_asked + np.arange(len(residual))) % len(one.asked)]
+        series.append(np.repeat(these, residual.shape[1]))
         n_asked += len(residual)
     return np.concatenate(found), np.concatenate(leads), np.concatenate(series)
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ from latentode.training import (
     find_rhythm,
     fork_safe,
     one_thread,
+    rhythm_of,
     train,
 )
 from latentode.training.tasks import NEARLY
@@ -59,9 +61,9 @@ class FittedModel:
     calibration : Calibration
         Of its uncertainty.
     history : list of dict
-        Losses by step.
-    interrupted : bool
-        Whether the user broke training off.
+        Losses by model and step.
+    interrupted : str
+        Where the user broke training off, and what is left, in words; empty if nobody did.
     learned_from : array of bool, optional
         (rows of the panel,), False where they were held out; None once training is over.
     """
@@ -70,13 +72,8 @@ class FittedModel:
     span: float
     calibration: Calibration
     history: list[dict[str, float]]
-    interrupted: bool = False
+    interrupted: str = ""
     learned_from: Bools | None = None
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of training at the last look."""
-        return int(self.history[-1]["step"]) if self.history else 0
 
 
 class Watcher(Protocol):
@@ -157,7 +154,8 @@ def _fit(
     whole = TaskMaker(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
     n_models = n_models_for(panel, settings) if before is None else before.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
-    rhythm = find_rhythm(folds[0].tasks, rng) if before is None and settings.rhythm else None
+    first = next(folds)
+    rhythm = find_rhythm(first.tasks, rng) if before is None and settings.rhythm else None
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     if rhythm is not None:
         config = replace(
@@ -166,39 +164,55 @@ def _fit(
             frequency_width=rhythm.width,
             shared_rhythm=rhythm.shared,
         )
-    options = options_for(panel, scaled, folds[0].n_series, settings)
+    options = options_for(panel, scaled, len(first.asked), settings)
     if watcher is not None:
         watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
     rows = slices(panel.offsets[order], panel.lengths[order])[1]
     small = config.hidden_dim * options.batch_size <= SMALL
     trained: list[Trained] = []
     history: list[dict[str, float]] = []
-    # Every model has random numbers of its own: it can be trained without those before it.
-    for number, (fold, seed) in enumerate(zip(folds, rng.integers(2**62, size=n_models), strict=True)):
-        own = np.random.default_rng(int(seed))
+    interrupted = ""
+    for number, fold in enumerate(chain([first], folds)):
+        # Every model has random numbers of its own: it can be trained without those before it.
+        own = np.random.default_rng(int(rng.integers(2**62)))
         look = None if watcher is None else _looking(watcher, span, fold, _in_place(fold.seen, rows))
-        with one_thread() if small else nullcontext():
-            with InitialisedFrom(torch.Generator().manual_seed(int(own.integers(2**62)))):
-                model = LatentODE(replace(config, n_models=1)).float()
-            if rhythm is not None:
-                model.rhythm = copy.deepcopy(rhythm)
-            if before is not None:
-                model.load_state_dict(members_of(before)[number].state_dict())
-            if checkpoint is not None and checkpoint.has_finished(number):
-                ended = Ended(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
-            else:
-                ended = train(model, fold.tasks, fold.held_out, replace(options, on_look=look), own, checkpoint)
-        if ended.interrupted and trained:
+        try:
+            with one_thread() if small else nullcontext():
+                with InitialisedFrom(torch.Generator().manual_seed(int(own.integers(2**62)))):
+                    model = LatentODE(replace(config, n_models=1)).float()
+                if rhythm is not None:  # with the priors of what this model learns from
+                    model.rhythm = rhythm if fold is first else rhythm_of(rhythm, fold.tasks, own)
+                if before is not None:
+                    model.load_state_dict(members_of(before)[number].state_dict())
+                if checkpoint is not None and checkpoint.has_finished(number):
+                    ended = Ended(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
+                else:
+                    ended = train(model, fold.tasks, fold.held_out, replace(options, on_look=look), own, checkpoint)
+        except KeyboardInterrupt:
+            if not trained:
+                raise
+            ended = Ended([], interrupted=True, stopped=False)
+        if ended.interrupted:
+            interrupted = _where(number, n_models, ended.history)
+        if trained and (ended.interrupted or ended.stopped):
             break  # the models that were trained to their end are better without one that was not
-        trained.append(Trained(model, fold.held_out, fold.n_series))
-        history += [{"model": float(number), **row} for row in ended.history]
+        trained.append(Trained(model, fold.held_out, fold.asked))
+        history += [{**row, "model": float(number)} for row in ended.history]
         if ended.interrupted or ended.stopped:
             break
         if checkpoint is not None and not checkpoint.has_finished(number):
             checkpoint.finish(model, ended.history)
     models = [one.model for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
-    return FittedModel(together, span, calibrate(trained), history, ended.interrupted)
+    return FittedModel(together, span, calibrate(trained), history, interrupted)
+
+
+def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
+    """Where training was broken off, and what is left of it."""
+    if number == 0:
+        steps = int(history[-1]["step"]) if history else 0
+        return f"after {steps} steps; the forecaster keeps the best weights so far"
+    return f"in model {number + 1} of {n_models}; the forecaster keeps the {number} trained before it"
 
 
 def _in_place(of_row: Bools, rows: Ints) -> Bools:
@@ -222,8 +236,8 @@ def _looking(
     def look(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            calibration = calibrate([Trained(model, fold.held_out, fold.n_series)])
-            rows = [{"model": 0.0, **row} for row in history]
+            calibration = calibrate([Trained(model, fold.held_out, fold.asked)])
+            rows = [{**row, "model": 0.0} for row in history]
             return FittedModel(model, span, calibration, rows, learned_from=learned_from)
 
         with torch.inference_mode(False), torch.no_grad():

@@ -1,5 +1,6 @@
 """What is held out: whole series, others for each model that is trained, or the last part of each."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,8 @@ from latentode.nn import Batch
 from latentode.training import TaskMaker, validation_batches
 
 __all__ = ["FEW_SERIES", "Fold", "hold_out", "n_held_out"]
+
+Ints = NDArray[np.int64]
 
 FEW_SERIES = 20
 """With fewer series than this, the last part of each is held out instead of whole series."""
@@ -31,15 +34,15 @@ class Fold:
         Of what it learns from.
     held_out : list of Batch
         Fixed questions on what it never sees: a number of rounds, each asking every series once, in the same order.
-    n_series : int
-        Series asked.
+    asked : array of int
+        (series,), which series those are.
     seen : array of bool
         (row,), which rows it learns from.
     """
 
     tasks: TaskMaker
     held_out: list[Batch]
-    n_series: int
+    asked: Ints
     seen: NDArray[np.bool_]
 
 
@@ -50,8 +53,8 @@ def n_held_out(n_series: int, fraction: float) -> int:
     return min(max(round(fraction * n_series), 5), MOST_HELD_OUT, n_series - 1)
 
 
-def hold_out(whole: TaskMaker, fraction: float, n_folds: int, rng: np.random.Generator) -> list[Fold]:
-    """Hold out a part of the series, or of each, for every model that is trained.
+def hold_out(whole: TaskMaker, fraction: float, n_folds: int, rng: np.random.Generator) -> Iterator[Fold]:
+    """Hold out a part of the series, or of each, for every model that is trained: one after the other.
 
     Parameters
     ----------
@@ -60,32 +63,36 @@ def hold_out(whole: TaskMaker, fraction: float, n_folds: int, rng: np.random.Gen
     fraction : float
         The part.
     n_folds : int
-        Models. Each has other series held out, as long as there are series enough.
+        Models. Each has other series held out, as long as there are any that no model before had.
     rng : Generator
         Where the draws come from.
     """
     lengths = whole.series.lengths
     usable = np.flatnonzero(lengths >= 2)
     n_held = n_held_out(len(usable), fraction)
-    if n_held == 0:
-        return [_last_parts(whole, usable, fraction, rng) for _ in range(n_folds)]
-    order = rng.permutation(usable)
-    places = np.arange(n_folds * n_held).reshape(n_folds, n_held) % len(order)
-    return [_series(whole, np.sort(order[here]), rng) for here in places]
+    left = np.empty(0, dtype=np.int64)
+    for _ in range(n_folds):
+        if n_held == 0:
+            yield _last_parts(whole, usable, fraction, rng)
+            continue
+        if len(left) < n_held:
+            left = rng.permutation(usable)
+        held, left = np.sort(left[:n_held]), left[n_held:]
+        yield _series(whole, held, rng)
 
 
-def _series(whole: TaskMaker, held: NDArray[np.int64], rng: np.random.Generator) -> Fold:
+def _series(whole: TaskMaker, held: Ints, rng: np.random.Generator) -> Fold:
     every = np.arange(len(whole.series.lengths))
     draws = 1 if len(held) >= ENOUGH_ASKED else int(np.clip(ENOUGH_ASKED // len(held), 2, 8))
     return Fold(
         replace(whole, series=whole.series.take(np.setdiff1d(every, held))),
         validation_batches(replace(whole, gaps=0.0), held, draws, rng),
-        len(held),
+        held,
         np.repeat(~np.isin(every, held), whole.series.lengths),
     )
 
 
-def _last_parts(whole: TaskMaker, usable: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> Fold:
+def _last_parts(whole: TaskMaker, usable: Ints, fraction: float, rng: np.random.Generator) -> Fold:
     series, lengths = whole.series, whole.series.lengths
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
     asked = usable[cut[usable] < lengths[usable]]
@@ -94,6 +101,6 @@ def _last_parts(whole: TaskMaker, usable: NDArray[np.int64], fraction: float, rn
         # Where nothing but single rows would be left, training sees all: the held-out part then stops it late.
         replace(whole, series=series.head(cut)) if cut.max() > 1 else whole,
         validation_batches(replace(whole, gaps=0.0), asked, 4, rng, after=cut[asked]),
-        len(asked),
+        asked,
         place < np.repeat(cut, lengths),
     )

@@ -63,6 +63,9 @@ _UPDATING = threading.Lock()
 SAMPLE_ID = "sample_id"
 """The column that numbers the samples."""
 
+HISTORY = ["model", "step", "loss", "validation_crps", "learning_rate", "seconds"]
+"""Columns of a history, of one that was broken off before its first row too."""
+
 FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
 
@@ -431,7 +434,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
                 "model_": fitted.model,
                 "horizon_": fitted.span,
                 "calibration_": replace(fitted.calibration, factor=factor),
-                "history_": pd.DataFrame(fitted.history),
+                "history_": pd.DataFrame(fitted.history, columns=None if fitted.history else HISTORY),
                 "_keys_": keys_of(df.iloc[:0], schema),
                 "panel_": panel if fitted.learned_from is None else panel.where(fitted.learned_from),
                 "feature_names_in_": np.array([str(c) for c in X.columns], dtype=object),
@@ -447,10 +450,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
             setattr(self, name, value)
         watch.end()
         if fitted.interrupted:
-            raise KeyboardInterrupt(
-                f"training was interrupted after {fitted.n_steps} steps; the forecaster keeps the best weights so far "
-                "and can be used as it is"
-            )
+            raise KeyboardInterrupt(f"training was interrupted {fitted.interrupted} and can be used as it is")
         return self
 
     def _before(self, schema: Schema) -> Model | None:

@@ -165,7 +165,10 @@ def _fill(forecaster: "LatentODEForecaster", config: dict[str, Any], file: Path)
     forecaster.seasons_ = seasons
     forecaster.panel_ = panel
     # Files written before there were ensembles say nothing of models: theirs has one.
-    forecaster.history_ = pd.DataFrame({"model": 0.0, **config["history"]})
+    history = pd.DataFrame(config["history"])
+    if "model" not in history:
+        history.insert(0, "model", 0.0)
+    forecaster.history_ = history
     forecaster.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
     forecaster.n_features_in_ = len(forecaster.feature_names_in_)
 

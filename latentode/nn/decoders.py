@@ -24,6 +24,9 @@ TRUST, BEND = -1.0, -2.0
 REACH = math.log(0.25)
 """The logarithm of how many usual gaps it takes until the neighbours are believed half as much, to begin with."""
 
+LARGEST_REACH = 20.0
+"""Logarithm of a reach beyond which it makes no difference: what is divided stays a number."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -160,7 +163,7 @@ class Bridge(nn.Module):
 
     def forward(self, told: Tensor, base: Tensor, near: Neighbours) -> Tensor:
         """Draw what is told, (series, query, channel), to the base and the bow there."""
-        reach = self.reach.exp() * near.nearness
+        reach = self.reach.clamp(-LARGEST_REACH, LARGEST_REACH).exp() * near.nearness
         weight = torch.sigmoid(self.trust) * reach / (reach + 1 - near.nearness)
         return torch.lerp(told, base + torch.sigmoid(self.bend) * near.bow, weight)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from latentode.training.files import leftovers, lock, unlock, write_whole
-from latentode.training.snapshot import Snapshot, part, rng_from, rng_of, under
+from latentode.training.snapshot import Snapshot, history_in, part, rng_from, rng_of, under
 
 __all__ = ["Checkpoint", "checkpoint_in"]
 
@@ -90,8 +91,10 @@ class Checkpoint:
         """
         weights, history = self.finished[number]
         try:
+            if not all(torch.isfinite(weight).all() for weight in weights.values()):
+                raise ValueError(f"weights of model {number} are not finite")
             model.load_state_dict(weights)
-        except RuntimeError as cause:
+        except (RuntimeError, ValueError) as cause:
             raise self.unreadable(cause) from cause
         model.eval()
         return history
@@ -136,7 +139,7 @@ class Checkpoint:
             found = Snapshot.from_bytes(self.path.read_bytes())
             theirs = found.facts["fingerprint"]
             for number, history in enumerate(found.facts["finished"]):
-                self.finished.append((part(f"finished.{number}", found.tensors), list(history)))
+                self.finished.append((part(f"finished.{number}", found.tensors), history_in(history)))
         except (LookupError, IsADirectoryError, TypeError, ValueError) as cause:
             raise self.unreadable(cause) from cause
         if theirs != self.fingerprint:

@@ -15,7 +15,7 @@ from latentode.training.options import TrainingOptions
 from latentode.training.progress import Progress
 from latentode.training.rounds import Rounds
 from latentode.training.share import Share
-from latentode.training.snapshot import Snapshot, optimiser_from, optimiser_of, part, under
+from latentode.training.snapshot import Snapshot, history_in, optimiser_from, optimiser_of, part, under
 
 __all__ = ["Coach"]
 
@@ -175,6 +175,7 @@ class Coach(pl.Callback):
             self.rounds.go_on(part("rounds", tensors), facts["rounds"])
             for name in _COUNTERS:
                 setattr(self, name, cast(Any, type(getattr(self, name)))(facts[name]))
+            self.history = history_in(facts["history"])
             self.started -= float(facts["seconds"])
         except (LookupError, RuntimeError, TypeError, ValueError) as cause:
             assert self.checkpoint is not None  # it is where this was found

@@ -9,7 +9,7 @@ from latentode.nn.sinusoids import PRIORS
 from latentode.training.fit import validation_batches
 from latentode.training.tasks import MAX_HISTORY, RaggedSeries, TaskMaker, question_batch
 
-__all__ = ["find_rhythm"]
+__all__ = ["find_rhythm", "rhythm_of"]
 
 Floats = NDArray[np.float64]
 
@@ -50,9 +50,7 @@ def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
         Where questions, and the choice of the series looked at, come from.
     """
     series, span = tasks.series, tasks.span
-    begin = np.maximum(series.offsets[:-1], series.offsets[1:] - MAX_HISTORY)
-    end = series.offsets[1:]
-    usable = np.flatnonzero(end - begin >= FEWEST_ROWS)
+    begin, end, usable = _usable(series)
     same = np.diff(np.repeat(np.arange(len(series.lengths)), series.lengths)) == 0
     gaps = np.diff(series.times)[same] / span
     if len(usable) == 0 or not (gaps > 0).any():
@@ -63,8 +61,7 @@ def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
     width = 1 / (OVERSAMPLING * max(duration, gap))
     grid = list(width * np.arange(1, n + 1))
     n_channels = series.values.shape[1]
-    n_looked_at = max(int(CELLS / (len(grid) * n_channels)), 20)
-    batch = _whole(series, rng.permutation(usable)[:n_looked_at], begin, end, span)
+    batch = _histories(tasks, n, rng)
     candidates = [
         Rhythm(n_channels, grid, width, shared).float() for shared in ((False, True) if n_channels > 1 else (False,))
     ]
@@ -73,6 +70,41 @@ def find_rhythm(tasks: TaskMaker, rng: np.random.Generator) -> Rhythm | None:
         best = _likeliest(best)
     asked = validation_batches(tasks, rng.permutation(usable)[:MOST_ASKED], 2, rng)
     return best if _gain(best, asked, gap) >= PAYS else None
+
+
+def rhythm_of(rhythm: Rhythm, tasks: TaskMaker, rng: np.random.Generator) -> Rhythm:
+    """A rhythm of the same frequencies with the priors of the series of other tasks.
+
+    Parameters
+    ----------
+    rhythm : Rhythm
+        As :func:`find_rhythm` gave it.
+    tasks : TaskMaker
+        Scaled observations.
+    rng : Generator
+        Where the choice of the series looked at comes from.
+    """
+    frequencies = rhythm.frequencies.tolist()
+    other = Rhythm(len(rhythm.noise), frequencies, rhythm.width, rhythm.shared).float()
+    if len(_usable(tasks.series)[2]):
+        learn_priors(other, _histories(tasks, len(frequencies), rng))
+    return other
+
+
+def _usable(series: RaggedSeries) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where the latest rows of every series begin and end, and of which there are enough."""
+    begin, end = np.maximum(series.offsets[:-1], series.offsets[1:] - MAX_HISTORY), series.offsets[1:]
+    return begin, end, np.flatnonzero(end - begin >= FEWEST_ROWS)
+
+
+def _histories(tasks: TaskMaker, n_frequencies: int, rng: np.random.Generator) -> Batch:
+    """The latest rows of some series, as histories without questions."""
+    series = tasks.series
+    begin, end, usable = _usable(series)
+    n_looked_at = max(int(CELLS / (n_frequencies * series.values.shape[1])), 20)
+    which = rng.permutation(usable)[:n_looked_at]
+    last = series.times[end[which] - 1]
+    return question_batch(series, begin[which], end[which], last, last[:, None], tasks.span, which)
 
 
 def _gain(rhythm: Rhythm, asked: list[Batch], gap: float) -> float:
@@ -107,14 +139,6 @@ def _missed(x: Floats, y: Floats, learned: NDArray[np.bool_]) -> float:
     told = x[learned]
     found = np.linalg.solve(told.T @ told + 1e-3 * np.eye(x.shape[1]), told.T @ y[learned])
     return float(np.square(y[~learned] - x[~learned] @ found).sum())
-
-
-def _whole(
-    series: RaggedSeries, which: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64], span: float
-) -> Batch:
-    """The latest rows of some series as histories without questions."""
-    last = series.times[end[which] - 1]
-    return question_batch(series, begin[which], end[which], last, last[:, None], span, which)
 
 
 def _likeliest(rhythm: Rhythm) -> Rhythm:

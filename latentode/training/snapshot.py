@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["Snapshot", "optimiser_from", "optimiser_of", "part", "rng_from", "rng_of", "under"]
+__all__ = ["Snapshot", "history_in", "optimiser_from", "optimiser_of", "part", "rng_from", "rng_of", "under"]
 
 _KEY, _DIGEST = "training", "sha256"
 
@@ -82,6 +82,20 @@ def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def part(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Those whose names begin so, without it: what :func:`under` was given."""
     return {n.removeprefix(f"{prefix}."): t for n, t in tensors.items() if n.startswith(f"{prefix}.")}
+
+
+def history_in(said: Any) -> list[dict[str, float]]:
+    """A history as facts hold it.
+
+    Raises
+    ------
+    ValueError
+        When it is something else.
+    """
+    rows = isinstance(said, list) and all(isinstance(row, dict) for row in said)
+    if not rows or not all(isinstance(x, int | float) for row in said for x in row.values()):
+        raise ValueError("a history is no list of rows of numbers")
+    return list(said)
 
 
 def rng_of(rng: np.random.Generator) -> Any:

@@ -41,7 +41,7 @@ def asked(targets, mask=None, leads=0.5):
 
 def calibrate(model, held_out, n_series):
     """Of one model."""
-    return calibrate_all([Trained(model, held_out, n_series)])
+    return calibrate_all([Trained(model, held_out, np.arange(n_series))])
 
 
 def residuals(n, *spreads, seed=0):
@@ -190,9 +190,14 @@ def test_several_models_are_calibrated_by_what_each_has_not_seen():
     held_out = [asked(residuals(4000, 1.0, seed=seed)) for seed in (0, 1)]
     models = [Known(0.5), Known(2.0)]
     alone = [calibrate(model, [of_it], 1) for model, of_it in zip(models, held_out, strict=True)]
-    together = calibrate_all([Trained(m, [of_it], 1) for m, of_it in zip(models, held_out, strict=True)])
+    parts = zip(models, held_out, strict=True)
+    together = calibrate_all([Trained(m, [of_it], np.array([k])) for k, (m, of_it) in enumerate(parts)])
     low, high = (c.factors(np.array([0.5])).item() for c in alone[::-1])
     assert low < together.factors(np.array([0.5])).item() < high
+
+
+def together(*parts):
+    return calibrate_all([Trained(Known(1.0), held_out, asked) for held_out, asked in parts])
 
 
 def test_series_of_several_models_are_not_taken_for_one():
@@ -200,5 +205,14 @@ def test_series_of_several_models_are_not_taken_for_one():
     true = width(rounds(2000, 0.4), 2000)
     drawn = [[rounds(5, 0.4, by=1 / true, seed=s) for s in (seed, 100 + seed)] for seed in range(1, 41)]
     one = [np.log(width(first, 5)) for first, _ in drawn]
-    two = [calibrate_all([Trained(Known(1.0), q, 5) for q in both]).factors(np.array([0.5])).item() for both in drawn]
+    two = [together((a, np.arange(5)), (b, 5 + np.arange(5))).factors(np.array([0.5])).item() for a, b in drawn]
     assert np.square(np.log(two)).mean() < np.square(one).mean()
+
+
+def test_a_series_that_two_models_are_asked_is_one():
+    held_out = rounds(5, 0.4, seed=3)
+    once, same, others = (
+        together(*((held_out, asked) for asked in of_models)).factor
+        for of_models in ([np.arange(5)], [np.arange(5)] * 2, [np.arange(5), 5 + np.arange(5)])
+    )
+    assert np.abs(np.log(same / once)).max() < 0.2 * np.abs(np.log(others / once)).max()

@@ -5,10 +5,14 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from latentode import load
-from latentode.nn import LatentODE, members_of
-from latentode.training import LatentODEModule
+from latentode.datasets import make_periodic
+from latentode.estimators import fitting
+from latentode.nn import Ensemble, LatentODE, members_of
+from latentode.plotting import plot_training
+from latentode.training import LatentODEModule, TaskMaker
 from tests.estimators.tiny import quick, waves
 
 
@@ -99,8 +103,84 @@ def test_an_interrupt_keeps_the_models_that_were_trained_to_their_end_or_else_th
 
     monkeypatch.setattr(LatentODEModule, "training_step", interrupted)
     forecaster = quick(max_steps=25)
-    with pytest.raises(KeyboardInterrupt, match="the forecaster keeps the best weights"):
+    kept = (
+        "after 0 steps; the forecaster keeps the best weights" if breaks_at < 25 else f"the {n_models} trained before"
+    )
+    with pytest.raises(KeyboardInterrupt, match=kept):
         forecaster.fit(df)
     assert len(members_of(forecaster.model_)) == n_models
     assert np.isfinite(forecaster.predict_interval(df)).all(axis=None)
     assert len(forecaster.history_) == (breaks_at > 25) * n_models
+
+
+def test_an_interrupt_between_two_models_keeps_those_before(df, monkeypatch):
+    train, ended = fitting.train, []
+
+    def interrupted(*args):
+        if ended:
+            raise KeyboardInterrupt
+        ended.append(train(*args))
+        return ended[0]
+
+    monkeypatch.setattr(fitting, "train", interrupted)
+    forecaster = quick()
+    with pytest.raises(KeyboardInterrupt, match="in model 2 of 3; the forecaster keeps the 1 trained before it"):
+        forecaster.fit(df)
+    assert np.isfinite(forecaster.predict_interval(df)).all(axis=None)
+
+
+def test_what_was_broken_off_at_once_is_saved_read_and_drawn(df, monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LatentODEModule, "training_step", interrupted)
+    forecaster = quick()
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.fit(df)
+    forecaster.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    pd.testing.assert_frame_equal(again.predict(df), forecaster.predict(df), check_exact=True)
+    assert list(forecaster.history_) == ["model", "step", "loss", "validation_crps", "learning_rate", "seconds"]
+    assert len(plot_training(forecaster).lines) == 0
+
+
+def test_every_model_may_have_the_first_sample(fitted, df, monkeypatch):
+    """The one sample that is asked is the last of as many draws as models were passed over, and one."""
+    draws, sample = set(), Ensemble.sample
+
+    def noted(self, batch, noise):
+        draws.add(len(noise))
+        return sample(self, batch, noise)
+
+    monkeypatch.setattr(Ensemble, "sample", noted)
+    for seed in range(20):
+        assert len(fitted.sample(df.head(1), 1, random_state=seed)) == 1
+    assert draws == {1, 2, 3}
+
+
+def test_no_model_has_a_rhythm_that_has_read_what_it_is_judged_by(monkeypatch):
+    series, read, judged = [], [], []
+    find, of, train = fitting.find_rhythm, fitting.rhythm_of, fitting.train
+
+    def noted(rhythm):
+        def note(*args):
+            tasks = next(a for a in args if isinstance(a, TaskMaker))
+            read.append(tasks.series.values)
+            return rhythm(*args)
+
+        return note
+
+    def judge(model, tasks, *rest):
+        series.append(tasks.series.values)
+        judged.append(model.rhythm)
+        return train(model, tasks, *rest)
+
+    monkeypatch.setattr(fitting, "find_rhythm", noted(find))
+    monkeypatch.setattr(fitting, "rhythm_of", noted(of))
+    monkeypatch.setattr(fitting, "train", judge)
+    quick(max_steps=1).fit(make_periodic(n_series=30, n_points=12, random_state=0))
+    assert len(judged) == 3
+    assert all(rhythm is not None for rhythm in judged)
+    for mine, ours in zip(read, series, strict=True):
+        np.testing.assert_array_equal(mine, ours)
+    assert not torch.equal(judged[0].log_prior, judged[1].log_prior)

@@ -31,7 +31,7 @@ def values_read(batches):
 def test_of_many_series_whole_ones_are_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([6] * 40)
-    fold = hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))[0]
+    fold = next(hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0)))
     maker, held_out = fold.tasks, fold.held_out
     trained = set(maker.series.values.ravel())
     assert len(maker.series.lengths) == 32
@@ -43,14 +43,14 @@ def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
     monkeypatch.setattr(folds, "MOST_HELD_OUT", 7)
     offsets = np.arange(0, 3 * 60 + 1, 3)
     series = RaggedSeries(offsets, np.tile(np.arange(3.0), 60), np.zeros((180, 1), dtype=np.float32))
-    maker = hold_out(TaskMaker(series, 3.0), 0.5, 1, np.random.default_rng(0))[0].tasks
+    maker = next(hold_out(TaskMaker(series, 3.0), 0.5, 1, np.random.default_rng(0))).tasks
     assert len(maker.series.lengths) == 60 - 7
 
 
 def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_step(monkeypatch):
     monkeypatch.setattr(folds, "ENOUGH_ASKED", 10)
     whole = TaskMaker(series_of([30] * 60), 30.0, most_asked=4)
-    fold = hold_out(whole, 0.5, 1, np.random.default_rng(0))[0]
+    fold = next(hold_out(whole, 0.5, 1, np.random.default_rng(0)))
     maker, held_out = fold.tasks, fold.held_out
     assert maker.most_asked == 4
     assert sum(len(b.lengths) for b in held_out) == 30
@@ -60,7 +60,7 @@ def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_s
 def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = series_of([20] * (FEW_SERIES - 1))
-    fold = hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))[0]
+    fold = next(hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0)))
     maker, held_out = fold.tasks, fold.held_out
     trained = set(maker.series.values.ravel())
     assert maker.series.lengths.tolist() == [16] * (FEW_SERIES - 1)
@@ -70,16 +70,17 @@ def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
 
 def test_every_model_has_other_series_held_out():
     series = series_of([6] * 40)
-    folds = hold_out(TaskMaker(series, 10.0), 0.2, 3, np.random.default_rng(0))
+    folds = list(hold_out(TaskMaker(series, 10.0), 0.2, 3, np.random.default_rng(0)))
     held = [set(np.flatnonzero(~fold.seen)) for fold in folds]
     assert [len(rows) for rows in held] == [8 * 6] * 3
     assert not held[0] & held[1] | held[0] & held[2] | held[1] & held[2]
-    assert [fold.n_series for fold in folds] == [8] * 3
+    assert [len(fold.asked) for fold in folds] == [8] * 3
 
 
 def test_where_series_are_too_few_for_so_many_models_they_are_held_out_again():
-    folds = hold_out(TaskMaker(series_of([6] * 25), 10.0), 0.5, 4, np.random.default_rng(0))
+    folds = list(hold_out(TaskMaker(series_of([6] * 25), 10.0), 0.5, 4, np.random.default_rng(0)))
     assert [(~fold.seen).sum() for fold in folds] == [12 * 6] * 4
+    assert len({tuple(fold.asked) for fold in folds}) == 4
 
 
 @pytest.mark.parametrize(("n_series", "n_models"), [(6, 1), (19, 1), (20, 3), (300, 3), (700, 1)])
@@ -92,7 +93,7 @@ def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series
 
 def test_series_of_one_row_are_never_asked():
     series = series_of([1] * 30 + [5] * 25)
-    held_out = hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))[0].held_out
+    held_out = next(hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))).held_out
     assert values_asked(held_out).min() >= 20  # TARGET_BOUND draws in what lies beyond
 
 

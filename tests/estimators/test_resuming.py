@@ -120,14 +120,34 @@ def test_models_that_were_trained_to_their_end_are_not_trained_again(small, whol
     assert resumed.history_["model"].tolist() == [0.0] * LOOKS + [1.0] * LOOKS + [2.0] * LOOKS
 
 
-def test_weights_of_a_finished_model_that_do_not_fit_are_refused(small, tmp_path):
-    killed_after(LOOKS, small, checkpoint_dir=tmp_path)
-    (path,) = tmp_path.glob("*.safetensors")
-    kept = Snapshot.from_bytes(path.read_bytes())
-    name = next(n for n in kept.tensors if n.startswith("finished.0."))
-    path.write_bytes(Snapshot({**kept.tensors, name: torch.zeros(3)}, kept.facts).to_bytes())
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a, f: a.update({next(k for k in a if k.startswith("finished.0.")): np.zeros(3, dtype=np.float32)}),
+        lambda a, f: next(v for k, v in a.items() if k.startswith("finished.0.enc")).fill(np.nan),
+        lambda a, f: a.pop(next(k for k in a if k.startswith("finished.0."))),
+        lambda a, f: f.pop("finished"),
+        lambda a, f: f.update(finished="abc"),
+        lambda a, f: f.update(finished=[[[1, 2]]]),
+        lambda a, f: f.update(finished=[[{"step": "x"}]]),
+        lambda a, f: f.update(history="abc"),
+    ],
+)
+def test_a_finished_model_that_does_not_fit_is_refused(small, second_model, tmp_path, change):
+    path = tmp_path / second_model.name
+    path.write_bytes(second_model.read_bytes())
+    tampered(path, change)
     with pytest.raises(ValueError, match=r"is no state of a training that can be gone on from.*Delete it"):
         forecaster(checkpoint_dir=tmp_path).fit(small)
+
+
+@pytest.fixture(scope="module")
+def second_model(small, tmp_path_factory):
+    """The state of a fit killed in its second model."""
+    directory = tmp_path_factory.mktemp("second")
+    killed_after(LOOKS, small, checkpoint_dir=directory)
+    (path,) = directory.glob("*.safetensors")
+    return path
 
 
 def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, tmp_path, monkeypatch):
