@@ -18,12 +18,13 @@ from latentode.estimators.randomness import as_generator
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import FitSettings, check
 from latentode.estimators.sizes import config_for, n_models_for, options_for, rows_asked_for, usual_duration
-from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, Model, members_of
+from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, Rhythm, members_of
 from latentode.training import (
     Checkpoint,
     Ended,
     RaggedSeries,
     TaskMaker,
+    TrainingOptions,
     find_rhythm,
     fork_safe,
     one_thread,
@@ -37,6 +38,7 @@ __all__ = ["FittedModel", "Watcher", "fit_model", "is_of_counts", "outside"]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Look = Callable[[LatentODE, list[dict[str, float]]], bool]
 
 EARLY = 1 / 3
 """Where the horizon takes up most of the usual series, so many origins are drawn early in their series."""
@@ -168,7 +170,7 @@ def _fit(
     if watcher is not None:
         watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
     rows = slices(panel.offsets[order], panel.lengths[order])[1]
-    small = config.hidden_dim * options.batch_size <= SMALL
+    course = _Course(config, options, rhythm, before, checkpoint)
     trained: list[Trained] = []
     history: list[dict[str, float]] = []
     interrupted = ""
@@ -177,34 +179,53 @@ def _fit(
         own = np.random.default_rng(int(rng.integers(2**62)))
         look = None if watcher is None else _looking(watcher, span, fold, _in_place(fold.seen, rows))
         try:
-            with one_thread() if small else nullcontext():
-                with InitialisedFrom(torch.Generator().manual_seed(int(own.integers(2**62)))):
-                    model = LatentODE(replace(config, n_models=1)).float()
-                if rhythm is not None:  # with the priors of what this model learns from
-                    model.rhythm = rhythm if fold is first else rhythm_of(rhythm, fold.tasks, own)
-                if before is not None:
-                    model.load_state_dict(members_of(before)[number].state_dict())
-                if checkpoint is not None and checkpoint.has_finished(number):
-                    ended = Ended(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
-                else:
-                    ended = train(model, fold.tasks, fold.held_out, replace(options, on_look=look), own, checkpoint)
-        except KeyboardInterrupt:
+            model, ended = course.train(number, fold, look, own)
+        except KeyboardInterrupt:  # before training began, or after it ended
             if not trained:
                 raise
-            ended = Ended([], interrupted=True, stopped=False)
+            interrupted = _where(number, n_models, [])
+            break
         if ended.interrupted:
             interrupted = _where(number, n_models, ended.history)
-        if trained and (ended.interrupted or ended.stopped):
-            break  # the models that were trained to their end are better without one that was not
-        trained.append(Trained(model, fold.held_out, fold.asked))
-        history += [{**row, "model": float(number)} for row in ended.history]
-        if ended.interrupted or ended.stopped:
+        broken_off = ended.interrupted or ended.stopped
+        if not (broken_off and trained):  # models that were trained to their end are better without one that was not
+            trained.append(Trained(model, fold.held_out, fold.asked))
+            history += [{**row, "model": float(number)} for row in ended.history]
+        if broken_off:
             break
-        if checkpoint is not None and not checkpoint.has_finished(number):
-            checkpoint.finish(model, ended.history)
     models = [one.model for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
     return FittedModel(together, span, calibrate(trained), history, interrupted)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How the models of a fit are trained; with the rhythm of the first of them, if there is one."""
+
+    config: LatentODEConfig
+    options: TrainingOptions
+    rhythm: Rhythm | None
+    before: Model | None
+    checkpoint: Checkpoint | None
+
+    def train(self, number: int, fold: Fold, look: Look | None, rng: np.random.Generator) -> tuple[LatentODE, Ended]:
+        """Train one of them, or take it from the checkpoint if it was trained to its end."""
+        checkpoint = self.checkpoint
+        small = self.config.hidden_dim * self.options.batch_size <= SMALL
+        with one_thread() if small else nullcontext():
+            with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
+                model = LatentODE(replace(self.config, n_models=1)).float()
+            if self.rhythm is not None:  # with the priors of what this model learns from
+                model.rhythm = self.rhythm if number == 0 else rhythm_of(self.rhythm, fold.tasks, rng)
+            if self.before is not None:
+                model.load_state_dict(members_of(self.before)[number].state_dict())
+            if checkpoint is not None and checkpoint.has_finished(number):
+                return model, Ended(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
+            options = replace(self.options, on_look=look)
+            ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
+        if checkpoint is not None and not (ended.interrupted or ended.stopped):
+            checkpoint.finish(model, ended.history)
+        return model, ended
 
 
 def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
@@ -228,9 +249,7 @@ def _by_content(series: RaggedSeries) -> Ints:
     return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
-def _looking(
-    watcher: Watcher, span: float, fold: Fold, learned_from: Bools
-) -> Callable[[LatentODE, list[dict[str, float]]], bool]:
+def _looking(watcher: Watcher, span: float, fold: Fold, learned_from: Bools) -> Look:
     """What training calls at every look: it tells of the one model in training, and what that learned from."""
 
     def look(average: LatentODE, history: list[dict[str, float]]) -> bool:

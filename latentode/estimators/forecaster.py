@@ -64,7 +64,7 @@ SAMPLE_ID = "sample_id"
 """The column that numbers the samples."""
 
 HISTORY = ["model", "step", "loss", "validation_crps", "learning_rate", "seconds"]
-"""Columns of a history, of one that was broken off before its first row too."""
+"""Columns of a history."""
 
 FAR = 2.0
 """Horizons beyond which a forecast is said to be a guess."""
@@ -434,7 +434,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
                 "model_": fitted.model,
                 "horizon_": fitted.span,
                 "calibration_": replace(fitted.calibration, factor=factor),
-                "history_": pd.DataFrame(fitted.history, columns=None if fitted.history else HISTORY),
+                "history_": pd.DataFrame(fitted.history, columns=HISTORY),
                 "_keys_": keys_of(df.iloc[:0], schema),
                 "panel_": panel if fitted.learned_from is None else panel.where(fitted.learned_from),
                 "feature_names_in_": np.array([str(c) for c in X.columns], dtype=object),
