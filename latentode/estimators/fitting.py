@@ -166,7 +166,7 @@ def _fit(
             frequency_width=rhythm.width,
             shared_rhythm=rhythm.shared,
         )
-    options = options_for(panel, scaled, len(first.asked), settings)
+    options = options_for(panel, scaled, len(first.asked), n_models, settings)
     if watcher is not None:
         watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
     rows = slices(panel.offsets[order], panel.lengths[order])[1]

@@ -51,7 +51,7 @@ def plot_training(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> 
     ax.set_ylabel("CRPS, in spreads", fontsize=9)
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))  # of several models each has its curve
-    ax.legend(once.values(), once.keys(), frameon=False, fontsize=8)
+    ax.legend(once.values(), once.keys(), facecolor="white", edgecolor="none", framealpha=0.9, fontsize=8)
     tidy(ax)
     return ax
 

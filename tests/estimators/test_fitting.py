@@ -131,10 +131,10 @@ def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monke
 
 
 @pytest.mark.parametrize(
-    ("n_series", "given", "expected"),
-    [(12, None, 16), (60, None, 16), (240, None, 8), (60, 3, 3), (240, 30, 30)],
+    ("n_series", "n_models", "given", "expected"),
+    [(12, 1, None, 16), (60, 1, None, 16), (60, 3, None, 8), (240, 1, None, 8), (60, 1, 3, 3), (240, 1, 30, 30)],
 )
-def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n_series, given, expected):
+def test_where_few_are_held_out_one_model_waits_longer_unless_told(monkeypatch, n_series, n_models, given, expected):
     seen = []
 
     def train(model, tasks, validation, options, *rest):
@@ -142,8 +142,8 @@ def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n
         return Ended([], interrupted=False, stopped=False)
 
     monkeypatch.setattr(fitting, "train", train)
-    quick(patience=given, n_models=1).fit(waves(n_series, 4))
-    assert seen == [expected]
+    quick(patience=given, n_models=n_models).fit(waves(n_series, 4))
+    assert seen == [expected] * n_models
 
 
 def test_a_notebook_is_watched_and_a_file_is_not(monkeypatch):
