@@ -313,8 +313,8 @@ series of DATA is hidden and asked. Needs matplotlib."""
 def _add_demo(commands: Any) -> None:
     text = """\
 Fits visits of patients with liver disease, forecasts held-out ones, prints a table of scores and writes
-forecasts.csv and forecasts.png. Takes about a minute; needs matplotlib."""
-    demo = _add(commands, "demo", _demo, "see it work on real patients, in about a minute", text)
+forecasts.csv and forecasts.png. Takes a minute or two; needs matplotlib."""
+    demo = _add(commands, "demo", _demo, "see it work on real patients, in a minute or two", text)
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write [demo]")
     demo.add_argument("--seed", type=int, default=0, help="seed of the fit [0]")
 
