@@ -1,6 +1,6 @@
 """The README's lines, and a picture: two patients' labs, two years ahead.
 
-Run ``python examples/quickstart.py [picture.png]``; it takes about half a minute.
+Run ``python examples/quickstart.py [picture.png]``; it takes less than a minute.
 """
 
 import sys

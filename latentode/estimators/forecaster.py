@@ -157,8 +157,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Of AdamW.
     patience : int, optional
         Looks at the held-out part, one every 25 steps, without improvement after which training goes back to the best
-        weights and on at a lower learning rate; the fourth time it stops. None means 8, and 16 where one
-        model is trained and fewer than 25 series are held out: a look at so few tells little.
+        weights and on at a lower learning rate; the fourth time it stops. None means 8, and 16 where
+        fewer than 25 series are held out: a look at so few tells little; of several models 5 and 8.
     validation_fraction : float
         Part of the series held out for early stopping and calibration, at most 500 of them; with few series, the
         last part of each.

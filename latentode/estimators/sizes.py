@@ -16,9 +16,12 @@ __all__ = ["config_for", "n_models_for", "options_for", "rows_asked_for", "usual
 
 Floats = NDArray[np.float64]
 
-FEW_HELD_OUT, PATIENCE, LONG_PATIENCE = 25, 8, 16
-"""With fewer series held out than the first, a look at them tells little: training waits for more of them. Of several
-models one may stop early: the others make up for it."""
+FEW_HELD_OUT = 25
+"""With fewer series held out than this, a look at them tells little: training waits for more of them."""
+
+PATIENCE, PATIENCE_OF_SEVERAL = (8, 16), (5, 8)
+"""Looks without improvement that a model waits, and that it does where few are held out. Of several models one may stop
+early: the others make up for it."""
 
 ENOUGH_HELD_OUT, N_MODELS = 100, 3
 """With fewer series held out than the first, which those are decides much: so many models have others held out each."""
@@ -101,7 +104,8 @@ def _steps_for(panel: Panel, n_values: int) -> int:
 
 def options_for(panel: Panel, scaled: Floats, n_held_out: int, n_models: int, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
-    patience = LONG_PATIENCE if n_held_out < FEW_HELD_OUT and n_models == 1 else PATIENCE
+    usual, longer = PATIENCE if n_models == 1 else PATIENCE_OF_SEVERAL
+    patience = longer if n_held_out < FEW_HELD_OUT else usual
     return TrainingOptions(
         n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled)),
         batch_size=_batch_size(panel, settings),

@@ -132,9 +132,17 @@ def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monke
 
 @pytest.mark.parametrize(
     ("n_series", "n_models", "given", "expected"),
-    [(12, 1, None, 16), (60, 1, None, 16), (60, 3, None, 8), (240, 1, None, 8), (60, 1, 3, 3), (240, 1, 30, 30)],
+    [
+        (12, 1, None, 16),
+        (60, 1, None, 16),
+        (60, 3, None, 8),
+        (240, 1, None, 8),
+        (240, 3, None, 5),
+        (60, 1, 3, 3),
+        (240, 1, 30, 30),
+    ],
 )
-def test_where_few_are_held_out_one_model_waits_longer_unless_told(monkeypatch, n_series, n_models, given, expected):
+def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n_series, n_models, given, expected):
     seen = []
 
     def train(model, tasks, validation, options, *rest):
