@@ -17,6 +17,7 @@ import time
 import numpy as np
 import torch
 
+from latentode.estimators.sizes import LOG_BEYOND
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import RaggedSeries, TaskMaker
 from tests.benchmarks.accuracy import published_iteration
@@ -27,7 +28,7 @@ SIZES = {
 }
 PUBLISHED_PARTS = {"decoder": "linear", "likelihood": "fixed", "dynamics": "mlp", "summary": False, "anchor": "start"}
 MODES = {
-    "default (GRU, end of the history)": {"encoder": "gru"},
+    "default (GRU, end of the history)": {"dynamics": "mixed", "bow": True, "bridge": True, "log_beyond": LOG_BEYOND},
     "published parts, GRU": {"encoder": "gru", **PUBLISHED_PARTS},
     "published parts, ODE-RNN": {"encoder": "odernn", **PUBLISHED_PARTS},
 }

@@ -22,10 +22,9 @@ OPENING = """\
 Two cores of a shared machine without a GPU, one thread per fit, default settings, one seed unless said. Every command prints JSON with the naive
 forecasts beside; those kept in `tests/benchmarks/accuracy/results` are rendered here by `python -m tests.benchmarks.accuracy.render`.
 
-Of the present code: the sets beside boosting and Hopper interpolation; the times of an iteration and at clinical scale are of the
-code before neighbours were believed by the gap between them, which adds a handful of operations to a step. These were taken on a machine on which a
-native Runge-Kutta solve of 64 series with its gradient takes 0.38 ms on two threads; that on which the rest was taken, all of it older, needed 0.7.
-Of the rest: the toy data at 10 %, and the ablations on storms and airports, are of one model before answers were drawn to their neighbours; before the
+Of the present code: the sets beside boosting, Hopper interpolation, the time of an iteration and the clinical scale. They were taken on a machine on which
+a native Runge-Kutta solve of 64 series with its gradient takes 0.38 ms on two threads; that on which the rest was taken, all of it older, needed 0.7.
+Of the rest: the toy data at 10 %, and the ablations, are of one model before answers were drawn to their neighbours; before the
 last change to training too: the toy data at other densities, and Hopper extrapolation. Seconds are those of a machine that ran other things beside.
 """
 
