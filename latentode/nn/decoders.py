@@ -299,7 +299,7 @@ def _skip(
     near: Neighbours,
     read: Sequence[Tensor],
     between: Tensor,
-    bridge: "Bridge | None",
+    bridge: Bridge | None,
     wave: Wave | None,
 ) -> Tensor:
     """The mean, from what was read off z(t): the gates of level, drifts, bow and wave, and the correction."""

@@ -51,7 +51,8 @@ class Ensemble(nn.Module):
     def predict(self, batch: Batch) -> Prediction:
         """The mean of the members' answers and of their scales, (series, query, channel)."""
         answers = [member.predict(batch) for member in members_of(self)]
-        return Prediction(*(torch.stack(x).mean(0) for x in zip(*((a.mean, a.scale) for a in answers), strict=True)))
+        mean = torch.stack([answer.mean for answer in answers]).mean(0)
+        return Prediction(mean, torch.stack([answer.scale for answer in answers]).mean(0))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
         """The answer along trajectories from several draws of z0, (sample, series, query, channel).
