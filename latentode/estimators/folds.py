@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from latentode.nn import Batch
 from latentode.training import TaskMaker, validation_batches
 
-__all__ = ["FEW_SERIES", "Fold", "hold_out", "n_held_out"]
+__all__ = ["FEWEST_SERIES", "Fold", "hold_out", "n_held_out"]
 
 Ints = NDArray[np.int64]
 
-FEW_SERIES = 20
+FEWEST_SERIES = 8
 """With fewer series than this, the last part of each is held out instead of whole series."""
+
+FEWEST_HELD_OUT = 5
+"""Whole series held out at least; of fewer than 15 a third, so that three models have others held out each."""
 
 MOST_HELD_OUT = 500
 """Series held out at most: more would make the looks at them slow, and no surer."""
@@ -48,9 +51,10 @@ class Fold:
 
 def n_held_out(n_series: int, fraction: float) -> int:
     """Whole series held out of some of two rows or more; 0 where the last part of each is."""
-    if n_series < FEW_SERIES:
+    if n_series < FEWEST_SERIES:
         return 0
-    return min(max(round(fraction * n_series), 5), MOST_HELD_OUT, n_series - 1)
+    least = min(FEWEST_HELD_OUT, n_series // 3)
+    return min(max(round(fraction * n_series), least), MOST_HELD_OUT, n_series - 1)
 
 
 def hold_out(whole: TaskMaker, fraction: float, n_folds: int, rng: np.random.Generator) -> Iterator[Fold]:

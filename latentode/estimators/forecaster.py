@@ -148,7 +148,7 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     n_models : int, optional
         Models that are trained one after another, from other first weights and with other series held out each, and
         answer together by their mean. None means 3 where the series held out are fewer than 100 and so decide much,
-        else 1; and 1 with fewer than 20 series, of which only the last parts are held out.
+        else 1; and 1 with fewer than 8 series, of which only the last parts are held out.
     max_steps : int, optional
         Steps of the optimiser at most, for each model. None means by the number of observations.
     batch_size : int, optional
@@ -160,8 +160,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         weights and on at a lower learning rate; the fourth time it stops. None means 8, and 16 where
         fewer than 25 series are held out: a look at so few tells little; of several models 5 and 8.
     validation_fraction : float
-        Part of the series held out for early stopping and calibration, at most 500 of them; with few series, the
-        last part of each.
+        Part of the series held out for early stopping and calibration, at most 500 of them and at least 5, or a
+        third of fewer than 15; with fewer than 8, the last part of each.
     n_samples : int
         Draws of the latent state behind quantiles and intervals.
     warm_start : bool

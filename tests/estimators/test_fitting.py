@@ -7,7 +7,7 @@ import pytest
 
 from latentode.data import Panel
 from latentode.estimators import fitting, folds, sizes
-from latentode.estimators.folds import FEW_SERIES, hold_out
+from latentode.estimators.folds import FEWEST_SERIES, hold_out, n_held_out
 from latentode.training import Ended, RaggedSeries, TaskMaker
 from latentode.training.tasks import MAX_QUERIES
 from tests.estimators.tiny import quick, waves
@@ -59,11 +59,11 @@ def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_s
 
 def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
-    series = series_of([20] * (FEW_SERIES - 1))
+    series = series_of([20] * (FEWEST_SERIES - 1))
     fold = next(hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0)))
     maker, held_out = fold.tasks, fold.held_out
     trained = set(maker.series.values.ravel())
-    assert maker.series.lengths.tolist() == [16] * (FEW_SERIES - 1)
+    assert maker.series.lengths.tolist() == [16] * (FEWEST_SERIES - 1)
     assert set(values_asked(held_out)) & set(series.values.ravel())
     assert not trained & set(values_asked(held_out))
 
@@ -83,7 +83,17 @@ def test_where_series_are_too_few_for_so_many_models_they_are_held_out_again():
     assert len({tuple(fold.asked) for fold in folds}) == 4
 
 
-@pytest.mark.parametrize(("n_series", "n_models"), [(6, 1), (19, 1), (20, 3), (300, 3), (700, 1)])
+def test_of_a_dozen_series_three_models_have_all_held_out_between_them():
+    folds = list(hold_out(TaskMaker(series_of([6] * 12), 10.0), 0.15, 3, np.random.default_rng(0)))
+    assert sorted(np.concatenate([fold.asked for fold in folds])) == list(range(12))
+
+
+@pytest.mark.parametrize(("n_series", "held_out"), [(7, 0), (8, 2), (12, 4), (15, 5), (33, 5), (100, 15), (9_000, 500)])
+def test_of_few_series_more_are_held_out_than_the_fraction(n_series, held_out):
+    assert n_held_out(n_series, 0.15) == held_out
+
+
+@pytest.mark.parametrize(("n_series", "n_models"), [(6, 1), (7, 1), (8, 3), (300, 3), (700, 1)])
 def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series, n_models):
     panel = Panel(pd.RangeIndex(n_series), np.arange(0, 2 * n_series + 1, 2), np.zeros(2 * n_series), np.zeros((1, 1)))
     settings = quick()._settings(None)

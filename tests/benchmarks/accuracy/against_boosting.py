@@ -69,6 +69,13 @@ def questions(name: str, seed: int) -> Questions:
     """Split a set."""
     rng = np.random.default_rng(seed)
     df, part, horizon = load(name, rng)
+    return divided(df, part, horizon, rng, dated=name != "pbc")
+
+
+def divided(
+    df: pd.DataFrame, part: float, horizon: float | None, rng: np.random.Generator, *, dated: bool
+) -> Questions:
+    """A quarter of the series are test series, of which the first part is known and what follows asked."""
     channels = [c for c in df.columns if c not in ("id", "time")]
     ids = rng.permutation(df["id"].unique())
     is_test = df["id"].isin(ids[: len(ids) // 4])
@@ -77,7 +84,7 @@ def questions(name: str, seed: int) -> Questions:
     cut = begin + part * (end - begin)
     history, later = test[test["time"] <= cut], test["time"] > cut
     asked = test[later if horizon is None else later & (test["time"] <= cut + horizon)]
-    return Questions(train, history, asked, channels, horizon, dated=name != "pbc")
+    return Questions(train, history, asked, channels, horizon, dated)
 
 
 def as_users_have_it(df: pd.DataFrame, dated: bool) -> pd.DataFrame:
@@ -93,9 +100,8 @@ def fitted(split: Questions, seed: int, **params: Any) -> LatentODEForecaster:
     return forecaster.fit(as_users_have_it(split.train, split.dated))
 
 
-def run(name: str, seed: int) -> pd.DataFrame:
+def run(split: Questions, seed: int) -> pd.DataFrame:
     """Return scores by forecaster, averaged over channels."""
-    split = questions(name, seed)
     train, history, asked, channels, horizon, dated = (getattr(split, f.name) for f in fields(split))
     truth, queries = asked[channels], asked[["id", "time"]]
     predictions: dict[str, Any] = {}
@@ -143,7 +149,7 @@ def main(*given: str) -> None:
     seeds = [int(a) for a in given if a.isdigit()] or [0, 1, 2]
     for name in [a for a in given if not a.isdigit()] or SETS:
         for seed in seeds:
-            table = run(name, seed).round(4)
+            table = run(questions(name, seed), seed).round(4)
             sys.stderr.write(f"{name}, seed {seed}\n{table.to_string()}\n")
             results.append({"set": name, "seed": seed, "scores": table.to_dict("index")})
     json.dump(results, sys.stdout, indent=1)
