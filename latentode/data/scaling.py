@@ -21,9 +21,6 @@ CONSTANT = 1e-12
 LOG_GAIN = 0.15
 """Nats per value by which a lognormal must fit a channel better than a normal for it to be read in logarithms."""
 
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-"""Gauss-Hermite nodes and weights: the mean of a function of a normal variable."""
-
 
 @dataclass(frozen=True)
 class ChannelScaler:
@@ -102,14 +99,6 @@ class ChannelScaler:
         read = values * self.scale + self.center
         in_logs = ~np.isnan(self.log_floor)
         return np.where(in_logs, np.exp(np.where(in_logs, read, 0.0).clip(-700, 700)), read)
-
-    def inverse_mean(self, mean: Floats, scale: Floats) -> Floats:
-        """Means in the channel's own unit of values that are Gaussian when scaled, (..., channel)."""
-        weights = WEIGHTS / WEIGHTS.sum()
-        means = np.zeros_like(mean)
-        for node, weight in zip(NODES, weights, strict=True):
-            means += weight * self.inverse(mean + node * scale)
-        return np.where(np.isnan(self.log_floor), self.inverse(mean), means)
 
 
 def _center_and_scale(x: Floats) -> tuple[float, float]:

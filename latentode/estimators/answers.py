@@ -58,18 +58,18 @@ class Answers:
 
     @fork_safe()
     def means(self) -> Floats:
-        """Expected values, (row, channel)."""
-        mean, scale, factor = self._blank(), self._blank(), self._blank()
+        """Expected values on the scale on which each channel is read, in its own unit, (row, channel).
+
+        Of a channel in logarithms it is the geometric mean: exp(m + s^2 / 2), the mean of a lognormal, is at the mercy
+        of s, which few data tell badly, and has the larger squared error, too.
+        """
+        out = self._blank()
         questions, rows = self._questions()
         for batch, _, numbers, slots in questions.batches(self._scaled(questions.panel)):
             with torch.no_grad():
                 prediction = self.model.predict(batch)
-            mean[rows[numbers]] = prediction.mean.flatten(0, 1)[slots].numpy()
-            scale[rows[numbers]] = prediction.scale.flatten(0, 1)[slots].numpy()
-            factor[rows[numbers]] = self._factors(batch, slots)
-        means = self.scaler.inverse_mean(mean, scale * factor)
-        means[:, self._never_seen] = np.nan
-        return means
+            out[rows[numbers]] = prediction.mean.flatten(0, 1)[slots].numpy()
+        return self._unscaled(out)
 
     @fork_safe()
     def quantiles(self, quantiles: Floats) -> Floats:

@@ -499,6 +499,9 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     def predict(self, X: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
         """The expected value of every channel at every row's series and time.
 
+        Of a positive channel that is closer to lognormal than to normal, and so read in logarithms, it is the
+        geometric mean.
+
         Parameters
         ----------
         X : DataFrame

@@ -1,5 +1,6 @@
 import copy
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -209,6 +210,17 @@ def test_the_mean_lies_well_within_its_interval(df, fitted):
     for channel in ("x", "y"):
         assert (mean[channel] > bands[f"{channel}-lo-80"]).all()
         assert (mean[channel] < bands[f"{channel}-hi-80"]).all()
+
+
+def test_the_answer_of_a_channel_in_logarithms_hangs_on_what_is_expected_and_not_on_how_wide_it_is():
+    df = waves().assign(x=lambda d: np.exp(3 * d["x"]))
+    forecaster = quick().fit(df)
+    answer, interval = forecaster.predict(df), forecaster.predict_interval(df, 80)
+    assert (answer["x"] > 0).all()
+    wider = replace(forecaster.calibration_, factor=2 * forecaster.calibration_.factor)
+    forecaster.calibration_ = wider
+    pd.testing.assert_frame_equal(forecaster.predict(df), answer)
+    assert (forecaster.predict_interval(df, 80)["x-hi-80"] > interval["x-hi-80"]).all()
 
 
 def test_intervals_ask_twice_one_answer(df, fitted):
