@@ -36,7 +36,7 @@ TASKS = {
 
 
 def main() -> None:
-    parts = [OPENING, *hopper(), *toy(), *boosting(), *ablation(), *iteration(), *medical()]
+    parts = [OPENING, *hopper(), *toy(), *boosting(), *small(), *ablation(), *iteration(), *medical()]
     PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -107,22 +107,46 @@ def boosting() -> Iterable[str]:
         yield table(["", "MAE", "RMSE", "CRPS", "coverage of 90 %", "width", "seconds"], rows)
 
 
+def small() -> Iterable[str]:
+    yield "\n## Small real sets\n"
+    yield "Growth, milk, drugs, laboratory values, firms, countries and cities, from packages for R; one split each, whole and as a dozen series. New series, of which the first"
+    yield "half is known. Units and boosting as above; of five naive forecasts the one that turned out best, by each score. The protocol is in the docstring of"
+    yield "`tests/benchmarks/accuracy/r_sets.py`: `python -m tests.benchmarks.accuracy.r_sets`. Few values are asked of a dozen series: single rows of them say little.\n"
+    rows = []
+    for entry in read("r_sets"):
+        scores = pd.DataFrame(entry["scores"]).T
+        naive = scores.drop(index=["latentode", "boosting"])
+        compared = []
+        for score in ("mae", "crps"):
+            best = naive[score].idxmin()
+            compared += [*(f"{scores.loc[k, score]:.3g}" for k in ("latentode", "boosting"))]
+            compared.append(f"{naive.loc[best, score]:.3g} ({best})")
+        ours = scores.loc["latentode"]
+        told = [entry["set"], entry["series"], entry["values"], entry["asked"]]
+        rows.append([*told, *compared, f"{ours['coverage']:.2f}", f"{ours['seconds']:.0f}"])
+    asked = ["set", "series learned from", "values", "asked"]
+    each = [f"{score}{whose}" for score in ("MAE", "CRPS") for whose in ("", ", boosting", ", best naive")]
+    yield table([*asked, *each, "coverage of 90 %", "seconds"], rows)
+
+
 def ablation() -> Iterable[str]:
     yield "\n## What each choice is worth\n"
     yield "Mean over seeds 0, 1, 2 or as many of them as stand there; sets and splits of the section above. Every row is of one model but that of the default's"
-    yield "three. The last column compares with one model at the same seeds: above 0 what was switched off is worth it. `python -m tests.benchmarks.accuracy.ablation`\n"
+    yield "three. The last column compares with one model at the same seeds: above 0 what was switched off is worth it; two seeds of one fit differ by 1 to 2 %. The bridge and the"
+    yield "logarithm of large states are there for questions within the history, which are not asked here: on a development set of Hopper"
+    yield "interpolation (50 % seen, short training) the error was 0.0115 without both, 0.0185 with the bridge alone and 0.0079 with both. `python -m tests.benchmarks.accuracy.ablation`\n"
     frame = pd.DataFrame(read("ablation"))
     for name, of_set in frame.groupby("set", sort=False):
         yield f"**{name}**\n"
         one = of_set[of_set["choice"] == REFERENCE].set_index("seed")["crps"]
         of_set = of_set.assign(worse=100 * (of_set["crps"] / of_set["seed"].map(one) - 1))
-        mean = of_set.groupby("choice", sort=False)[["mae", "rmse", "crps", "coverage", "seconds", "worse"]].mean()
+        mean = of_set.groupby("choice", sort=False)[["crps", "coverage", "seconds", "worse"]].mean()
         seeds = of_set.groupby("choice", sort=False).size()
         rows = [
             [choice, seeds[choice], *(f"{v:.4g}" for v in scores), f"{worse:+.1f} %"]
             for choice, *scores, worse in mean.itertuples()
         ]
-        yield table(["choice", "seeds", "MAE", "RMSE", "CRPS", "coverage of 90 %", "seconds", "CRPS more by"], rows)
+        yield table(["choice", "seeds", "CRPS", "coverage of 90 %", "seconds", "CRPS more by"], rows)
 
 
 def iteration() -> Iterable[str]:
