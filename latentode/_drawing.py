@@ -156,7 +156,7 @@ def draw_panel(
         low, high = (fan.bounds[f"{channel}-{side}-{v:g}"] for side in ("lo", "hi"))
         alpha = 0.16 + 0.14 * depth
         ax.fill_between(x, low, high, color=MEAN, alpha=min(alpha, 0.5), lw=0, label=f"{v:g} % interval", zorder=1)
-    ax.plot(x, fan.mean[channel], color=MEAN, lw=1.6, label="mean", zorder=3)
+    ax.plot(x, fan.mean[channel], color=MEAN, lw=1.6, label="forecast", zorder=3)
     ax.axvline(scale.place(past.times[-1:])[0], color=FAINT, lw=0.9, ls=(0, (4, 3)), label="end of history", zorder=2)
     seen = ~np.isnan(past.values[:, at])
     asked = np.zeros(0, dtype=bool) if future is None else ~np.isnan(future.values[:, at])
@@ -194,7 +194,7 @@ def add_legend(grid: NDArray[Any]) -> None:
     for ax in grid.flat:
         found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
         handles = {**found, **handles}
-    order = ["observed", "held out", "mean", *reversed([k for k in handles if "interval" in k]), "end of history"]
+    order = ["observed", "held out", "forecast", *reversed([k for k in handles if "interval" in k]), "end of history"]
     names = [k for k in order if k in handles]
     shown = [handles[k] for k in names]
     figure = grid[0, 0].figure

@@ -108,7 +108,7 @@ def test_held_out_points_have_another_marker_another_colour_and_are_hollow(forec
 
 def test_the_mean_runs_through_the_history_to_the_horizon_and_is_what_predict_says(forecaster, early):
     (ax,) = plot_forecast(forecaster, 1, "x", horizon=2.0).flat
-    times, mean = line(ax, "mean").get_xydata().T
+    times, mean = line(ax, "forecast").get_xydata().T
     mine = early.loc[early["id"] == 1, "time"]
     assert times[0] == mine.iloc[0]
     assert times[-1] == pytest.approx(mine.iloc[-1] + 2.0)
@@ -118,7 +118,7 @@ def test_the_mean_runs_through_the_history_to_the_horizon_and_is_what_predict_sa
 
 def test_without_a_horizon_the_line_ends_at_the_last_held_out_time(forecaster, late):
     (ax,) = plot_forecast(forecaster, 1, "x", held_out=late).flat
-    assert line(ax, "mean").get_xdata()[-1] == late.loc[late["id"] == 1, "time"].iloc[-1]
+    assert line(ax, "forecast").get_xdata()[-1] == late.loc[late["id"] == 1, "time"].iloc[-1]
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_what_the_held_out_rows_say_of_their_times_is_in_the_course_as_predict_h
         (ax,) = plot_forecast(driven_forecaster, name, history=history, held_out=asked).flat
         said = driven_forecaster.predict(asked, history=history)["y"]
         bands = driven_forecaster.predict_interval(asked, 90, history=history)
-    times, mean = line(ax, "mean").get_xydata().T
+    times, mean = line(ax, "forecast").get_xydata().T
     for row in np.flatnonzero((asked["id"] == name) & asked["y"].notna()):
         time = asked["time"].iloc[row]
         assert mean[np.isclose(times, time)] == pytest.approx(said.iloc[row], abs=1e-4)
@@ -163,13 +163,13 @@ def test_what_the_held_out_rows_say_of_their_times_is_in_the_course_as_predict_h
 def test_a_known_value_of_a_held_out_row_holds_until_the_next_in_the_course(driven, driven_forecaster):
     asked = driven[(driven["time"] >= 10) & (driven["id"] == 3)].assign(setting=[0.0, 2.0, 0.0, 2.0], mode="a")
     (ax,) = plot_forecast(driven_forecaster, 3, held_out=asked).flat
-    times, mean = line(ax, "mean").get_xydata().T
+    times, mean = line(ax, "forecast").get_xydata().T
     between = (times > 10) & ~np.isclose(times % 1, 0)
     held = asked.iloc[np.searchsorted(asked["time"], times[between], side="right") - 1]
     told = pd.concat([held.assign(time=times[between]), asked])
     np.testing.assert_allclose(mean[between], driven_forecaster.predict(told)["y"].iloc[: between.sum()], atol=1e-4)
     (flat,) = plot_forecast(driven_forecaster, 3, held_out=asked.assign(setting=0.0)).flat
-    assert np.abs(mean - line(flat, "mean").get_ydata())[times >= 11].max() > 1e-3
+    assert np.abs(mean - line(flat, "forecast").get_ydata())[times >= 11].max() > 1e-3
 
 
 def test_known_columns_that_the_held_out_rows_do_not_say_are_held_and_named_once(driven, driven_forecaster):
@@ -191,7 +191,7 @@ def test_intervals_are_nested_and_are_what_predict_interval_says(forecaster, ear
 def test_no_level_draws_the_mean_alone(forecaster):
     (ax,) = plot_forecast(forecaster, 1, "x", level=()).flat
     assert len(ax.collections) == 0
-    assert len(line(ax, "mean").get_xdata()) > 100
+    assert len(line(ax, "forecast").get_xdata()) > 100
 
 
 def test_a_vertical_line_marks_the_end_of_the_history(forecaster, early):
@@ -215,7 +215,7 @@ def test_there_is_one_legend_and_it_names_only_what_is_drawn(forecaster, late):
     assert [text.get_text() for text in legend.get_texts()] == [
         "observed",
         "held out",
-        "mean",
+        "forecast",
         "50 % interval",
         "90 % interval",
         "end of history",
@@ -252,7 +252,7 @@ def test_dates_get_a_date_axis_with_labels_that_do_not_touch(early):
     axes = plot_forecast(quick(dated), [0, 1], horizon="90D")
     ax = axes[0, 0]
     assert isinstance(ax.xaxis.get_major_formatter(), ConciseDateFormatter)
-    assert line(ax, "mean").get_xdata()[0] == dated["time"].iloc[0].floor("us").to_datetime64()
+    assert line(ax, "forecast").get_xdata()[0] == dated["time"].iloc[0].floor("us").to_datetime64()
     ax.figure.draw_without_rendering()
     low, high = date2num(dated["time"].iloc[0]), ax.get_xlim()[1]
     labels = [t.label1 for t in ax.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
