@@ -61,7 +61,7 @@ class Answers:
         """Expected values on the scale on which each channel is read, in its own unit, (row, channel).
 
         Of a channel in logarithms it is the geometric mean: exp(m + s^2 / 2), the mean of a lognormal, is at the mercy
-        of s, which few data tell badly, and has the larger squared error, too.
+        of s, which few data tell badly; on small real sets it mostly had the larger squared error, too.
         """
         out = self._blank()
         questions, rows = self._questions()

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from latentode.nn import Batch
 from latentode.training import TaskMaker, validation_batches
 
-__all__ = ["FEWEST_SERIES", "Fold", "hold_out", "n_held_out"]
+__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "hold_out", "n_held_out"]
 
 Ints = NDArray[np.int64]
 
 FEWEST_SERIES = 8
 """With fewer series than this, the last part of each is held out instead of whole series."""
 
-FEWEST_HELD_OUT = 5
-"""Whole series held out at least; of fewer than 15 a third, so that three models have others held out each."""
+FEWEST_HELD_OUT, N_MODELS = 5, 3
+"""Whole series held out at least, if there are as many for each of so many models: of fewer than 15 a third."""
 
 MOST_HELD_OUT = 500
 """Series held out at most: more would make the looks at them slow, and no surer."""
@@ -53,7 +53,7 @@ def n_held_out(n_series: int, fraction: float) -> int:
     """Whole series held out of some of two rows or more; 0 where the last part of each is."""
     if n_series < FEWEST_SERIES:
         return 0
-    least = min(FEWEST_HELD_OUT, n_series // 3)
+    least = min(FEWEST_HELD_OUT, n_series // N_MODELS)
     return min(max(round(fraction * n_series), least), MOST_HELD_OUT, n_series - 1)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
-from latentode.estimators.folds import n_held_out
+from latentode.estimators.folds import N_MODELS, n_held_out
 from latentode.estimators.settings import FitSettings
 from latentode.nn import LatentODEConfig
 from latentode.training import TrainingOptions
@@ -23,8 +23,8 @@ PATIENCE, PATIENCE_OF_SEVERAL = (8, 16), (5, 8)
 """Looks without improvement that a model waits, and that it does where few are held out. Of several models one may stop
 early: the others make up for it."""
 
-ENOUGH_HELD_OUT, N_MODELS = 100, 3
-"""With fewer series held out than the first, which those are decides much: so many models have others held out each."""
+ENOUGH_HELD_OUT = 100
+"""With fewer series held out than this, which those are decides much: several models have others held out each."""
 
 MUCH = 300_000
 """Values from which on there is much data: the model is large, and each step tells more."""
