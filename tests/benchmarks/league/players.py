@@ -1,0 +1,97 @@
+"""Who plays: the default forecaster, gradient boosting, and naive forecasts."""
+
+import resource
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+
+from latentode import LatentODEForecaster
+from latentode.estimators import fitting, sizes
+from latentode.evaluation import (
+    ConstantVelocity,
+    LastValue,
+    LinearInterpolation,
+    LinearTrend,
+    PopulationMean,
+    SeriesMean,
+)
+from tests.benchmarks.league.boosting import LagBoosting, days_of
+from tests.benchmarks.league.contest import Contest
+from tests.benchmarks.league.scoring import QUANTILES, scores
+
+__all__ = ["NAIVE", "baselines", "latentode"]
+
+NAIVE = (LastValue, SeriesMean, PopulationMean, LinearTrend, ConstantVelocity, LinearInterpolation)
+N_SAMPLES = 64
+
+
+def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
+    """The default forecaster, or one with other parameters: its scores, seconds, steps and peak memory (MB).
+
+    A parameter named ``config.NAME`` is one of the model's config, for choices that are no parameters.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning)  # series of one row are among them
+    queries = contest.asked[["id", "time", *contest.known_cols]]
+    given = {} if contest.history is None else {"history": contest.history}
+    begin = time.perf_counter()
+    known = list(contest.known_cols) or None
+    inner = {name.removeprefix("config."): params.pop(name) for name in [*params] if name.startswith("config.")}
+    forecaster = LatentODEForecaster(horizon=contest.horizon, known_cols=known, random_state=seed, **params)
+    with mock.patch.object(fitting, "config_for", lambda *given: replace(sizes.config_for(*given), **inner)):
+        forecaster.fit(contest.train)
+    fitted = time.perf_counter()
+    means = forecaster.predict(queries, **given).to_numpy()
+    fans = forecaster.predict_quantiles(queries, QUANTILES, **given).to_numpy()
+    answered = time.perf_counter()
+    drawn = forecaster.sample(queries, N_SAMPLES, random_state=seed, **given)[contest.channels].to_numpy()
+    n_channels = len(contest.channels)
+    fans = np.moveaxis(fans.reshape(len(queries), n_channels, len(QUANTILES)), 2, 0)
+    found = scores(contest, means, fans, _by_sample(drawn, len(queries), n_channels))
+    last = forecaster.history_.groupby("model")["step"].max()
+    return found | {
+        "fit_seconds": fitted - begin,
+        "predict_seconds": answered - fitted,
+        "steps": float(last.sum()),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _by_sample(drawn: np.ndarray, n_rows: int, n_channels: int) -> np.ndarray:
+    return drawn.reshape(N_SAMPLES, n_rows, n_channels)
+
+
+def baselines(contest: Contest, seed: int) -> dict[str, dict[str, float]]:
+    """Scores and seconds of gradient boosting and of the naive forecasts, by name."""
+    channels, asked = contest.channels, contest.asked
+    found = {}
+    begin = time.perf_counter()
+    between = contest.history is not None and _is_between(contest)
+    boosting = LagBoosting(channels, contest.known_cols, contest.horizon, QUANTILES, between, seed)
+    means, fans = boosting.fit(contest.train).predict(contest.known, asked)
+    found["boosting"] = scores(contest, means, fans) | {"fit_seconds": time.perf_counter() - begin}
+    columns = ["id", "time", *channels]
+    known = contest.known[columns].dropna(subset=channels, how="all")
+    learned = (
+        known
+        if contest.history is None
+        else pd.concat([contest.train[columns].dropna(subset=channels, how="all"), known])
+    )
+    for naive in NAIVE:
+        fitted = naive().fit(learned)
+        fans = fitted.predict_quantiles(asked[["id", "time"]], QUANTILES).to_numpy()
+        fans = np.moveaxis(fans.reshape(len(asked), len(channels), len(QUANTILES)), 2, 0)
+        found[naive.__name__] = scores(contest, fitted.predict(asked[["id", "time"]]).to_numpy(), fans)
+    return found
+
+
+def _is_between(contest: Contest) -> bool:
+    """Whether rows are asked that lie before others that are known."""
+    assert contest.history is not None
+    end = contest.history.groupby("id")["time"].max()
+    asked = contest.asked
+    return bool((days_of(asked["time"]) < days_of(asked["id"].map(end))).mean() > 0.5)

@@ -1,0 +1,59 @@
+"""Scores of an answer: in units of each channel's spread in the series fitted, means over channels."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tests.benchmarks.league.contest import Contest
+
+__all__ = ["QUANTILES", "scores"]
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def scores(contest: Contest, means: Floats, fans: Floats, samples: Floats | None = None) -> dict[str, float]:
+    """Score means, (row, channel), quantiles, (quantile, row, channel), and joint samples, (sample, row, channel).
+
+    CRPS is twice the mean pinball loss of :data:`QUANTILES`, for all alike; coverage that of the interval between the
+    outermost; energy the score of the joint answer of a series, over the square root of the number of values asked.
+    """
+    spread = contest.train[contest.channels].std().to_numpy()
+    spread = np.where(spread > 0, spread, 1.0)
+    truth = contest.asked[contest.channels].to_numpy(dtype=float) / spread
+    means, fans = means / spread, np.sort(fans, 0) / spread
+    error = means - truth
+    levels = np.array(QUANTILES)[:, None, None]
+    below = truth - fans
+    pinball = 2 * np.maximum(levels * below, (levels - 1) * below).mean(0)
+    inside = np.where(np.isnan(truth), np.nan, (truth >= fans[0]) & (truth <= fans[-1]))
+    found = {
+        "mse": _mean(error**2),
+        "mae": _mean(np.abs(error)),
+        "crps": _mean(pinball),
+        "coverage": float(np.nanmean(inside)),
+    }
+    if samples is not None:
+        found["energy"] = _energy(contest.asked["id"], truth, samples / spread)
+    return found
+
+
+def _mean(x: Floats) -> float:
+    """Of the channels' means; a channel that is never asked is none."""
+    asked = ~np.isnan(x).all(0)
+    return float(np.nanmean(x[:, asked], 0).mean())
+
+
+def _energy(ids: pd.Series, truth: Floats, samples: Floats) -> float:
+    found = []
+    for rows in ids.reset_index(drop=True).groupby(ids.to_numpy()).indices.values():
+        known = ~np.isnan(truth[rows])
+        drawn, seen = samples[:, rows][:, known], truth[rows][known]
+        if not len(seen):
+            continue
+        near = np.linalg.norm(drawn - seen, axis=1).mean()
+        half = len(drawn) // 2
+        apart = np.linalg.norm(drawn[:half] - drawn[half : 2 * half], axis=1).mean()
+        found.append((near - 0.5 * apart) / np.sqrt(len(seen)))
+    return float(np.mean(found))
