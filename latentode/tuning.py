@@ -45,12 +45,10 @@ def suggest(trial: Trial) -> dict[str, Any]:
     dynamics = trial.suggest_categorical("dynamics", ["mixed", "mlp", "linear"])
     return {
         "dynamics": dynamics,
-        "encoder": trial.suggest_categorical("encoder", ["gru", "attention"]),
-        "decoder": trial.suggest_categorical("decoder", ["skip", "heads", "mlp"]),
+        "decoder": trial.suggest_categorical("decoder", ["skip", "mlp"]),
         "latent_dim": trial.suggest_int("latent_dim", 8, 32, step=4),
         "hidden_dim": trial.suggest_int("hidden_dim", 32, 128, step=32),
         "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.4),
         "variational": trial.suggest_categorical("variational", [True, False]),
     }

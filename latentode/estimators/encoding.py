@@ -42,6 +42,6 @@ def encoded(model: Model, scaler: ChannelScaler, panel: Panel, span: float, seas
         starts = np.maximum(panel.offsets[which], stops - MAX_HISTORY)
         batch = question_batch(history, starts, stops, ends[which], ends[which][:, None], span, which)
         with torch.no_grad():
-            found = members_of(model)[0].encode(batch)[0]
+            found = members_of(model)[0].encoder(batch)
         parts.append(torch.cat([found.mean, found.context], dim=-1).double().numpy())
     return np.concatenate(parts)

@@ -18,17 +18,15 @@ from latentode.estimators.randomness import as_generator
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import FitSettings, check
 from latentode.estimators.sizes import config_for, n_models_for, options_for, rows_asked_for, usual_duration
-from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, Rhythm, members_of
+from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, members_of
 from latentode.training import (
     Checkpoint,
     Ended,
     RaggedSeries,
     TaskMaker,
     TrainingOptions,
-    find_rhythm,
     fork_safe,
     one_thread,
-    rhythm_of,
     train,
 )
 from latentode.training.tasks import NEARLY
@@ -154,23 +152,15 @@ def _fit(
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
     whole = TaskMaker(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
-    n_models = n_models_for(panel, settings) if before is None else before.config.n_models
+    n_models = n_models_for(panel, scaled, settings) if before is None else before.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
     first = next(folds)
-    rhythm = find_rhythm(first.tasks, rng) if before is None and settings.rhythm else None
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
-    if rhythm is not None:
-        config = replace(
-            config,
-            frequencies=tuple(rhythm.frequencies.tolist()),
-            frequency_width=rhythm.width,
-            shared_rhythm=rhythm.shared,
-        )
-    options = options_for(panel, scaled, len(first.asked), n_models, settings)
+    options = options_for(panel, scaled, settings)
     if watcher is not None:
         watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
     rows = slices(panel.offsets[order], panel.lengths[order])[1]
-    course = _Course(config, options, rhythm, before, checkpoint)
+    course = _Course(config, options, before, checkpoint)
     trained: list[Trained] = []
     history: list[dict[str, float]] = []
     interrupted = ""
@@ -200,11 +190,10 @@ def _fit(
 
 @dataclass(frozen=True)
 class _Course:
-    """How the models of a fit are trained; with the rhythm of the first of them, if there is one."""
+    """How the models of a fit are trained."""
 
     config: LatentODEConfig
     options: TrainingOptions
-    rhythm: Rhythm | None
     before: Model | None
     checkpoint: Checkpoint | None
 
@@ -215,8 +204,6 @@ class _Course:
         with one_thread() if small else nullcontext():
             with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
                 model = LatentODE(replace(self.config, n_models=1)).float()
-            if self.rhythm is not None:  # with the priors of what this model learns from
-                model.rhythm = self.rhythm if number == 0 else rhythm_of(self.rhythm, fold.tasks, rng)
             if self.before is not None:
                 model.load_state_dict(members_of(self.before)[number].state_dict())
             if checkpoint is not None and checkpoint.has_finished(number):

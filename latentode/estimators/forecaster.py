@@ -98,35 +98,22 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
     seasonality : "auto", None, duration or list of durations
         Periods in which the data repeat ("1D", "365.25D", or numbers for numeric times), None for none. "auto"
         looks for them: day, week and year where times are dates, else one period that all series share.
-    encoder : {"gru", "bigru", "odernn", "attention"}
-        What reads the observations: a GRU over the rows, one from each end, the published ODE-RNN, or attention over
-        single observations with a question per channel.
-    dynamics : {"mixed", "mlp", "linear", "gated", "second_order"}
+    encoder : {"gru", "odernn"}
+        What reads the observations: a GRU over the rows, with a summary of the history beside it; or the published
+        ODE-RNN, with neither a summary nor a context beside z.
+    dynamics : {"mixed", "mlp", "linear"}
         What moves the latent state: a neural ODE for one half and damped rotations in closed form for the other; a
-        neural ODE for all of it; rotations for all of it, without a solver; a neural ODE whose trajectories stay
-        bounded; or one of positions and velocities.
-    decoder : {"skip", "heads", "mlp", "linear"}
-        What turns the state into channels: a network that corrects what the history already says; the same with a
-        head per channel; a network alone; one linear layer.
-    likelihood : {"gaussian", "student_t", "fixed", "bernoulli", "poisson", "negative_binomial"}
-        How far an observation may lie from what is predicted: a Gaussian with learned scales; with heavier tails; with
-        a fixed ``observation_std``; or, for channels of 0 and 1 or of counts, their own distributions.
-    latent_dim, hidden_dim, context_dim : int, optional
-        Sizes of the latent state, of the hidden layers, and of what the encoder says of a series that stays the same
-        along its trajectory. None means by the number of observations.
-    augment_dim : int
-        Dimensions of the latent state that start at 0.
+        neural ODE for all of it; or rotations for all of it, without a solver.
+    decoder : {"skip", "mlp", "linear"}
+        What turns the state into channels: a network that corrects what the history already says; a network alone; or
+        one linear layer.
+    likelihood : {"gaussian", "fixed", "bernoulli", "poisson", "negative_binomial"}
+        How far an observation may lie from what is predicted: a Gaussian with learned scales; one with a fixed
+        ``observation_std``; or, for channels of 0 and 1 or of counts, their own distributions.
+    latent_dim, hidden_dim : int, optional
+        Sizes of the latent state and of the hidden layers. None means by the number of observations.
     anchor : {"end", "start"}
         Where in the history the trajectory starts.
-    summary : bool
-        Whether the encoder sees last values, means, ages and counts beside what it read row by row.
-    rhythm : bool
-        Whether each series' own period is sought, where the data show that series have periods of their own: light
-        curves, gaits, machines. A decoder with a skip is then told the sinusoid that the history fits.
-    activation : {"silu", "tanh", "softplus", "elu"}
-        In the first hidden layer of the ``"mlp"`` dynamics; the second is tanh, which bounds the slope.
-    time_aware : bool
-        Whether the ``"mlp"`` dynamics read the time since the start of the trajectory.
     observation_std : float
         Of the ``"fixed"`` likelihood, in units of a channel's spread.
     n_steps : int
@@ -137,28 +124,22 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         How gradients pass the solver.
     variational : bool
         Whether the latent state is a distribution, or a point.
-    n_draws : int
-        Draws of the latent state over which the loss of a batch is averaged.
     kl_weight : float
-        Final weight of the Kullback-Leibler divergence in the objective.
+        Final weight of the Kullback-Leibler divergence in the objective; 1 is the evidence lower bound.
     dropout : float
         Dropout of encoder and decoder in training.
-    averaging : float
-        Decay of the moving average of the weights that predicts; 0 for the last weights themselves.
     n_models : int, optional
         Models that are trained one after another, from other first weights and with other series held out each, and
-        answer together by their mean. None means 3 where the series held out are fewer than 100 and so decide much,
-        else 1; and 1 with fewer than 8 series, of which only the last parts are held out.
+        answer together by their mean. None means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
     max_steps : int, optional
-        Steps of the optimiser at most, for each model. None means by the number of observations.
+        Steps of the optimiser at most, for each model. None means by the number of observations, from 600 to 1,500.
     batch_size : int, optional
         Series in a batch. None means by the number of series.
-    learning_rate, weight_decay : float
-        Of AdamW.
-    patience : int, optional
-        Looks at the held-out part, one every 25 steps, without improvement after which training goes back to the best
-        weights and on at a lower learning rate; the fourth time it stops. None means 8, and 16 where
-        fewer than 25 series are held out: a look at so few tells little; of several models 5 and 8.
+    learning_rate : float
+        The highest of the optimiser, AdamW.
+    patience : int
+        Validation checks, one every 25 steps, without improvement after which training goes back to the best weights,
+        anneals the learning rate from there, and ends.
     validation_fraction : float
         Part of the series held out for early stopping and calibration, at most 500 of them and at least 5, or a
         third of fewer than 15; with fewer than 8, the last part of each.
@@ -248,28 +229,19 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         likelihood: str = "gaussian",
         latent_dim: int | None = None,
         hidden_dim: int | None = None,
-        context_dim: int | None = None,
-        augment_dim: int = 0,
         anchor: str = "end",
-        summary: bool = True,
-        rhythm: bool = True,
-        activation: str = "silu",
-        time_aware: bool = False,
         observation_std: float = 0.01,
         n_steps: int = 6,
         method: str = "rk4",
         adjoint: str = "discrete",
         variational: bool = True,
-        n_draws: int = 1,
-        kl_weight: float = 1.0,
+        kl_weight: float = 0.1,
         dropout: float = 0.1,
-        averaging: float = 0.98,
         n_models: int | None = None,
         max_steps: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
-        weight_decay: float = 1e-3,
-        patience: int | None = None,
+        patience: int = 6,
         validation_fraction: float = 0.15,
         n_samples: int = 32,
         warm_start: bool = False,
@@ -294,27 +266,18 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         self.likelihood = likelihood
         self.latent_dim = latent_dim
         self.hidden_dim = hidden_dim
-        self.context_dim = context_dim
-        self.augment_dim = augment_dim
         self.anchor = anchor
-        self.summary = summary
-        self.rhythm = rhythm
-        self.activation = activation
-        self.time_aware = time_aware
         self.observation_std = observation_std
         self.n_steps = n_steps
         self.method = method
         self.adjoint = adjoint
         self.variational = variational
-        self.n_draws = n_draws
         self.kl_weight = kl_weight
         self.dropout = dropout
-        self.averaging = averaging
         self.n_models = n_models
         self.max_steps = max_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.n_samples = n_samples
@@ -805,8 +768,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         >>> from latentode import LatentODEForecaster
         >>> from latentode.datasets import make_spirals
         >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
-        >>> LatentODEForecaster(max_steps=20, latent_dim=4, context_dim=2, random_state=0).fit(df).encode().shape
-        (25, 6)
+        >>> LatentODEForecaster(max_steps=20, latent_dim=4, random_state=0).fit(df).encode().shape
+        (25, 12)
         """
         check_is_fitted(self, "model_")
         panel = self.panel_ if X is None else self._panel_of(X, "the frame")

@@ -7,28 +7,26 @@ __all__ = ["PUBLISHED"]
 PUBLISHED: dict[str, Any] = {
     "encoder": "odernn",
     "dynamics": "mlp",
-    "summary": False,
     "anchor": "start",
-    "context_dim": 0,
-    "activation": "tanh",
     "decoder": "linear",
     "likelihood": "fixed",
     "observation_std": 0.01,
     "seasonality": None,
-    "rhythm": False,
-    "n_draws": 3,
+    "kl_weight": 1.0,
     "dropout": 0.0,
-    "averaging": 0.0,
     "n_models": 1,
-    "weight_decay": 0.0,
     "learning_rate": 1e-2,
 }
 """Parameters that make :class:`~latentode.LatentODEForecaster` the Latent ODE of Rubanova et al. (2019).
 
-An ODE-RNN reads the observations from the last to the first, the trajectory starts at the first, a linear layer reads
-the channels off it, three draws of z(t0) are taught with a fixed standard deviation of 0.01. What differs: the solver
-has fixed steps in training instead of adaptive ones, the optimiser is AdamW without decay instead of Adamax, and a
-task has a random origin; sizes are the estimator's unless ``latent_dim`` and ``hidden_dim`` say otherwise.
+An ODE-RNN reads the observations from the last to the first. The trajectory starts at the first. A linear layer reads
+the channels off it, and a fixed standard deviation of 0.01 teaches them. What differs:
+
+- The solver has fixed steps in training instead of adaptive ones.
+- The optimiser is AdamW with a weak weight decay instead of Adamax, and the weights are averaged.
+- z(t0) is drawn once a step instead of three times.
+- A task has a random origin.
+- Sizes are the estimator's unless ``latent_dim`` and ``hidden_dim`` say otherwise.
 
 Examples
 --------

@@ -6,7 +6,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from latentode.nn import ACTIVATIONS, DECODERS, DYNAMICS, LIKELIHOODS, READERS
+from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS
 
 __all__ = ["CHOICES", "LARGEST_SIZE", "MOST_MODELS", "FitSettings", "check"]
 
@@ -22,7 +22,6 @@ CHOICES: dict[str, Iterable[str]] = {
     "decoder": DECODERS,
     "likelihood": LIKELIHOODS,
     "anchor": ("end", "start"),
-    "activation": ACTIVATIONS,
     "strategy": ("auto", "ddp"),
 }
 
@@ -38,28 +37,19 @@ class FitSettings:
     likelihood: str
     latent_dim: int | None
     hidden_dim: int | None
-    context_dim: int | None
-    augment_dim: int
     anchor: str
-    summary: bool
-    rhythm: bool
-    activation: str
-    time_aware: bool
     observation_std: float
     n_steps: int
     method: str
     adjoint: str
     variational: bool
-    n_draws: int
     kl_weight: float
     dropout: float
-    averaging: float
     n_models: int | None
     max_steps: int | None
     batch_size: int | None
     learning_rate: float
-    weight_decay: float
-    patience: int | None
+    patience: int
     validation_fraction: float
     devices: int
     num_nodes: int
@@ -81,7 +71,6 @@ def check(settings: FitSettings) -> None:
         "batch_size",
         "n_steps",
         "patience",
-        "n_draws",
         "n_models",
         "devices",
         "num_nodes",
@@ -97,12 +86,11 @@ def check(settings: FitSettings) -> None:
     for name in ("learning_rate", "validation_fraction", "observation_std"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be greater than 0")
-    for name in ("dropout", "validation_fraction", "averaging"):
+    for name in ("dropout", "validation_fraction"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)!r} must be at least 0 and less than 1")
-    for name in ("kl_weight", "weight_decay", "context_dim", "augment_dim"):
-        if getattr(settings, name) is not None and not getattr(settings, name) >= 0:
-            raise ValueError(f"{name}={getattr(settings, name)!r} must not be negative")
+    if not settings.kl_weight >= 0:
+        raise ValueError(f"kl_weight={settings.kl_weight!r} must not be negative")
     if settings.devices * settings.num_nodes > 1:
         _check_shared(settings)
 

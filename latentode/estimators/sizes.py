@@ -6,25 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
-from latentode.estimators.folds import N_MODELS, n_held_out
+from latentode.estimators.folds import FEWEST_SERIES, N_MODELS
 from latentode.estimators.settings import FitSettings
 from latentode.nn import LatentODEConfig
 from latentode.training import TrainingOptions
-from latentode.training.tasks import MAX_HISTORY, MAX_QUERIES
+from latentode.training.tasks import MAX_QUERIES
 
 __all__ = ["config_for", "n_models_for", "options_for", "rows_asked_for", "usual_duration"]
 
 Floats = NDArray[np.float64]
 
-FEW_HELD_OUT = 25
-"""With fewer series held out than this, a look at them tells little: training waits for more of them."""
+FEWEST_STEPS, MOST_STEPS, PER_ROOT, TOLD_BY_A_SERIES = 600, 1_500, 3.5, 100
+"""Steps at most: so many per square root of the number of values, of which a series counts so many at most. Up to
+30,000 values nothing was gained by more than 600, and on small sets much was lost; of a million 1,500 were enough."""
 
-PATIENCE, PATIENCE_OF_SEVERAL = (8, 16), (5, 8)
-"""Looks without improvement that a model waits, and that it does where few are held out. Of several models one may stop
-early: the others make up for it."""
-
-ENOUGH_HELD_OUT = 100
-"""With fewer series held out than this, which those are decides much: several models have others held out each."""
+FEW_SERIES, FEW_VALUES = 25, 10_000
+"""With fewer series than this, which of them are held out decides much: several models have others held out each, where
+fewer values than this make them cheap."""
 
 MUCH = 300_000
 """Values from which on there is much data: the model is large, and each step tells more."""
@@ -36,9 +34,6 @@ more of the same series tell hardly more, and where channels are many they are m
 LOG_BEYOND = 4.0
 """Size of the latent state beyond which the decoder reads its logarithm: at the origin it is of order 1."""
 
-CELLS_READ = 3.3e6
-"""Cells (rows times channels) of an average series times steps of training, at most, where there is much data."""
-
 
 def config_for(
     panel: Panel, scaler: ChannelScaler, scaled: Floats, seasons: Seasons, span: float, settings: FitSettings
@@ -48,13 +43,14 @@ def config_for(
     hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < MUCH else 128)
     usual_gap = _usual_gap(panel)
     n_known = 0 if panel.covariates is None else panel.covariates.known.shape[1]
+    published = settings.encoder == "odernn"  # nothing passes by z there
     latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
     return LatentODEConfig(
         n_channels=scaled.shape[1],
         usual_gap=max(usual_gap / span, 1e-6),  # single precision divides by it
         usual_change=_usual_changes(panel, scaled, usual_gap),
         latent_dim=latent,
-        context_dim=max(hidden // 4, 1) if settings.context_dim is None else int(settings.context_dim),
+        context_dim=0 if published else max(hidden // 4, 1),
         hidden_dim=hidden,
         given_dim=seasons.n_features + n_known,
         bow=True,
@@ -67,10 +63,8 @@ def config_for(
         decoder=settings.decoder,
         likelihood=settings.likelihood,
         anchor=settings.anchor,
-        summary=settings.summary,
-        augment_dim=int(settings.augment_dim),
-        time_aware=settings.time_aware,
-        activation=settings.activation,
+        summary=not published,
+        activation="tanh" if published else "silu",
         observation_std=float(settings.observation_std),
         center=tuple(map(float, scaler.center)),
         unit=tuple(map(float, scaler.scale)),
@@ -82,12 +76,13 @@ def config_for(
     )
 
 
-def n_models_for(panel: Panel, settings: FitSettings) -> int:
+def n_models_for(panel: Panel, scaled: Floats, settings: FitSettings) -> int:
     """How many models are trained: several where it is whole series that are held out, and few of them."""
     if settings.n_models is not None:
         return int(settings.n_models)
-    held_out = n_held_out(int((panel.lengths >= 2).sum()), settings.validation_fraction)
-    return N_MODELS if 0 < held_out < ENOUGH_HELD_OUT else 1
+    n_series = int((panel.lengths >= 2).sum())
+    few = FEWEST_SERIES <= n_series < FEW_SERIES and _n_values(scaled) < FEW_VALUES
+    return N_MODELS if few else 1
 
 
 def _n_values(scaled: Floats) -> int:
@@ -95,26 +90,19 @@ def _n_values(scaled: Floats) -> int:
 
 
 def _steps_for(panel: Panel, n_values: int) -> int:
-    """Steps at most: where there is much data each tells more, and where series are large each takes longer."""
-    if n_values < MUCH:
-        return 4_000
-    cells = float(np.minimum(panel.lengths, MAX_HISTORY).mean()) * panel.values.shape[1]
-    return int(np.clip(CELLS_READ / cells, 1_200, 10_000))
+    """Steps at most: many series are learned from for longer, few are soon known by heart."""
+    told = min(n_values, TOLD_BY_A_SERIES * panel.n_series)
+    return int(np.clip(PER_ROOT * np.sqrt(told), FEWEST_STEPS, MOST_STEPS))
 
 
-def options_for(panel: Panel, scaled: Floats, n_held_out: int, n_models: int, settings: FitSettings) -> TrainingOptions:
+def options_for(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
-    usual, longer = PATIENCE if n_models == 1 else PATIENCE_OF_SEVERAL
-    patience = longer if n_held_out < FEW_HELD_OUT else usual
     return TrainingOptions(
         n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled)),
         batch_size=_batch_size(panel, settings),
         learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
         kl_weight=settings.kl_weight,
-        n_draws=int(settings.n_draws),
-        averaging=float(settings.averaging),
-        patience=int(settings.patience or patience),
+        patience=int(settings.patience),
         devices=int(settings.devices),
         num_nodes=int(settings.num_nodes),
         strategy=settings.strategy,

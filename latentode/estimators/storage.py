@@ -16,6 +16,7 @@ from safetensors.numpy import save as save_arrays
 
 from latentode.data import ChannelScaler, Coding, ColumnCoding, Covariates, Panel, Schema, Seasons, TimeAxis
 from latentode.estimators.calibration import LEADS, LEVELS, Calibration
+from latentode.estimators.format_3 import from_format_3
 from latentode.estimators.trust import (
     LARGEST_CONFIG,
     bytes_at_most,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "restore", "save"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 DIGEST = "weights_sha256"
 """Where a config names the weights it was written with; models written before there was one have none."""
@@ -107,8 +108,12 @@ def restore(forecaster: "LatentODEForecaster", path: Path) -> None:
     try:
         config = read_json(said)
         version = config["format_version"]
-        if version != FORMAT_VERSION:
-            raise ValueError(f"format version {str(version)[:80]}; this latentode reads version {FORMAT_VERSION}")
+        if version == 3:
+            config = from_format_3(config)
+        elif version != FORMAT_VERSION:
+            raise ValueError(
+                f"format version {str(version)[:80]}; this latentode reads versions 3 and {FORMAT_VERSION}"
+            )
         _fill(forecaster, sound_config(config), weights)
     except Exception as cause:  # whatever a file made by others brings about in any library, it is the file's fault
         what = f"{cause} is not there" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__

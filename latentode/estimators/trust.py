@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latentode.data.covariates import MOST_CATEGORIES
 from latentode.data.time_axis import SHORTEST, is_zone_name
 from latentode.estimators.settings import CHOICES, LARGEST_SIZE, MOST_MODELS
-from latentode.nn import LatentODEConfig
+from latentode.nn import ACTIVATIONS, LatentODEConfig
 from latentode.ode.methods import METHODS
 
 __all__ = [
@@ -38,16 +38,14 @@ MOST_BRACKETS = 1_000_000
 LARGEST_HEADER, MOST_CELLS = 2**20, 10**9
 """Bytes of what a file of arrays says of them, and times and values that are read from it, at most."""
 
-MOST_UNITS, MOST_FREQUENCIES, MOST_DRAWS = 100_000, 10_000, 1_000_000
-
-HIGHEST = 1e9
-"""Cycles per span of a rhythm, and how far apart two of them are, at most: their squares are still numbers."""
+MOST_UNITS, MOST_DRAWS = 100_000, 1_000_000
 
 LEAST = 1e-3
 """Size of a latent state, at least, beyond which its logarithm is read: what is divided by it is still a number."""
 
 _CHOICES: dict[str, Iterable[str]] = {
     **CHOICES,
+    "activation": ACTIVATIONS,
     "method": METHODS,
     "adjoint": ("discrete", "checkpointed", "continuous", "backsolve", "autograd"),
 }
@@ -150,13 +148,10 @@ def sound_sizes(stored: dict[str, Any], n_channels: int) -> LatentODEConfig:
             _require(isinstance(value, str) and value in _CHOICES[name], name, value)
         else:
             fits = isinstance(value, list | tuple) and all(map(_is_number, value))
-            lengths = range(MOST_FREQUENCIES + 1) if name == "frequencies" else (0, n_channels)
-            _require(fits and len(value) in lengths, name, value)
+            _require(fits and len(value) in (0, n_channels), name, value)
     for name in ("n_steps", "latent_dim", "hidden_dim"):
         _require(1 <= getattr(sizes, name) <= LARGEST_SIZE, name, getattr(sizes, name))
     _require(1 <= sizes.n_models <= MOST_MODELS, "n_models", sizes.n_models)
-    _require(all(0 < f <= HIGHEST for f in sizes.frequencies), "frequencies", sizes.frequencies)
-    _require(0 <= sizes.frequency_width <= HIGHEST, "frequency_width", sizes.frequency_width)
     _require(sizes.log_beyond == 0 or sizes.log_beyond >= LEAST, "log_beyond", sizes.log_beyond)
     _require(sizes.usual_gap > 0, "usual_gap", sizes.usual_gap)
     _require(sizes.observation_std > 0, "observation_std", sizes.observation_std)

@@ -2,8 +2,8 @@
 
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.chance import Dropout, InitialisedFrom, drawing_from
-from latentode.nn.decoders import DECODERS, Decoder, HeadsDecoder, Known, LinearDecoder, MLPDecoder, SkipDecoder
-from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
+from latentode.nn.decoders import DECODERS, Decoder, Known, LinearDecoder, MLPDecoder, SkipDecoder
+from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.ensemble import Ensemble, Model, members_of, model_from
 from latentode.nn.features import Neighbours, neighbours
@@ -15,20 +15,15 @@ from latentode.nn.likelihoods import (
     GaussianLikelihood,
     NegativeBinomialLikelihood,
     PoissonLikelihood,
-    StudentTLikelihood,
 )
 from latentode.nn.mixture import mixture_quantiles
 from latentode.nn.mlp_tape import ACTIVATIONS
 from latentode.nn.readers import (
     READERS,
-    AttentionReader,
-    BidirectionalGRUReader,
     GRUReader,
     ODERNNReader,
     Reader,
 )
-from latentode.nn.rhythm import Rhythm, Wave
-from latentode.nn.rhythm_priors import learn_priors
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,10 +31,8 @@ __all__ = [
     "DYNAMICS",
     "LIKELIHOODS",
     "READERS",
-    "AttentionReader",
     "Batch",
     "BernoulliLikelihood",
-    "BidirectionalGRUReader",
     "Decoder",
     "Dropout",
     "Encoder",
@@ -47,9 +40,7 @@ __all__ = [
     "Ensemble",
     "FixedLikelihood",
     "GRUReader",
-    "GatedDynamics",
     "GaussianLikelihood",
-    "HeadsDecoder",
     "InitialisedFrom",
     "Known",
     "LatentODE",
@@ -67,13 +58,8 @@ __all__ = [
     "PoissonLikelihood",
     "Prediction",
     "Reader",
-    "Rhythm",
-    "SecondOrderDynamics",
     "SkipDecoder",
-    "StudentTLikelihood",
-    "Wave",
     "drawing_from",
-    "learn_priors",
     "members_of",
     "mixture_quantiles",
     "model_from",

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from latentode.nn.chance import Dropout
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
-from latentode.nn.rhythm import N_READ, Wave
 
-__all__ = ["DECODERS", "Decoder", "HeadsDecoder", "Known", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
+__all__ = ["DECODERS", "Decoder", "Known", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
 LOG_SCALES = (-5.0, 5.0)
 
@@ -42,20 +41,12 @@ class Known:
         The observations nearest to each query.
     given : Tensor, optional
         (series, query, feature), what is given of the time of each query: seasons, known covariates.
-    wave : Wave, optional
-        What each series' own rhythm says there; given if the decoder was built with ``waves``.
     """
 
     context: Tensor
     level: Tensor
     near: Neighbours
     given: Tensor | None = None
-    wave: Wave | None = None
-
-    @property
-    def waves(self) -> tuple[Tensor, ...]:
-        """What is read of the rhythm at each query; nothing where there is none."""
-        return () if self.wave is None else self.wave.at_queries
 
     @property
     def level_and_base(self) -> tuple[Tensor, Tensor]:
@@ -82,9 +73,8 @@ class Decoder(nn.Module):
         Features given of any time, 0 where there are none.
     dropout : float
         Of the hidden layer, in training.
-    bow, bridge, waves : bool
-        Whether it may bend the line between two neighbours, whether it learns to meet them, and whether it is told a
-        rhythm.
+    bow, bridge : bool
+        Whether it may bend the line between two neighbours, and whether it learns to meet them.
     log_beyond : float
         Size of the latent state beyond which a skip reads its logarithm, 0 for never: what decays forward grows
         backward, and far behind the origin a state of e^4 would have the last word.
@@ -101,11 +91,10 @@ class Decoder(nn.Module):
         dropout: float = 0.0,
         bow: bool = False,
         bridge: bool = False,
-        waves: bool = False,
         log_beyond: float = 0.0,
     ) -> None:
         super().__init__()
-        self.bow, self.bridge, self.waves, self.log_beyond = bow, bridge, waves, log_beyond
+        self.bow, self.bridge, self.log_beyond = bow, bridge, log_beyond
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim, dropout)
 
@@ -217,9 +206,9 @@ class SkipDecoder(Decoder):
     def _build(
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
     ) -> None:
-        seen = latent_dim + context_dim + (2 + N_READ * self.waves) * n_channels + given_dim
+        seen = latent_dim + context_dim + 2 * n_channels + given_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
-        self.n_read = 4 + self.bow + self.waves
+        self.n_read = 4 + self.bow
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         self.bridging = Bridge(n_channels) if self.bridge else None
@@ -228,65 +217,20 @@ class SkipDecoder(Decoder):
         _start_at_zero(last)
         with torch.no_grad():  # begin as the skip alone, with the channel's own scale
             self.to_mean.weight.mul_(0.1)
-            self.to_mean.bias.copy_(torch.tensor(_first_read(self.n_read, self.waves)).repeat_interleave(n_channels))
+            self.to_mean.bias.copy_(torch.tensor(_first_read(self.n_read)).repeat_interleave(n_channels))
 
     def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = known.level_and_base
-        near, wave = known.near, known.wave
-        hidden = self.trunk(
-            known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *known.waves)
-        )
+        near = known.near
+        hidden = self.trunk(known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
         gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates, self.between, self.bridging, wave), log_scale.clamp(*LOG_SCALES)
-
-
-class HeadsDecoder(Decoder):
-    """The skip of :class:`SkipDecoder` with a head per channel that sees that channel's own history.
-
-    All heads share their weights and tell channels apart by what they learned of each: a rare channel learns from the
-    common ones.
-    """
-
-    def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
-    ) -> None:
-        width = hidden_dim
-        self.shared = nn.Linear(latent_dim + context_dim + (2 + N_READ * self.waves) * n_channels + given_dim, width)
-        self.channel = nn.Parameter(0.1 * torch.randn(n_channels, width))
-        self.from_shared = nn.Parameter(torch.randn(n_channels, width) * 0.3 + 1.0)
-        n_read = 4 + self.bow + self.waves
-        self.own = nn.Linear(6 + N_READ * self.waves, width)
-        self.trunk = nn.Sequential(nn.SiLU(), Dropout(dropout), nn.Linear(width, width), nn.SiLU())
-        self.to_mean = nn.Parameter(torch.zeros(n_read, n_channels, width))
-        begin = torch.tensor(_first_read(n_read, self.waves))
-        self.mean_bias = nn.Parameter(begin[:, None].repeat(1, n_channels))
-        self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
-        self.bridging = Bridge(n_channels) if self.bridge else None
-        last = nn.Linear(width, 1)
-        self.to_scale = nn.Sequential(nn.Linear(width + 4, width), nn.SiLU(), last)
-        self.scale = nn.Parameter(torch.zeros(n_channels, width))
-        _start_at_zero(last)
-
-    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
-        """Decode latent states."""
-        level, base = known.level_and_base
-        near, wave, waves = known.near, known.wave, known.waves
-        own = torch.stack([base, level, near.known, *near.drift.unbind(-1), base - level, *waves], dim=-1)
-        seen = known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known, *waves)
-        shared = self.shared(seen)[:, :, None]
-        hidden = self.trunk(shared * self.from_shared + self.own(own.clamp(-INPUT_BOUND, INPUT_BOUND)) + self.channel)
-        gates = [(hidden * w).sum(-1) + b for w, b in zip(self.to_mean, self.mean_bias, strict=True)]
-        told = hidden.detach()
-        distance = torch.stack(_distance(near, self.usual_gap), dim=-1)
-        log_scale = self.to_scale(torch.cat([told, distance], dim=-1))[..., 0] + (told * self.scale).sum(-1)
-        return _skip(level, base, near, gates, self.between, self.bridging, wave), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, self.bridging), log_scale.clamp(*LOG_SCALES)
 
 
 DECODERS: dict[str, type[Decoder]] = {
     "skip": SkipDecoder,
-    "heads": HeadsDecoder,
     "mlp": MLPDecoder,
     "linear": LinearDecoder,
 }
@@ -300,17 +244,15 @@ def _skip(
     read: Sequence[Tensor],
     between: Tensor,
     bridge: Bridge | None,
-    wave: Wave | None,
 ) -> Tensor:
-    """The mean, from what was read off z(t): the gates of level, drifts, bow and wave, and the correction."""
+    """The mean, from what was read off z(t): the gates of level, drifts and bow, and the correction."""
     gate, correction, *along = read
     gate = gate + between * (near.has_left * near.has_right)
     told = level + torch.sigmoid(gate) * (base - level)
-    n_paths = len(along) - (wave is not None)  # not every decoder is told of the bow
-    for path, part in zip((*near.drift.unbind(-1), near.bow)[:n_paths], along, strict=False):
+    for path, part in zip(
+        (*near.drift.unbind(-1), near.bow), along, strict=False
+    ):  # a bow only where it was built with one
         told = told + torch.sigmoid(part) * path
-    if wave is not None:
-        told = torch.lerp(told, wave.value, torch.sigmoid(along[-1]))
     told = told + correction
     return told if bridge is None else bridge(told, base, near)
 
@@ -320,9 +262,9 @@ def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:
     return [log_gap(near.since, usual_gap), log_gap(near.until, usual_gap), near.has_left, near.has_right]
 
 
-def _first_read(n_read: int, waves: bool) -> list[float]:
-    """Where gates and correction begin: the base, hardly any drift or bow, half of the wave where there is one."""
-    return [2.0, 0.0, *[-2.0] * (n_read - 2 - waves), *[0.0] * waves]
+def _first_read(n_read: int) -> list[float]:
+    """Where gates and correction begin: the base, hardly any drift or bow."""
+    return [2.0, 0.0, *[-2.0] * (n_read - 2)]
 
 
 def _start_at_zero(layer: nn.Linear) -> None:

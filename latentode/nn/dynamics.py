@@ -1,4 +1,4 @@
-"""The dynamics of a latent state: a multilayer perceptron, which knows its own derivatives, and its kin."""
+"""The dynamics of a latent state: a multilayer perceptron, which knows its own derivatives, and damped rotations."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.mlp_tape import ACTIVATIONS, MLPTape
 
-__all__ = ["GatedDynamics", "LinearDynamics", "MLPDynamics", "MixedDynamics", "SecondOrderDynamics"]
+__all__ = ["LinearDynamics", "MLPDynamics", "MixedDynamics"]
 
 
 class MLPDynamics(Dynamics):
@@ -124,88 +124,6 @@ class MLPDynamics(Dynamics):
                 f"the field has control_dim={self.control_dim} and context_dim={self.context_dim}, but was given "
                 f"{got or 'neither'}; inside solve, pass control=path and args=(context,)"
             )
-
-
-class GatedDynamics(Dynamics):
-    """The field dz/dt = rate * gate(z, context) * (goal(z, context) - z), whose trajectories stay bounded.
-
-    The goal lies within ``bound``; wherever the state is, it is drawn towards it, so that a long roll-out cannot run
-    away: the continuous-time form of a GRU.
-
-    Parameters
-    ----------
-    latent_dim, hidden_dim, context_dim : int
-        Sizes; a control counts as context.
-    bound : float
-        Largest component of a goal.
-
-    References
-    ----------
-    De Brouwer et al. (2019), GRU-ODE-Bayes, equation 2.
-
-    Examples
-    --------
-    >>> import torch
-    >>> field = GatedDynamics(latent_dim=2, hidden_dim=8)
-    >>> field(0.0, torch.full((1, 2), 100.0)).sign()
-    tensor([[-1., -1.]], grad_fn=<SignBackward0>)
-    """
-
-    def __init__(self, latent_dim: int, hidden_dim: int, context_dim: int = 0, bound: float = 4.0) -> None:
-        super().__init__()
-        self.bound = bound
-        self.trunk = nn.Sequential(
-            nn.Linear(latent_dim + context_dim, hidden_dim), nn.Tanh(), nn.Linear(hidden_dim, hidden_dim), nn.Tanh()
-        )
-        self.goal = nn.Linear(hidden_dim, latent_dim)
-        self.gate = nn.Linear(hidden_dim, latent_dim)
-        self.log_rate = nn.Parameter(torch.linspace(0.0, 2.0, latent_dim))
-
-    def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
-        """Return dz/dt, (series, latent); the time is not read."""
-        hidden = self.trunk(torch.cat([z, *context], -1))
-        rate = self.log_rate.clamp(-4.0, 4.0).exp() * torch.sigmoid(self.gate(hidden))
-        return rate * (self.bound * torch.tanh(self.goal(hidden) / self.bound) - z)
-
-
-class SecondOrderDynamics(Dynamics):
-    """The field of a position and its velocity: dx/dt = v, dv/dt = MLP([x, v, context]).
-
-    Parameters
-    ----------
-    latent_dim : int
-        Size of [x, v]: even.
-    hidden_dim, context_dim : int
-        Sizes; a control counts as context.
-
-    Raises
-    ------
-    ValueError
-        If ``latent_dim`` is odd.
-
-    References
-    ----------
-    Yildiz et al. (2019), ODE2VAE; Norcliffe et al. (2020), On second order behaviour in neural ODEs.
-
-    Examples
-    --------
-    >>> import torch
-    >>> SecondOrderDynamics(latent_dim=2, hidden_dim=8)(0.0, torch.tensor([[1.0, 3.0]]))[:, 0]
-    tensor([3.], grad_fn=<SelectBackward0>)
-    """
-
-    def __init__(self, latent_dim: int, hidden_dim: int, context_dim: int = 0) -> None:
-        super().__init__()
-        if latent_dim % 2:
-            raise ValueError(f"latent_dim={latent_dim} must be even: positions and as many velocities")
-        self.n_positions = latent_dim // 2
-        widths = [latent_dim + context_dim, hidden_dim, hidden_dim]
-        layers = [m for i, o in itertools.pairwise(widths) for m in (nn.Linear(i, o), nn.SiLU())]
-        self.force = nn.Sequential(*layers, nn.Linear(hidden_dim, self.n_positions))
-
-    def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
-        """Return dz/dt, (series, latent); the time is not read."""
-        return torch.cat([z[..., self.n_positions :], self.force(torch.cat([z, *context], -1))], -1)
 
 
 class LinearDynamics(Dynamics):

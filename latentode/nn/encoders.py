@@ -10,7 +10,6 @@ from latentode.nn.batch import Batch
 from latentode.nn.chance import Dropout
 from latentode.nn.features import Usual, summary_features
 from latentode.nn.readers import READERS
-from latentode.nn.rhythm import Wave
 
 __all__ = ["Encoder", "Encoding"]
 
@@ -58,7 +57,7 @@ class Encoder(nn.Module):
         Features given of a series, 0 where there are none.
     dropout : float
         Of what leaves the reader and the summary, in training.
-    reader : {"gru", "bigru", "odernn", "attention"}
+    reader : {"gru", "odernn"}
         What reads the rows, see :mod:`latentode.nn.readers`.
     backward : bool
         Whether rows are read from the last to the first.
@@ -87,7 +86,6 @@ class Encoder(nn.Module):
         reader: str = "gru",
         backward: bool = False,
         summary: bool = True,
-        waves: bool = False,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -95,21 +93,19 @@ class Encoder(nn.Module):
         self.register_buffer("usual_change", torch.tensor(usual_change))
         self.summary = summary
         self.reader = READERS[reader](n_channels, hidden_dim, given_dim, backward)
-        features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim + 6 * n_channels * waves
+        features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim
         self.trunk = nn.Sequential(Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh()) if context_dim else None
         with torch.no_grad():  # a narrow posterior to begin with: noise is learned, not unlearned
             self.to_latent.bias[latent_dim:].fill_(-3.0)
 
-    def forward(self, batch: Batch, wave: Wave | None = None) -> Encoding:
+    def forward(self, batch: Batch) -> Encoding:
         """Encode the histories of a batch."""
         usual = Usual(self.usual_gap, self.usual_change)
         state = self.reader(batch, usual)
         summary, level = summary_features(batch, usual)
         seen = [state, *((summary,) if self.summary else ()), *(() if batch.static is None else (batch.static,))]
-        if wave is not None:
-            seen.append(wave.of_series)
         hidden = self.trunk(torch.cat(seen, dim=-1))
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
         context = hidden.new_empty(len(hidden), 0) if self.to_context is None else self.to_context(hidden)

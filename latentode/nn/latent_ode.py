@@ -9,17 +9,16 @@ from torch import Generator, Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.decoders import DECODERS, Known
-from latentode.nn.dynamics import GatedDynamics, LinearDynamics, MixedDynamics, MLPDynamics, SecondOrderDynamics
+from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
 from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.likelihoods import LIKELIHOODS
 from latentode.nn.node_path import NodePath, path_on_nodes
-from latentode.nn.rhythm import Rhythm, Wave
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
 
-DYNAMICS = ("mlp", "mixed", "gated", "second_order", "linear")
+DYNAMICS = ("mlp", "mixed", "linear")
 """Dynamics by the name that ``LatentODEForecaster(dynamics=...)`` takes."""
 
 
@@ -35,12 +34,6 @@ class LatentODEConfig:
         The usual gap between rows, in spans.
     usual_change : sequence of float, optional
         (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
-    frequencies : sequence of float
-        Those of the series' own rhythms, in cycles per span; empty where none is read.
-    frequency_width : float
-        How far apart they are.
-    shared_rhythm : bool
-        Whether all channels of a series have one frequency.
     bow : bool
         Whether the decoder is told how a cubic between two neighbours leaves their line.
     bridge : bool
@@ -60,16 +53,12 @@ class LatentODEConfig:
     method, adjoint : str
         Method and gradient of :func:`latentode.ode.solve`.
     encoder, dynamics, decoder, likelihood : str
-        Which of :data:`~latentode.nn.readers.READERS`, {"mlp", "gated", "second_order", "linear"},
+        Which of :data:`~latentode.nn.readers.READERS`, :data:`DYNAMICS`,
         :data:`~latentode.nn.decoders.DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`.
     anchor : {"end", "start"}
         Where in the history the trajectory starts.
     summary : bool
         Whether the encoder reads a summary of the history beside its rows.
-    augment_dim : int
-        Dimensions of the latent state that start at 0 and are no part of q(z0 | history).
-    time_aware : bool
-        Whether the dynamics read the time since the trajectory's start.
     activation : str
         Of the first hidden layer of the ``"mlp"`` dynamics; the second is tanh.
     observation_std : float
@@ -87,9 +76,6 @@ class LatentODEConfig:
     n_channels: int
     usual_gap: float
     usual_change: tuple[float, ...] = ()
-    frequencies: tuple[float, ...] = ()
-    frequency_width: float = 0.0
-    shared_rhythm: bool = False
     bow: bool = False
     bridge: bool = False
     log_beyond: float = 0.0
@@ -108,8 +94,6 @@ class LatentODEConfig:
     likelihood: str = "gaussian"
     anchor: str = "end"
     summary: bool = True
-    augment_dim: int = 0
-    time_aware: bool = False
     activation: str = "silu"
     observation_std: float = 0.01
     center: tuple[float, ...] = ()
@@ -172,7 +156,6 @@ class LatentODE(nn.Module):
     def __init__(self, config: LatentODEConfig) -> None:
         super().__init__()
         self.config = config
-        state_dim = config.latent_dim + config.augment_dim
         sizes = (config.n_channels, config.latent_dim, config.context_dim, config.hidden_dim)
         changes = config.usual_change or (1.0,) * config.n_channels
         self.encoder = Encoder(
@@ -185,17 +168,11 @@ class LatentODE(nn.Module):
             given_dim=config.given_dim,
             static_dim=config.static_dim,
             dropout=config.dropout,
-            waves=bool(config.frequencies),
         )
-        self.rhythm: Rhythm | None = (
-            Rhythm(config.n_channels, config.frequencies, config.frequency_width, config.shared_rhythm)
-            if config.frequencies
-            else None
-        )
-        self.dynamics = _dynamics(config, state_dim)
+        self.dynamics = _dynamics(config)
         self.decoder = DECODERS[config.decoder](
             config.n_channels,
-            state_dim,
+            config.latent_dim,
             config.context_dim,
             config.hidden_dim,
             usual_gap=config.usual_gap,
@@ -203,7 +180,6 @@ class LatentODE(nn.Module):
             dropout=config.dropout,
             bow=config.bow,
             bridge=config.bridge,
-            waves=bool(config.frequencies),
             log_beyond=config.log_beyond,
         )
         self.likelihood = LIKELIHOODS[config.likelihood](
@@ -220,7 +196,6 @@ class LatentODE(nn.Module):
         if self.config.anchor == "start":
             times = times - batch.times[:, :1]
             reach, looks_back = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
-        z0 = nn.functional.pad(z0, (0, self.config.augment_dim))
         grid = Grid(
             reach=reach,
             looks_back=looks_back,
@@ -232,11 +207,6 @@ class LatentODE(nn.Module):
         args = (context,) if self.config.context_dim else ()
         return self.dynamics.flow(z0, times, *args, grid=grid)
 
-    def encode(self, batch: Batch) -> tuple[Encoding, Wave | None]:
-        """What is read off each history: the encoding, and its rhythm where the model knows of any."""
-        wave = None if self.rhythm is None else self.rhythm(batch)
-        return self.encoder(batch, wave), wave
-
     def _control(self, batch: Batch, reach: int, looks_back: bool) -> NodePath:
         """The known covariates along the trajectory."""
         assert batch.knot_times is not None  # a batch for a model with covariates has them
@@ -244,14 +214,14 @@ class LatentODE(nn.Module):
         start = batch.times[:, :1] if self.config.anchor == "start" else 0.0
         return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, looks_back)
 
-    def decode(self, z0: Tensor, encoding: Encoding, batch: Batch, wave: Wave | None) -> tuple[Tensor, Tensor]:
+    def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, Known(encoding.context, encoding.level, near, batch.query_given, wave))
+        mean, log_scale = self.decoder(z, Known(encoding.context, encoding.level, near, batch.query_given))
         return mean, log_scale
 
-    def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None, n_draws: int = 1) -> Loss:
+    def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:
         """Negative ELBO, averaged over the observations asked.
 
         Parameters
@@ -262,30 +232,23 @@ class LatentODE(nn.Module):
             Weight of the Kullback-Leibler divergence, raised from 0 to its final value in training.
         generator : Generator, optional
             Where the draws of z0 come from.
-        n_draws : int
-            Draws of z0, over which the loss is averaged.
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
-        encoding, wave = self.encode(batch)
+        encoding = self.encoder(batch)
         z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
             kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
-            if n_draws > 1:
-                encoding, batch = encoding.tile(n_draws), batch.tile(n_draws)
-                wave = None if wave is None else wave.tile(n_draws)
             noise = torch.randn(encoding.mean.shape, generator=generator, dtype=z0.dtype, device=z0.device)
             z0 = encoding.mean + encoding.log_std.exp() * noise
-        mean, log_scale = self.decode(z0, encoding, batch, wave)
-        assert batch.targets is not None  # tiled, it has them still
-        assert batch.target_mask is not None
+        mean, log_scale = self.decode(z0, encoding, batch)
         misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum()
         return Loss(misfit / batch.target_mask.sum().clamp_min(1) + kl_weight * kl, kl)
 
     def predict(self, batch: Batch) -> Prediction:
         """The answer at the mean of q(z0 | history)."""
-        encoding, wave = self.encode(batch)
-        mean, log_scale = self.decode(encoding.mean, encoding, batch, wave)
+        encoding = self.encoder(batch)
+        mean, log_scale = self.decode(encoding.mean, encoding, batch)
         return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
@@ -299,17 +262,19 @@ class LatentODE(nn.Module):
             (sample, series, latent), standard normal; each draw gives one trajectory, coherent over channels
             and times. A deterministic latent takes no notice of it.
         """
-        encoding, wave = self.encode(batch)
+        encoding = self.encoder(batch)
         n, apart = len(noise), (len(noise), len(encoding.mean))
         if not self.config.variational:
             noise = torch.zeros_like(noise)
         z0 = (encoding.mean + encoding.log_std.exp() * noise).flatten(0, 1)
-        mean, log_scale = self.decode(z0, encoding.tile(n), batch.tile(n), None if wave is None else wave.tile(n))
+        mean, log_scale = self.decode(z0, encoding.tile(n), batch.tile(n))
         location, scale = self.likelihood.location(mean), self.likelihood.scale(mean, log_scale)
         return Prediction(location.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *mean.shape[1:]))
 
 
-def _dynamics(config: LatentODEConfig, state_dim: int) -> Dynamics:
+def _dynamics(config: LatentODEConfig) -> Dynamics:
+    state_dim = config.latent_dim
+
     def network(dim: int) -> MLPDynamics:
         return MLPDynamics(
             dim,
@@ -317,7 +282,6 @@ def _dynamics(config: LatentODEConfig, state_dim: int) -> Dynamics:
             (config.activation, "tanh"),  # a bounded slope: far beyond the horizon nothing runs away
             context_dim=config.context_dim,
             control_dim=config.control_dim,
-            time_dependent=config.time_aware,
         )
 
     match config.dynamics:
@@ -328,10 +292,6 @@ def _dynamics(config: LatentODEConfig, state_dim: int) -> Dynamics:
             if n_turning == 0:  # too small to be divided
                 return network(state_dim)
             return MixedDynamics(network(state_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
-        case "gated":
-            return GatedDynamics(state_dim, config.hidden_dim, config.context_dim + config.control_dim)
-        case "second_order":
-            return SecondOrderDynamics(state_dim, config.hidden_dim, config.context_dim + config.control_dim)
         case "linear":
             return LinearDynamics(state_dim, config.context_dim)
     raise ValueError(f"dynamics={config.dynamics!r} must be one of {', '.join(DYNAMICS)}")

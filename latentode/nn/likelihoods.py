@@ -21,7 +21,6 @@ __all__ = [
     "GaussianLikelihood",
     "NegativeBinomialLikelihood",
     "PoissonLikelihood",
-    "StudentTLikelihood",
 ]
 
 LOG_SCALES = (-6.0, 6.0)
@@ -134,36 +133,9 @@ class FixedLikelihood(GaussianLikelihood):
         return 0.5 * (error / self.std).square() + for_own + self._for_scale(mean, log_scale, targets)
 
 
-class StudentTLikelihood(GaussianLikelihood):
-    """A Student-t with learned degrees of freedom per channel: one wild value does not own the fit."""
-
-    def __init__(
-        self, n_channels: int, center: Sequence[float] = (), unit: Sequence[float] = (), std: float = 0.01
-    ) -> None:
-        super().__init__(n_channels, center, unit, std)
-        self.freedom = nn.Parameter(torch.full((n_channels,), 2.0))
-
-    def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
-        """Negative log density of the targets, (series, query, channel)."""
-        own = self.log_scale.clamp(*LOG_SCALES).exp()
-        freedom = 2.0 + softplus(self.freedom)
-        for_mean = _weight(log_scale) * _student_t((targets - mean) / own, freedom) + own.log()
-        # The spread predicted is a standard deviation; the density wants the scale that goes with it.
-        scale = self.scale(mean, log_scale) * torch.sqrt((freedom - 2.0) / freedom).detach()
-        for_scale = _student_t((targets - mean.detach()) / scale, freedom.detach()) + scale.log()
-        return for_mean + for_scale
-
-
 def _weight(log_scale: Tensor) -> Tensor:
     """How much a mean's error counts: less where much is in doubt, but never so little that it is given up."""
     return torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
-
-
-def _student_t(x: Tensor, freedom: Tensor) -> Tensor:
-    """Negative log density of the standard Student-t."""
-    half = 0.5 * (freedom + 1)
-    constant = torch.lgamma(0.5 * freedom) - torch.lgamma(half) + 0.5 * torch.log(math.pi * freedom)
-    return constant + half * torch.log1p(x.square() / freedom)
 
 
 class _Counts(GaussianLikelihood):
@@ -286,7 +258,6 @@ class BernoulliLikelihood(_Counts):
 
 LIKELIHOODS: dict[str, type[GaussianLikelihood]] = {
     "gaussian": GaussianLikelihood,
-    "student_t": StudentTLikelihood,
     "fixed": FixedLikelihood,
     "bernoulli": BernoulliLikelihood,
     "poisson": PoissonLikelihood,

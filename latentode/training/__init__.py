@@ -6,7 +6,6 @@ from latentode.training.fit import Ended, train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
 from latentode.training.quiet import TERMINATED, fork_safe, one_thread, quiet_lightning
-from latentode.training.rhythms import find_rhythm, rhythm_of
 from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
 
 __all__ = [
@@ -18,13 +17,11 @@ __all__ = [
     "TaskMaker",
     "TrainingOptions",
     "checkpoint_in",
-    "find_rhythm",
     "fork_safe",
     "gaussian_crps",
     "one_thread",
     "question_batch",
     "quiet_lightning",
-    "rhythm_of",
     "train",
     "try_writing",
     "validation_batches",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentode.training.checkpoint import Checkpoint
-from latentode.training.module import LatentODEModule
+from latentode.training.module import HELD, LatentODEModule
 from latentode.training.options import TrainingOptions
 from latentode.training.progress import Progress
 from latentode.training.rounds import Rounds
@@ -19,14 +19,24 @@ from latentode.training.snapshot import Snapshot, history_in, optimiser_from, op
 
 __all__ = ["Coach"]
 
-_COUNTERS = ("best", "since_best", "n_decays", "n_breaks", "history")
+_COUNTERS = ("best", "best_step", "since_best", "n_breaks", "history")
+
+FEWEST_ANNEALED = 4
+"""Looks over which the learning rate falls at least."""
 
 
 class Coach(pl.Callback):
-    """Looks at the held-out questions: keeps the best weights, lowers the rate where they get no better, and stops.
+    """Looks at the held-out questions: keeps the best weights, anneals where they get no better, and stops.
 
-    After ``patience`` looks without improvement training goes back to the best weights and on at a lower rate; it stops
-    when that has happened ``options.decays`` times. A loss that is not finite is met in the same way, at once.
+    The learning rate is held until ``patience`` looks have brought no improvement, or three quarters of the steps there
+    may be are taken. Training then goes back to the best weights and on at a rate that falls to 0, once, over a quarter
+    of the steps that led there; the best weights seen are kept. How long a fit takes is so decided by the data: where
+    the held-out part gets no better after 200 steps, it ends after some 500. A loss that is not finite sends training
+    back to the best weights, at half the rate.
+
+    References
+    ----------
+    Hu et al. (2024), MiniCPM, section 4 (warm-up, stable, decay).
 
     Parameters
     ----------
@@ -50,7 +60,7 @@ class Coach(pl.Callback):
     ) -> None:
         self.options, self.module, self.rounds, self.checkpoint = options, module, rounds, checkpoint
         self.best = float("inf")
-        self.since_best = self.n_decays = self.n_breaks = 0
+        self.best_step = self.since_best = self.n_breaks = 0
         self.stopped = False
         self.average: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
@@ -98,7 +108,7 @@ class Coach(pl.Callback):
                 "step": float(module.step),
                 "loss": float(np.mean(losses)) if losses else float("nan"),
                 "validation_crps": score,
-                "learning_rate": self.options.learning_rate * module.rate,
+                "learning_rate": self.options.learning_rate * module.rate_at(int(module.global_step)),
                 "seconds": time.perf_counter() - self.started,
             }
         )
@@ -106,7 +116,7 @@ class Coach(pl.Callback):
         self.n_breaks += broken
         self.since_best += 1
         if score < self.best and not broken:
-            self.best, self.since_best = score, 0
+            self.best, self.best_step, self.since_best = score, module.step, 0
             self._keep()
         self.progress.look(self.history[-1], self.best)
         stop = self.options.on_look is not None and self.options.on_look(module.average, self.history)
@@ -114,17 +124,27 @@ class Coach(pl.Callback):
         if self.stopped:
             trainer.should_stop = True
             return
-        if not broken and self.since_best < self.options.patience:
-            return
-        self.n_decays, self.since_best = self.n_decays + 1, 0
-        if self.n_decays > self.options.decays:
-            trainer.should_stop = True
-            return
+        if broken:
+            self._go_back()
+            module.rate *= 0.5
+            trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
+        elif module.annealed is not None:
+            trainer.should_stop = module.step >= module.annealed[1]
+        elif self.since_best >= self.options.patience and module.step < HELD * self.options.n_steps:
+            self._go_back()
+            self._anneal()
+
+    def _anneal(self) -> None:
+        """Let the learning rate fall to 0."""
+        options, step = self.options, self.module.step
+        n_looks = max(-(-int(options.annealing * self.best_step) // options.steps_per_round), FEWEST_ANNEALED)
+        self.module.annealed = step, min(step + n_looks * options.steps_per_round, options.n_steps)
+
+    def _go_back(self) -> None:
+        """Go on from the best weights."""
+        module = self.module
         module.average.load_state_dict(self.average)
         module.model.load_state_dict(self.weights)
-        module.rate *= self.options.decay
-        if broken:
-            trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
 
     def _of_all(self, trainer: pl.Trainer) -> list[float]:
         """The losses since the last look, of whole batches: every process decides by the same ones."""
@@ -154,6 +174,7 @@ class Coach(pl.Callback):
             {
                 "step": self.module.step,
                 "rate": self.module.rate,
+                "annealed": self.module.annealed,
                 "rates": rates,
                 "rounds": rounds,
                 "seconds": time.perf_counter() - self.started,
@@ -172,6 +193,8 @@ class Coach(pl.Callback):
             module.averaged.load_state_dict(part("averaged", tensors))
             module.generator.set_state(tensors["generator"])
             module.first_step, module.rate = int(facts["step"]), float(facts["rate"])
+            annealed = facts["annealed"]
+            module.annealed = None if annealed is None else (int(annealed[0]), int(annealed[1]))
             self.rounds.go_on(part("rounds", tensors), facts["rounds"])
             for name in _COUNTERS:
                 setattr(self, name, cast(Any, type(getattr(self, name)))(facts[name]))

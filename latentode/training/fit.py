@@ -144,16 +144,14 @@ def validation_batches(
     batch_size : int
         Series in a batch.
     """
-    lengths = maker.series.lengths[which]
-    first = np.zeros_like(lengths) if after is None else after - 1
-    batches = []
-    for draw in range(n_draws):
-        spread = (draw + rng.random(len(which))) / n_draws
-        origins = first + (spread * (lengths - 1 - first)).astype(np.int64)
-        hides = rng.random(len(which)) < (0.25 if after is None else 0.0)
-        rate = np.where(hides, 0.3, 0.0)
-        whole_rows = rng.random(len(which)) < 0.5
-        for start in range(0, len(which), batch_size):
-            part = slice(start, start + batch_size)
-            batches.append(maker.at(which[part], origins[part], rate[part], whole_rows[part], rng))
-    return batches
+    lengths = np.tile(maker.series.lengths[which], n_draws)
+    first = np.zeros_like(lengths) if after is None else np.tile(after, n_draws) - 1
+    n = len(lengths)
+    spread = (np.repeat(np.arange(n_draws), len(which)) + rng.random(n)) / n_draws
+    origins = first + (spread * (lengths - 1 - first)).astype(np.int64)
+    hides = rng.random(n) < (0.25 if after is None else 0.0)
+    rate = np.where(hides, 0.3, 0.0)
+    whole_rows = rng.random(n) < 0.5
+    every = np.tile(which, n_draws)
+    parts = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
+    return [maker.at(every[part], origins[part], rate[part], whole_rows[part], rng) for part in parts]

@@ -16,6 +16,9 @@ __all__ = ["LatentODEModule"]
 WARM_UP = 60
 """Steps over which the learning rate rises, but no more than a twentieth of all."""
 
+HELD = 0.75
+"""Part of the steps there may be over which the rate is held at most."""
+
 KL_WARM_UP = 360
 """Steps over which the weight of the KL divergence rises, but no more than three tenths of all."""
 
@@ -43,14 +46,15 @@ class LatentODEModule(pl.LightningModule):
         self.options = options
         self.generator = generator
         self.first_step = 0  # steps taken before, where training goes on from a checkpoint
-        self.rate = 1.0  # of the learning rate, lowered as training gets on
+        self.rate = 1.0  # of the learning rate, lowered where a loss was not finite
+        self.annealed: tuple[int, int] | None = None  # the steps between which the rate falls, where not the last ones
         self.losses: list[Tensor] = []
         self.scores: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The negative ELBO of a batch."""
         kl_weight = self.options.kl_weight * min(1.0, self.step / self._first(KL_WARM_UP, 0.3))
-        loss = self.model.loss(batch, kl_weight, self.generator, self.options.n_draws)
+        loss = self.model.loss(batch, kl_weight, self.generator)
         total = loss.total * batch.weight
         self.losses.append(total.detach())
         return total
@@ -93,13 +97,14 @@ class LatentODEModule(pl.LightningModule):
             lr=self.options.learning_rate,
             fused=True,  # one operator for all weights, not a dozen for each
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.rate_at)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _rate(self, step: int) -> float:
-        """Rise, hold, and fall to almost nothing over the last third of the steps there may be."""
+    def rate_at(self, step: int) -> float:
+        """What the learning rate is multiplied by: it rises, holds, and falls once training anneals, or at the end."""
         step += self.first_step
-        last = min(1.0, 3 * (1 - step / max(self.options.n_steps, 1)))
+        begin, end = self.annealed or (HELD * self.options.n_steps, self.options.n_steps)
+        last = min(1.0, (end - step) / max(end - begin, 1))
         return self.rate * min((step + 1) / self._first(WARM_UP, 0.05), 1.0) * max(last, 0.02)
 
     def _first(self, n_steps: int, part: float) -> float:

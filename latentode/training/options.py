@@ -25,13 +25,9 @@ class TrainingOptions:
     kl_weight : float
         Final weight of the KL divergence.
     patience : int
-        Looks without improvement after which the learning rate falls, and at last training stops.
-    decay : float
-        Factor by which the learning rate then falls.
-    decays : int
-        How often it may.
-    n_draws : int
-        Draws of z0 over which the loss of a batch is averaged.
+        Looks without improvement after which the learning rate is annealed from the best weights, and training ends.
+    annealing : float
+        Steps over which the rate then falls to 0, as a part of those taken until the best weights.
     averaging : float
         Decay of the moving average of the weights.
     clip : float
@@ -53,9 +49,7 @@ class TrainingOptions:
     weight_decay: float = 1e-3
     kl_weight: float = 1.0
     patience: int = 8
-    decay: float = 0.3
-    decays: int = 3
-    n_draws: int = 1
+    annealing: float = 0.25
     averaging: float = 0.98
     clip: float = 1.0
     devices: int = 1

@@ -124,7 +124,7 @@ def test_saved_and_loaded_it_answers_the_same(fitted, tmp_path, include_history)
     pd.testing.assert_frame_equal(again.predict(DF, history=DF), fitted.predict(DF, history=DF), check_exact=True)
 
 
-@pytest.mark.parametrize("dynamics", ["mlp", "linear", "gated", "second_order"])
+@pytest.mark.parametrize("dynamics", ["mlp", "linear", "mixed"])
 def test_all_dynamics_take_covariates(dynamics):
     forecaster = quick(dynamics=dynamics, **ROLES).fit(DF)
     assert np.isfinite(forecaster.predict(DF)).all().all()

@@ -5,14 +5,12 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from latentode import load
-from latentode.datasets import make_periodic
 from latentode.estimators import fitting
 from latentode.nn import Ensemble, LatentODE, members_of
 from latentode.plotting import plot_training
-from latentode.training import LatentODEModule, TaskMaker
+from latentode.training import LatentODEModule
 from tests.estimators.tiny import quick, waves
 
 
@@ -156,31 +154,3 @@ def test_every_model_may_have_the_first_sample(fitted, df, monkeypatch):
     for seed in range(20):
         assert len(fitted.sample(df.head(1), 1, random_state=seed)) == 1
     assert draws == {1, 2, 3}
-
-
-def test_no_model_has_a_rhythm_that_has_read_what_it_is_judged_by(monkeypatch):
-    series, read, judged = [], [], []
-    find, of, train = fitting.find_rhythm, fitting.rhythm_of, fitting.train
-
-    def noted(rhythm):
-        def note(*args):
-            tasks = next(a for a in args if isinstance(a, TaskMaker))
-            read.append(tasks.series.values)
-            return rhythm(*args)
-
-        return note
-
-    def judge(model, tasks, *rest):
-        series.append(tasks.series.values)
-        judged.append(model.rhythm)
-        return train(model, tasks, *rest)
-
-    monkeypatch.setattr(fitting, "find_rhythm", noted(find))
-    monkeypatch.setattr(fitting, "rhythm_of", noted(of))
-    monkeypatch.setattr(fitting, "train", judge)
-    quick(max_steps=1).fit(make_periodic(n_series=30, n_points=12, random_state=0))
-    assert len(judged) == 3
-    assert all(rhythm is not None for rhythm in judged)
-    for mine, ours in zip(read, series, strict=True):
-        np.testing.assert_array_equal(mine, ours)
-    assert not torch.equal(judged[0].log_prior, judged[1].log_prior)

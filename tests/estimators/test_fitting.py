@@ -93,12 +93,15 @@ def test_of_few_series_more_are_held_out_than_the_fraction(n_series, held_out):
     assert n_held_out(n_series, 0.15) == held_out
 
 
-@pytest.mark.parametrize(("n_series", "n_models"), [(6, 1), (7, 1), (8, 3), (300, 3), (700, 1)])
-def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series, n_models):
+@pytest.mark.parametrize(
+    ("n_series", "n_values", "n_models"),
+    [(6, 10, 1), (7, 10, 1), (8, 10, 3), (24, 9_999, 3), (24, 10_000, 1), (25, 10, 1), (700, 10, 1)],
+)
+def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series, n_values, n_models):
     panel = Panel(pd.RangeIndex(n_series), np.arange(0, 2 * n_series + 1, 2), np.zeros(2 * n_series), np.zeros((1, 1)))
-    settings = quick()._settings(None)
-    assert sizes.n_models_for(panel, settings) == n_models
-    assert sizes.n_models_for(panel, replace(settings, n_models=2)) == 2
+    settings, scaled = quick()._settings(None), np.zeros((n_values, 1))
+    assert sizes.n_models_for(panel, scaled, settings) == n_models
+    assert sizes.n_models_for(panel, scaled, replace(settings, n_models=2)) == 2
 
 
 def test_series_of_one_row_are_never_asked():
@@ -116,12 +119,11 @@ def test_the_span_is_how_long_series_usually_last():
 
 
 @pytest.mark.parametrize(
-    ("rows", "channels", "n_values", "steps"),
-    [(10, 3, 1_000, 4_000), (75, 37, 2_900_000, 1_200), (20, 14, 2_200_000, 10_000), (100, 14, 11_000_000, 2_357)],
+    ("n_series", "n_values", "steps"),
+    [(10, 100, 600), (16, 500_000, 600), (500, 40_000, 700), (1_000, 90_000, 1_050), (9_000, 2_900_000, 1_500)],
 )
-def test_much_data_of_large_series_is_trained_on_for_fewer_steps(rows, channels, n_values, steps):
-    offsets = np.arange(0, 3 * rows + 1, rows)
-    panel = Panel(pd.RangeIndex(3), offsets, np.zeros(3 * rows), np.zeros((3 * rows, channels)))
+def test_many_series_are_learned_from_for_longer_than_few(n_series, n_values, steps):
+    panel = Panel(pd.RangeIndex(n_series), np.arange(n_series + 1), np.zeros(n_series), np.zeros((n_series, 1)))
     assert sizes._steps_for(panel, n_values) == steps
 
 
@@ -138,30 +140,6 @@ def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monke
     monkeypatch.setattr(fitting, "train", watched)
     quick(max_steps=1, batch_size=16).fit(waves())  # of two channels
     assert seen == [most_asked]
-
-
-@pytest.mark.parametrize(
-    ("n_series", "n_models", "given", "expected"),
-    [
-        (12, 1, None, 16),
-        (60, 1, None, 16),
-        (60, 3, None, 8),
-        (240, 1, None, 8),
-        (240, 3, None, 5),
-        (60, 1, 3, 3),
-        (240, 1, 30, 30),
-    ],
-)
-def test_where_few_are_held_out_training_waits_longer_unless_told(monkeypatch, n_series, n_models, given, expected):
-    seen = []
-
-    def train(model, tasks, validation, options, *rest):
-        seen.append(options.patience)
-        return Ended([], interrupted=False, stopped=False)
-
-    monkeypatch.setattr(fitting, "train", train)
-    quick(patience=given, n_models=n_models).fit(waves(n_series, 4))
-    assert seen == [expected] * n_models
 
 
 def test_a_notebook_is_watched_and_a_file_is_not(monkeypatch):

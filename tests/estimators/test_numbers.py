@@ -20,11 +20,11 @@ def assert_finite(forecaster, df):
     assert np.isfinite(forecaster.predict_interval(df).to_numpy()).all()
 
 
-@pytest.mark.parametrize("dynamics", ["mixed", "mlp", "gated", "second_order", "linear"])
+@pytest.mark.parametrize("dynamics", ["mixed", "mlp", "linear"])
 def test_a_field_that_training_drives_apart_is_met(small, dynamics):
     """At this rate the weights are thousands after a step, and the trajectory leaves the numbers."""
     with pytest.warns(UserWarning, match="left the finite numbers"):
-        forecaster = quick(dynamics=dynamics, learning_rate=1e8, weight_decay=0.0, max_steps=60).fit(small)
+        forecaster = quick(dynamics=dynamics, learning_rate=1e8, max_steps=60).fit(small)
     assert_finite(forecaster, small)
 
 

@@ -266,10 +266,10 @@ def test_a_config_that_is_none_is_refused(spoilt, content):
         load(spoilt)
 
 
-@pytest.mark.parametrize("version", [0, 2, "3", None, [3]])
+@pytest.mark.parametrize("version", [0, 2, 5, "3", "4", None, [4]])
 def test_another_version_is_refused_with_both_versions(spoilt, version):
     edit_config(spoilt, lambda c: c.update(format_version=version))
-    with pytest.raises(ValueError, match=r"format version .*reads version 3"):
+    with pytest.raises(ValueError, match=r"format version .*reads versions 3 and 4"):
         load(spoilt)
 
 
@@ -429,3 +429,38 @@ def test_models_of_every_format_version_are_read_and_answer_as_they_did(path):
 
 def test_there_is_a_model_of_this_format_version():
     assert (MODELS / f"format_{FORMAT_VERSION}" / "config.json").is_file()
+
+
+@pytest.fixture
+def of_format_3(tmp_path):
+    return Path(shutil.copytree(MODELS / "format_3", tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("encoder", "attention", "encoder='attention'"),
+        ("encoder", "bigru", "encoder='bigru'"),
+        ("dynamics", "gated", "dynamics='gated'"),
+        ("decoder", "heads", "decoder='heads'"),
+        ("likelihood", "student_t", "likelihood='student_t'"),
+        ("frequencies", [0.5, 1.0], "rhythm=True"),
+        ("augment_dim", 2, "augment_dim=2"),
+        ("time_aware", True, "time_aware=True"),
+        ("time_aware", {"of": [1]}, "time_aware="),
+    ],
+)
+def test_a_model_of_format_3_that_uses_what_is_gone_is_refused_by_name(of_format_3, name, value, said):
+    edit_config(of_format_3, lambda c: c["model"].update({name: value}))
+    with pytest.raises(ValueError, match=f"trained with {said}.*no longer has; fit it again"):
+        load(of_format_3)
+
+
+def test_a_model_of_format_3_is_saved_in_the_present_format(of_format_3, tmp_path):
+    load(of_format_3).save(tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert config["format_version"] == FORMAT_VERSION
+    assert "rhythm" not in config["params"]
+    pd.testing.assert_frame_equal(
+        load(tmp_path / "again").predict(frame()), load(of_format_3).predict(frame()), check_exact=True
+    )

@@ -49,8 +49,6 @@ def spoil_config(path, *where, value):
         ("model", "n_steps", 10**9),
         ("model", "n_steps", True),
         ("model", "usual_gap", 0.0),
-        ("model", "frequencies", [1.0, 1e300]),
-        ("model", "frequency_width", 1e300),
         ("model", "log_beyond", 1e-300),
         ("model", "method", "nothing"),
         ("model", "usual_change", [1.0] * 3),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentode.nn import DECODERS, Known, SkipDecoder, Wave
+from latentode.nn import DECODERS, Known, SkipDecoder
 from latentode.nn.decoders import Bridge
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
@@ -31,9 +31,9 @@ def inputs(seed=0):
     return z, torch.randn(1, 3, generator=rng), torch.randn(1, 2, generator=rng)
 
 
-def decoded(decoder, around, *given, wave=None):
+def decoded(decoder, around, *given):
     z, context, level = given or inputs()
-    return decoder(z, Known(context, level, around, wave=wave))
+    return decoder(z, Known(context, level, around))
 
 
 def test_the_mean_does_not_see_the_time_of_the_query():
@@ -117,7 +117,7 @@ def test_no_decoder_sees_the_time_of_the_query_in_its_mean(name):
     torch.testing.assert_close(near_mean, far_mean)
 
 
-@pytest.mark.parametrize("name", ["skip", "heads"])
+@pytest.mark.parametrize("name", ["skip"])
 def test_a_new_decoder_with_a_skip_begins_as_the_skip_alone(name):
     torch.manual_seed(0)
     decoder = DECODERS[name](2, 4, 3, 32, usual_gap=0.2)
@@ -127,16 +127,7 @@ def test_a_new_decoder_with_a_skip_begins_as_the_skip_alone(name):
     assert log_scale.abs().max() < 1e-6
 
 
-def test_a_head_reads_its_own_channel_before_others():
-    decoder = lively(decoder="heads").decoder
-    around = near(0.5)
-    moved = replace(around, base=around.base + torch.tensor([1.0, 0.0]))
-    change = (decoded(decoder, moved)[0] - decoded(decoder, around)[0]).abs()
-    assert change[..., 0].min() > 1e-3
-    assert change[..., 0].mean() > change[..., 1].mean()
-
-
-@pytest.mark.parametrize("name", ["skip", "heads", "mlp"])
+@pytest.mark.parametrize("name", ["skip", "mlp"])
 def test_nothing_flows_from_the_scale_into_the_mean(name):
     decoder = lively(decoder=name).decoder
     z, context, level = inputs()
@@ -145,20 +136,7 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
     assert torch.autograd.grad(log_scale.sum(), z, allow_unused=True)[0] is None
 
 
-def wave(value, certain=1.0):
-    ones = torch.ones(1, 2)
-    return Wave(
-        torch.full((1, 2, 2), value),
-        torch.zeros(1, 2, 2),
-        torch.zeros(1, 2, 2, 2),
-        torch.zeros(1, 6),
-        ones,
-        ones * certain,
-        ones,
-    )
-
-
-@pytest.mark.parametrize("name", ["skip", "heads"])
+@pytest.mark.parametrize("name", ["skip"])
 def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
     for bow in (False, True):
         decoder = lively(decoder=name, bow=bow).decoder
@@ -166,7 +144,7 @@ def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
         assert ((bent - straight).abs().max() > 1e-3) == bow
 
 
-@pytest.mark.parametrize("name", ["skip", "heads"])
+@pytest.mark.parametrize("name", ["skip"])
 def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_it_trusts_the_channel(name):
     decoder = lively(decoder=name, bridge=True).decoder
     away, there = (decoded(decoder, near(0.5, until=0.1, nearness=n))[0] for n in (0.0, 1.0))
@@ -195,7 +173,7 @@ def test_a_bridge_bends_with_the_bow_and_leaves_what_has_no_neighbour():
     torch.testing.assert_close(bridge(ones, zeros, near(0.0, until=0.1, bow=1.0)), ones)
 
 
-@pytest.mark.parametrize("name", ["skip", "heads"])
+@pytest.mark.parametrize("name", ["skip"])
 def test_of_a_large_state_a_skip_reads_the_logarithm(name):
     plain, tempered = (lively(decoder=name, log_beyond=beyond).decoder for beyond in (0.0, 4.0))
     tempered.load_state_dict(plain.state_dict())
@@ -208,10 +186,3 @@ def test_of_a_large_state_a_skip_reads_the_logarithm(name):
     assert (farther - far).abs().max() < 0.1 * (
         decoded(plain, near(0.5), 200.0 * z, context, level)[0] - far
     ).abs().max()
-
-
-@pytest.mark.parametrize("name", ["skip", "heads"])
-def test_a_skip_with_waves_follows_the_rhythm(name):
-    decoder = lively(decoder=name, frequencies=(1.0, 2.0)).decoder
-    low, high = (decoded(decoder, near(0.5), wave=wave(value))[0] for value in (-1.0, 1.0))
-    assert (high - low).abs().min() > 1e-3

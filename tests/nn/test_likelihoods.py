@@ -12,7 +12,6 @@ from latentode.nn import (
     GaussianLikelihood,
     NegativeBinomialLikelihood,
     PoissonLikelihood,
-    StudentTLikelihood,
 )
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -89,23 +88,6 @@ def test_the_best_mean_is_the_targets_own():
 
 
 # ------------------------------------------------------------------------------------------------ the others
-
-
-def test_a_student_t_is_taught_by_its_own_log_density():
-    mean, _, targets = drawn()
-    likelihood = StudentTLikelihood(2)
-    own, freedom = likelihood.log_scale.exp(), 2.0 + torch.nn.functional.softplus(likelihood.freedom)
-    once = -torch.distributions.StudentT(freedom, mean, own).log_prob(targets)
-    scale = own * torch.sqrt((freedom - 2) / freedom)
-    twice = once - torch.distributions.StudentT(freedom, mean, scale).log_prob(targets)
-    torch.testing.assert_close(likelihood(mean, torch.zeros_like(mean), targets), twice)
-
-
-def test_a_wild_value_pulls_a_student_t_less_than_a_near_one():
-    mean = torch.zeros(1, 1, 2, requires_grad=True)
-    targets = torch.tensor([[[1.0, 100.0]]])
-    (pull,) = torch.autograd.grad(StudentTLikelihood(2)(mean, torch.zeros(1, 1, 2), targets).sum(), mean)
-    assert -pull[0, 0, 1] < -pull[0, 0, 0]
 
 
 def test_a_fixed_likelihood_is_a_squared_error_for_the_mean():

@@ -61,10 +61,7 @@ def test_absurd_values_leave_the_state_finite(name):
 def test_every_weight_learns(name):
     reader = reader_of(name)
     reader(random_batch(), USUAL).square().sum().backward()
-    assert [n for n, p in reader.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] in (
-        [],
-        ["gather.answer.bias"],
-    )
+    assert [n for n, p in reader.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 @every_reader
@@ -75,14 +72,6 @@ def test_seasons_are_read(name):
     ]
     left, right = (reader_of(name, given_dim=4)(b, USUAL) for b in with_seasons)
     assert (left - right).abs().max() > 1e-5
-
-
-def test_attention_looks_at_the_latest_observations_only():
-    reader = reader_of("attention", n_channels=1)
-    usual = Usual(torch.tensor(0.2), torch.ones(1))
-    long = [(-6.0 + 0.01 * k, float(k % 5)) for k in range(601)]
-    changed = [(t, v + (50 if k < 80 else 0)) for k, (t, v) in enumerate(long)]
-    close(reader(batch_of(long), usual), reader(batch_of(changed), usual))
 
 
 def test_the_ode_rnn_moves_by_its_own_euler_step_between_observations():
