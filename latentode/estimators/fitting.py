@@ -156,7 +156,7 @@ def _fit(
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
     first = next(folds)
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
-    options = options_for(panel, scaled, settings)
+    options = options_for(panel, scaled, n_models, settings)
     if watcher is not None:
         watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
     rows = slices(panel.offsets[order], panel.lengths[order])[1]

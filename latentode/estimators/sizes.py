@@ -20,6 +20,9 @@ FEWEST_STEPS, MOST_STEPS, PER_ROOT, TOLD_BY_A_SERIES = 600, 1_500, 3.5, 100
 """Steps at most: so many per square root of the number of values, of which a series counts so many at most. Up to
 30,000 values nothing was gained by more than 600, and on small sets much was lost; of a million 1,500 were enough."""
 
+STEPS_OF_SEVERAL = 400
+"""The same where several models make up for what one has not learned."""
+
 FEW_SERIES, FEW_VALUES = 25, 10_000
 """With fewer series than this, which of them are held out decides much: several models have others held out each, where
 fewer values than this make them cheap."""
@@ -89,16 +92,18 @@ def _n_values(scaled: Floats) -> int:
     return int((~np.isnan(scaled)).sum())
 
 
-def _steps_for(panel: Panel, n_values: int) -> int:
+def _steps_for(panel: Panel, n_values: int, n_models: int) -> int:
     """Steps at most: many series are learned from for longer, few are soon known by heart."""
+    if n_models > 1:
+        return STEPS_OF_SEVERAL
     told = min(n_values, TOLD_BY_A_SERIES * panel.n_series)
     return int(np.clip(PER_ROOT * np.sqrt(told), FEWEST_STEPS, MOST_STEPS))
 
 
-def options_for(panel: Panel, scaled: Floats, settings: FitSettings) -> TrainingOptions:
+def options_for(panel: Panel, scaled: Floats, n_models: int, settings: FitSettings) -> TrainingOptions:
     """As many steps as the data may need: where there is much of it, each tells more."""
     return TrainingOptions(
-        n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled)),
+        n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled), n_models),
         batch_size=_batch_size(panel, settings),
         learning_rate=settings.learning_rate,
         kl_weight=settings.kl_weight,

@@ -8,7 +8,7 @@ import pytest
 from latentode.data import Panel
 from latentode.estimators import fitting, folds, sizes
 from latentode.estimators.folds import FEWEST_SERIES, hold_out, n_held_out
-from latentode.training import Ended, RaggedSeries, TaskMaker
+from latentode.training import RaggedSeries, TaskMaker
 from latentode.training.tasks import MAX_QUERIES
 from tests.estimators.tiny import quick, waves
 
@@ -124,7 +124,8 @@ def test_the_span_is_how_long_series_usually_last():
 )
 def test_many_series_are_learned_from_for_longer_than_few(n_series, n_values, steps):
     panel = Panel(pd.RangeIndex(n_series), np.arange(n_series + 1), np.zeros(n_series), np.zeros((n_series, 1)))
-    assert sizes._steps_for(panel, n_values) == steps
+    assert sizes._steps_for(panel, n_values, 1) == steps
+    assert sizes._steps_for(panel, n_values, 3) == 400
 
 
 @pytest.mark.parametrize(("much", "cells", "most_asked"), [(80, 1600, 50), (80, 160, 24), (100_000, 160, MAX_QUERIES)])
