@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -154,7 +153,6 @@ def _fit(
     whole = TaskMaker(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
     n_models = n_models_for(panel, scaled, settings) if before is None else before.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
-    first = next(folds)
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     options = options_for(panel, scaled, n_models, settings)
     if watcher is not None:
@@ -164,7 +162,7 @@ def _fit(
     trained: list[Trained] = []
     history: list[dict[str, float]] = []
     interrupted = ""
-    for number, fold in enumerate(chain([first], folds)):
+    for number, fold in enumerate(folds):
         # Every model has random numbers of its own: it can be trained without those before it.
         own = np.random.default_rng(int(rng.integers(2**62)))
         look = None if watcher is None else _looking(watcher, span, fold, _in_place(fold.seen, rows))

@@ -132,8 +132,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         Models that are trained one after another, from other first weights and with other series held out each, and
         answer together by their mean. None means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
     max_steps : int, optional
-        Steps of the optimiser at most, for each model. None means by the number of observations, from 600 to
-        1,500; 400 for each of several.
+        Steps of the optimiser at most, for each model. None means 6 per series, from 600 to 3,000 (1,500
+        where there are many observations); 400 for each of several.
     batch_size : int, optional
         Series in a batch. None means by the number of series.
     learning_rate : float

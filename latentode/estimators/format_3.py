@@ -41,11 +41,6 @@ def from_format_3(config: dict[str, Any]) -> dict[str, Any]:
     config : dict
         As JSON holds it; parts that are of another kind than they should be are left as they are.
 
-    Returns
-    -------
-    dict
-        The same model, without what has been removed since.
-
     Raises
     ------
     ValueError

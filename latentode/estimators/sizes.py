@@ -16,9 +16,9 @@ __all__ = ["config_for", "n_models_for", "options_for", "rows_asked_for", "usual
 
 Floats = NDArray[np.float64]
 
-FEWEST_STEPS, MOST_STEPS, PER_ROOT, TOLD_BY_A_SERIES = 600, 1_500, 3.5, 100
-"""Steps at most: so many per square root of the number of values, of which a series counts so many at most. Up to
-30,000 values nothing was gained by more than 600, and on small sets much was lost; of a million 1,500 were enough."""
+FEWEST_STEPS, MOST_STEPS, MOST_OF_MUCH, PER_SERIES = 600, 3_000, 1_500, 6
+"""Steps at most: so many per series. On sets of some 60 series nothing was gained by more than 600, and on most
+something was lost; where there are hundreds, those held out say reliably when to stop."""
 
 STEPS_OF_SEVERAL = 400
 """The same where several models make up for what one has not learned."""
@@ -96,8 +96,7 @@ def _steps_for(panel: Panel, n_values: int, n_models: int) -> int:
     """Steps at most: many series are learned from for longer, few are soon known by heart."""
     if n_models > 1:
         return STEPS_OF_SEVERAL
-    told = min(n_values, TOLD_BY_A_SERIES * panel.n_series)
-    return int(np.clip(PER_ROOT * np.sqrt(told), FEWEST_STEPS, MOST_STEPS))
+    return int(np.clip(PER_SERIES * panel.n_series, FEWEST_STEPS, MOST_STEPS if n_values < MUCH else MOST_OF_MUCH))
 
 
 def options_for(panel: Panel, scaled: Floats, n_models: int, settings: FitSettings) -> TrainingOptions:
