@@ -17,8 +17,8 @@ __all__ = ["config_for", "n_models_for", "options_for", "rows_asked_for", "usual
 Floats = NDArray[np.float64]
 
 FEWEST_STEPS, MOST_STEPS, MOST_OF_MUCH, PER_SERIES = 600, 3_000, 1_500, 6
-"""Steps at most: so many per series. On sets of some 60 series nothing was gained by more than 600, and on most
-something was lost; where there are hundreds, those held out say reliably when to stop."""
+"""Steps at most: so many per series. On sets of some 60 series nothing was gained in the mean by more than 600; where
+there are hundreds, those held out say reliably when to stop."""
 
 STEPS_OF_SEVERAL = 400
 """The same where several models make up for what one has not learned."""
