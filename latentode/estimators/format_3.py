@@ -11,7 +11,10 @@ GONE_SIZES: dict[str, Any] = {
     "augment_dim": 0,
     "time_aware": False,
 }
-"""Parts of a model that are gone, and the value that switched each off. The first three are of the series' periods."""
+"""Parts of a model that are gone, and the value that switched each off."""
+
+OF_RHYTHM = ("frequencies", "frequency_width", "shared_rhythm")
+"""Those of them that ``rhythm=True`` brought in."""
 
 GONE_CHOICES = {
     "encoder": ("bigru", "attention"),
@@ -54,10 +57,7 @@ def from_format_3(config: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(_gone(f"{name}={model[name]!r}"))
     for name, off in GONE_SIZES.items():
         if model.get(name, off) != off:
-            used = f"{name}={str(model[name])[:40]}"
-            raise ValueError(
-                _gone("rhythm=True" if name in ("frequencies", "frequency_width", "shared_rhythm") else used)
-            )
+            raise ValueError(_gone("rhythm=True" if name in OF_RHYTHM else f"{name}={str(model[name])[:40]}"))
     kept = {name: value for name, value in params.items() if name not in GONE_PARAMS}
     if kept.get("patience", 0) is None:  # a number was found by the data then
         del kept["patience"]

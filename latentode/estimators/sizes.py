@@ -100,7 +100,7 @@ def _steps_for(panel: Panel, n_values: int, n_models: int) -> int:
 
 
 def options_for(panel: Panel, scaled: Floats, n_models: int, settings: FitSettings) -> TrainingOptions:
-    """As many steps as the data may need: where there is much of it, each tells more."""
+    """How to train: what the user does not say, the size of the data does."""
     return TrainingOptions(
         n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled), n_models),
         batch_size=_batch_size(panel, settings),

@@ -249,9 +249,8 @@ def _skip(
     gate, correction, *along = read
     gate = gate + between * (near.has_left * near.has_right)
     told = level + torch.sigmoid(gate) * (base - level)
-    for path, part in zip(
-        (*near.drift.unbind(-1), near.bow), along, strict=False
-    ):  # a bow only where it was built with one
+    # A decoder built without a bow reads no gate for it, and the last path is left out.
+    for path, part in zip((*near.drift.unbind(-1), near.bow), along, strict=False):
         told = told + torch.sigmoid(part) * path
     told = told + correction
     return told if bridge is None else bridge(told, base, near)

@@ -273,8 +273,6 @@ class LatentODE(nn.Module):
 
 
 def _dynamics(config: LatentODEConfig) -> Dynamics:
-    state_dim = config.latent_dim
-
     def network(dim: int) -> MLPDynamics:
         return MLPDynamics(
             dim,
@@ -286,14 +284,14 @@ def _dynamics(config: LatentODEConfig) -> Dynamics:
 
     match config.dynamics:
         case "mlp":
-            return network(state_dim)
+            return network(config.latent_dim)
         case "mixed":
-            n_turning = 2 * (state_dim // 4)
+            n_turning = 2 * (config.latent_dim // 4)
             if n_turning == 0:  # too small to be divided
-                return network(state_dim)
-            return MixedDynamics(network(state_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
+                return network(config.latent_dim)
+            return MixedDynamics(network(config.latent_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
         case "linear":
-            return LinearDynamics(state_dim, config.context_dim)
+            return LinearDynamics(config.latent_dim, config.context_dim)
     raise ValueError(f"dynamics={config.dynamics!r} must be one of {', '.join(DYNAMICS)}")
 
 

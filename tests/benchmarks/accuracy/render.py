@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.league.running import RESULTS
-from tests.benchmarks.league.tables import page, trials
+from tests.benchmarks.league.tables import page, table, trials
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[2] / "docs" / "accuracy.md"
@@ -158,11 +158,6 @@ def medical() -> Iterable[str]:
 
 def read(name: str) -> Any:
     return json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
-
-
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -49,9 +49,8 @@ def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
     fans = forecaster.predict_quantiles(queries, QUANTILES, **given).to_numpy()
     answered = time.perf_counter()
     drawn = forecaster.sample(queries, N_SAMPLES, random_state=seed, **given)[contest.channels].to_numpy()
-    n_channels = len(contest.channels)
-    fans = np.moveaxis(fans.reshape(len(queries), n_channels, len(QUANTILES)), 2, 0)
-    found = scores(contest, means, fans, _by_sample(drawn, len(queries), n_channels))
+    samples = drawn.reshape(N_SAMPLES, len(queries), len(contest.channels))
+    found = scores(contest, means, _by_quantile(fans), samples)
     last = forecaster.history_.groupby("model")["step"].max()
     return found | {
         "fit_seconds": fitted - begin,
@@ -61,8 +60,9 @@ def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
     }
 
 
-def _by_sample(drawn: np.ndarray, n_rows: int, n_channels: int) -> np.ndarray:
-    return drawn.reshape(N_SAMPLES, n_rows, n_channels)
+def _by_quantile(fans: np.ndarray) -> np.ndarray:
+    """Columns that hold the quantiles channel by channel, (row, channel * quantile), as (quantile, row, channel)."""
+    return np.moveaxis(fans.reshape(len(fans), -1, len(QUANTILES)), 2, 0)
 
 
 def baselines(contest: Contest, seed: int) -> dict[str, dict[str, float]]:
@@ -84,8 +84,7 @@ def baselines(contest: Contest, seed: int) -> dict[str, dict[str, float]]:
     for naive in NAIVE:
         fitted = naive().fit(learned)
         fans = fitted.predict_quantiles(asked[["id", "time"]], QUANTILES).to_numpy()
-        fans = np.moveaxis(fans.reshape(len(asked), len(channels), len(QUANTILES)), 2, 0)
-        found[naive.__name__] = scores(contest, fitted.predict(asked[["id", "time"]]).to_numpy(), fans)
+        found[naive.__name__] = scores(contest, fitted.predict(asked[["id", "time"]]).to_numpy(), _by_quantile(fans))
     return found
 
 

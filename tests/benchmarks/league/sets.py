@@ -136,11 +136,15 @@ def _spirals(rng: Generator, n: int) -> pd.DataFrame:
     return make_spirals(n, 40, random_state=rng)
 
 
+def _shared(folder: str, *parts: str) -> list[pd.DataFrame]:
+    return [pd.read_parquet(SHARED / folder / f"{part}.parquet") for part in parts]
+
+
 def _air_quality(rng: Generator, quick: bool, *, truth: bool) -> Contest:
     """Weeks of twelve stations: six days known, one asked. Without the truth the last weeks of training are asked."""
-    train = pd.read_parquet(SHARED / "air_quality" / "train.parquet")
+    (train,) = _shared("air_quality", "train")
     if truth:
-        history, asked = (pd.read_parquet(SHARED / "air_quality" / f"{f}.parquet") for f in ("history", "truth"))
+        history, asked = _shared("air_quality", "history", "truth")
         if quick:
             train, kept = capped(train, 2 * _most(quick), rng), capped(history, _most(quick), rng)["id"].unique()
             history, asked = (df[df["id"].isin(kept)] for df in (history, asked))
@@ -154,9 +158,9 @@ def _air_quality(rng: Generator, quick: bool, *, truth: bool) -> Contest:
 
 def _climate(rng: Generator, quick: bool, *, truth: bool) -> Contest:
     """Daily stations: known up to day 150, the next three rows asked. Without the truth of training stations."""
-    train = pd.read_parquet(SHARED / "climate" / "train.parquet")
+    (train,) = _shared("climate", "train")
     if truth:
-        history, asked = (pd.read_parquet(SHARED / "climate" / f"{f}.parquet") for f in ("history", "truth"))
+        history, asked = _shared("climate", "history", "truth")
         return Contest(capped(train, _most(quick), rng), history, asked)
     ids = rng.permutation(train["id"].unique())
     test = train[train["id"].isin(ids[:100])]

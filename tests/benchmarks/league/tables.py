@@ -9,7 +9,7 @@ import pandas as pd
 
 from tests.benchmarks.league.sets import SETS
 
-__all__ = ["comparison", "page", "read_rows", "trials"]
+__all__ = ["comparison", "page", "read_rows", "table", "trials"]
 
 KEYS = ["set", "seed"]
 NAIVE_LIMIT = 1.1
@@ -32,14 +32,13 @@ def ratios(results: Path, label: str, quick: bool) -> pd.DataFrame:
     ours = _frame(results, label, quick)
     others = _frame(results, "baselines", quick)
     others = others.merge(ours[KEYS])
-    mean = others.groupby(["player", "set"])[["mse", "crps", "fit_seconds"]].mean()
+    mean = others.groupby(["player", "set"])[["mse", "crps"]].mean()
     boosting = mean.loc["boosting"]
     naive = mean.drop("boosting").groupby("set")[["mse", "crps"]].min()
     found = ours.drop(columns=["player", "code"], errors="ignore").groupby("set").mean(numeric_only=True)
     for score in ("mse", "crps"):
         found[f"{score}/boosting"] = found[score] / boosting[score]
         found[f"{score}/naive"] = found[score] / naive[score]
-    found["boosting_seconds"] = boosting["fit_seconds"]
     found = found[found["mse/boosting"].notna()]  # what has been played by all
     return found.loc[[n for n in SETS if n in found.index]]
 
@@ -76,7 +75,7 @@ def trials(results: Path, reference: str, labels: dict[str, str]) -> str:
         order = ratio["mse"].groupby("set").mean().sort_values()
         ends = [f"{order.index[k]} {order.iloc[k]:.2f}" for k in (0, -1)]
         rows.append([words, len(shared), *(f"{mean[k]:.3f}" for k in TRIED), *ends])
-    return _table(["changed", "sets", "MSE", "CRPS", "energy", "best set, MSE", "worst set, MSE"], rows)
+    return table(["changed", "sets", "MSE", "CRPS", "energy", "best set, MSE", "worst set, MSE"], rows)
 
 
 def page(results: Path, labels: list[str], quick: bool) -> str:
@@ -111,7 +110,7 @@ def page(results: Path, labels: list[str], quick: bool) -> str:
         each.append(found)
     told = [[n, *(_cell(found, n) for found in each)] for n in SETS if any(n in found.index for found in each)]
     cell = "MSE / boosting's / best naive's; CRPS / boosting's; coverage; seconds"
-    return _table(head, rows) + "\n" + f"Each cell: {cell}.\n\n" + _table(["set", *labels], told)
+    return table(head, rows) + "\n" + f"Each cell: {cell}.\n\n" + table(["set", *labels], told)
 
 
 def _cell(found: pd.DataFrame, name: str) -> str:
@@ -124,6 +123,7 @@ def _cell(found: pd.DataFrame, name: str) -> str:
     )
 
 
-def _table(head: list[str], rows: list[list[Any]]) -> str:
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """A table of the page."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
