@@ -1,7 +1,7 @@
 """How good is a forecast? Metrics, one table of scores, and the naive forecasters a model must beat."""
 
-from latentode.evaluation._baseline import Baseline
 from latentode.evaluation.backtest import Forecaster, backtest, summarise_backtest
+from latentode.evaluation.baseline import Baseline
 from latentode.evaluation.baselines import (
     ConstantVelocity,
     LastValue,

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from latentode.evaluation._baseline import LEVELS, Baseline
-from latentode.evaluation._history import channels_of, require_columns
+from latentode.data import infer_schema
+from latentode.evaluation.baseline import LEVELS, Baseline
 from latentode.evaluation.baselines import LastValue, LinearTrend, PopulationMean, SeriesMean
 from latentode.evaluation.metrics import (
     coverage,
@@ -33,18 +33,18 @@ _NAIVE: Mapping[str, type[Baseline]] = {
 
 
 class Forecaster(Protocol):
-    """What can be tested: ``LatentODEForecaster``, a :class:`Baseline`, or anything with these methods."""
+    """What can be backtested: ``LatentODEForecaster``, a :class:`Baseline`, or anything with these methods."""
 
     def fit(self, X: pd.DataFrame, /) -> Any:
         """Learn from a long frame."""
 
     def predict(self, X: pd.DataFrame, /, history: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Answer row by row, a column per channel."""
+        """Point forecasts row by row, a column per channel."""
 
     def predict_quantiles(
         self, X: pd.DataFrame, /, quantiles: Sequence[float] = ..., history: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Answer row by row, in columns ``{channel}-q{level}``."""
+        """Quantiles row by row, in columns ``{channel}-q{level}``."""
 
 
 def backtest(
@@ -61,15 +61,15 @@ def backtest(
     quantiles: Sequence[float] = LEVELS,
     naive: Mapping[str, type[Baseline]] = _NAIVE,
 ) -> pd.DataFrame:
-    """Forecast from several origins, and lay the truth beside.
+    """Forecast from several origins, and set the truth beside the forecasts.
 
-    At each origin a series' rows up to it are its history, those after it the questions. A series without a
-    history, or without a row after it, is left out there.
+    At each origin the rows of a series up to it are its history, and those after it the queries. A series without
+    a history, or without a row after the origin, is left out there.
 
     Parameters
     ----------
     forecaster : Forecaster
-        Copied before each fit; itself it stays as it is.
+        Copied before each fit; the one given is not changed.
     df : DataFrame
         A row per series and time, NaN where a channel was not measured.
     id_col, time_col : hashable
@@ -80,18 +80,18 @@ def backtest(
         Cut-off times, the same for all series. None means by `fractions`; without these either, dates are cut where a
         half and seven tenths of the whole span have passed, and numbers by the same parts of each series' own span.
     fractions : sequence of float, optional
-        Cut-offs as parts of each series' own span, between 0 and 1. Where all series live by one clock, what is
-        learned from one may then be later than the origin of another: give `origins`.
+        Cut-offs as parts of each series' own span, between 0 and 1. Where all series share one calendar, data learned
+        from one series may then be later than the origin of another: give `origins` instead.
     horizon : str, Timedelta or number, optional
-        How long after the origin to ask: a duration ("5D") where times are dates, else a number. None means to the
+        The longest lead time: a duration ("5D") where times are dates, else a number. None means to the
         end.
     train : DataFrame, optional
-        Other series, to fit to once; those of `df` are then answered from their histories. None means to fit anew
+        Other series, to fit to once; those of `df` are then forecast from their histories. None means to fit anew
         at each origin, to the histories.
     quantiles : sequence of float
-        The levels told.
+        The levels.
     naive : mapping of str to type of Baseline
-        The naive forecasters beside, by name.
+        The naive forecasters to compare with, by name.
 
     Returns
     -------
@@ -116,18 +116,17 @@ def backtest(
     >>> import pandas as pd
     >>> from latentode.evaluation import LastValue, SeriesMean, backtest
     >>> df = pd.DataFrame({"id": 1, "time": [0, 1, 3, 4], "x": [1.0, 2.0, 5.0, 4.0]})
-    >>> told = backtest(LastValue(), df, origins=[1], horizon=2, naive={"mean": SeriesMean})
-    >>> told[["model", "series", "channel", "time", "lead", "y", "mean"]]
+    >>> forecasts = backtest(LastValue(), df, origins=[1], horizon=2, naive={"mean": SeriesMean})
+    >>> forecasts[["model", "series", "channel", "time", "lead", "y", "mean"]]
             model  series channel  time  lead    y  mean
     0  forecaster       1       x     3     2  5.0   2.0
     1        mean       1       x     3     2  5.0   1.5
     """
-    require_columns(df, [id_col, time_col, *(target_cols or [])], "df")
     if "forecaster" in naive:
         raise ValueError("a naive forecaster is named 'forecaster', as the one tested is; rename it")
     if train is not None and train[id_col].isin(df[id_col]).any():
         raise ValueError("train holds series of df, so their future would be seen in fit; take them out of one")
-    channels = channels_of(df, id_col, time_col, target_cols)
+    channels = [*infer_schema(df, id_col, time_col, target_cols).target_cols]
     df = df[[id_col, time_col, *channels]].reset_index(drop=True)
     models: dict[str, Forecaster] = {"forecaster": forecaster}
     models |= {name: kind(id_col, time_col, channels) for name, kind in naive.items()}
@@ -138,19 +137,19 @@ def backtest(
     for cut, ends in _cuts(df[id_col], df[time_col], origins, fractions).items():
         origin = df[id_col].map(ends)
         past = df[time_col] <= origin
-        asked = ~past & df[id_col].isin(df[id_col][past])
+        is_query = ~past & df[id_col].isin(df[id_col][past])
         if reach is not None:
-            asked &= df[time_col] <= origin + reach
-        if not asked.any():
+            is_query &= df[time_col] <= origin + reach
+        if not is_query.any():
             continue
         history = df[past]
-        future = df[asked]
-        keys = {"cut": cut, "origin": origin[asked], "series": future[id_col], "time": future[time_col]}
+        future = df[is_query]
+        keys = {"cut": cut, "origin": origin[is_query], "series": future[id_col], "time": future[time_col]}
         keys["lead"] = keys["time"] - keys["origin"]
         scale = naive_error(history, id_col, time_col, channels)
         for name, model in models.items():
             fitted = deepcopy(model).fit(history) if train is None else model
-            parts += _told(fitted, future, history, id_col, time_col, {"model": name, **keys}, scale, quantiles)
+            parts += _forecasts(fitted, future, history, id_col, time_col, {"model": name, **keys}, scale, quantiles)
     if not any(len(part) for part in parts):
         raise ValueError("no observation follows any origin within the horizon; choose earlier origins or a longer one")
     return pd.concat(parts, ignore_index=True)
@@ -191,7 +190,7 @@ def _reach(horizon: Any, times: pd.Series) -> Any:
     return reach
 
 
-def _told(
+def _forecasts(
     model: Forecaster,
     future: pd.DataFrame,
     history: pd.DataFrame,
@@ -201,24 +200,24 @@ def _told(
     scale: pd.Series,
     quantiles: Sequence[float],
 ) -> list[pd.DataFrame]:
-    """What one model says of the future, channel by channel, with the truth."""
+    """The forecasts of one model, channel by channel, with the truth."""
     query = future[[id_col, time_col]]
     points = model.predict(query, history=history)
-    fan = model.predict_quantiles(query, quantiles=quantiles, history=history)
+    bands = model.predict_quantiles(query, quantiles=quantiles, history=history)
     parts = []
     for channel in scale.index:
-        told = {**keys, "channel": channel, "y": future[channel], "scale": scale[channel], "mean": points[channel]}
-        told |= {f"q{level:g}": fan[f"{channel}-q{level:g}"] for level in quantiles}
-        parts.append(pd.DataFrame(told).dropna(subset=["y"]))
+        part = {**keys, "channel": channel, "y": future[channel], "scale": scale[channel], "mean": points[channel]}
+        part |= {f"q{level:g}": bands[f"{channel}-q{level:g}"] for level in quantiles}
+        parts.append(pd.DataFrame(part).dropna(subset=["y"]))
     return parts
 
 
-def summarise_backtest(told: pd.DataFrame, bins: int | Sequence[Any] = 3, level: float = 90) -> pd.DataFrame:
+def summarise_backtest(forecasts: pd.DataFrame, bins: int | Sequence[Any] = 3, level: float = 90) -> pd.DataFrame:
     """Score a backtest by model, channel and lead time.
 
     Parameters
     ----------
-    told : DataFrame
+    forecasts : DataFrame
         As :func:`backtest` gives it.
     bins : int or sequence
         Bins of the lead: how many, with about as many values in each, or their edges, open to the left.
@@ -234,36 +233,41 @@ def summarise_backtest(told: pd.DataFrame, bins: int | Sequence[Any] = 3, level:
     Raises
     ------
     ValueError
-        If a lead is in no bin, a bound of the interval is missing, or an answer is NaN.
+        If a lead is in no bin, a bound of the interval is missing, or a forecast is NaN.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from latentode.evaluation import LastValue, backtest, summarise_backtest
     >>> df = pd.DataFrame({"id": 1, "time": [0, 1, 3, 4], "x": [1.0, 2.0, 5.0, 4.0]})
-    >>> told = backtest(LastValue(), df, origins=[1], naive={})
-    >>> summarise_backtest(told, bins=[0, 2, 4])[["channel", "lead", "n", "mae"]]
+    >>> forecasts = backtest(LastValue(), df, origins=[1], naive={})
+    >>> summarise_backtest(forecasts, bins=[0, 2, 4])[["channel", "lead", "n", "mae"]]
       channel    lead  n  mae
     0       x  (0, 2]  1  3.0
     1       x  (2, 4]  1  2.0
     """
-    columns = {float(str(c)[1:]): c for c in told.columns if str(c).startswith("q")}
+    columns = {float(str(c)[1:]): c for c in forecasts.columns if str(c).startswith("q")}
     levels = np.array(sorted(columns))
     low, high = (f"q{tau:g}" for tau in ((100 - level) / 200, (100 + level) / 200))
-    require_columns(told, [low, high], "told")
-    lead = told["lead"]
+    missing = {low, high} - set(forecasts.columns)
+    if missing:
+        raise ValueError(f"forecasts has no column {sorted(missing)}; its columns are {list(forecasts.columns)}")
+    lead = forecasts["lead"]
     binned = pd.qcut(lead, bins, duplicates="drop") if isinstance(bins, int) else pd.cut(lead, pd.Index(bins))
     if binned.isna().any():
         raise ValueError(
             f"{int(binned.isna().sum())} leads lie in no bin; they reach from {lead.min()} to {lead.max()}"
         )
     rows = []
-    for (channel, where, model), part in told.groupby(["channel", binned, "model"], sort=False, observed=True):
-        fan = part[[columns[tau] for tau in levels]].to_numpy(np.float64)
+    for (channel, where, model), part in forecasts.groupby(["channel", binned, "model"], sort=False, observed=True):
+        bands = part[[columns[tau] for tau in levels]].to_numpy(np.float64)
         row = {"channel": channel, "lead": where, "model": model, "n": len(part)}
         row |= {"mae": mae(part["y"], part["mean"]), "rmse": rmse(part["y"], part["mean"])}
-        row |= {"crps": crps_quantiles(part["y"], fan, levels), "coverage": coverage(part["y"], part[low], part[high])}
+        row |= {
+            "crps": crps_quantiles(part["y"], bands, levels),
+            "coverage": coverage(part["y"], part[low], part[high]),
+        }
         row |= {"width": interval_width(part["y"], part[low], part[high])}
         row |= {"mase": mase(part["y"], part["mean"], part["scale"])}
-        rows.append(row | {"log_score": log_score_quantiles(part["y"], fan, levels)})
+        rows.append(row | {"log_score": log_score_quantiles(part["y"], bands, levels)})
     return pd.DataFrame(rows)

@@ -1,11 +1,11 @@
 """Naive forecasters: what a model must beat.
 
 All share one contract. ``fit`` takes a long frame, a row per series and time, NaN where a channel was not
-measured; ``predict`` answers a frame of series and times row by row, and never with NaN for a channel that has
+measured; ``predict`` takes a frame of series and times row by row, and never with NaN for a channel that has
 data: where the method has too little to go on it falls back, in the end on the channel's mean in the population.
 
 A point forecast has no spread, so each baseline learns one from its own mistakes: in every fitted series the last
-part is hidden and predicted from the rest, and the residuals, pooled per channel, are laid around later answers.
+part is hidden and predicted from the rest, and the residuals, pooled per channel, are added to later predictions.
 """
 
 from collections.abc import Hashable, Sequence
@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from latentode.evaluation._baseline import Baseline
-from latentode.evaluation._history import Floats, Integers, Observations
+from latentode.evaluation.baseline import Baseline
+from latentode.evaluation.observations import Floats, Integers, Observations
 
 __all__ = [
     "ConstantVelocity",
@@ -34,14 +34,14 @@ __all__ = [
 class PopulationMean(Baseline):
     """The channel's mean over all fitted observations, for every series and time."""
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         return np.full(len(series), np.nan)
 
 
 class SeriesMean(Baseline):
     """The mean of the series' own history, whatever the time; without one, the population's mean."""
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         return _pick(_means(observations, observations.values), series)
 
 
@@ -59,7 +59,7 @@ class LastValue(Baseline):
     1   4.0
     """
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         last = observations.last_at(series, times)
         return _pick(observations.values, last)
 
@@ -70,7 +70,7 @@ class ConstantVelocity(Baseline):
     With one of them its value; with none, the population's mean.
     """
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         last = observations.last_at(series, times)
         has_two = (last >= 0) & (last > _pick(observations.starts, series))
         before = np.where(has_two, last - 1, last)
@@ -83,7 +83,7 @@ class LinearTrend(Baseline):
     With one observation its value; with none, the population's mean.
     """
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         centre, level = _means(observations, observations.times), _means(observations, observations.values)
         of = observations.series
         offset = observations.times - centre[of]
@@ -100,7 +100,7 @@ class LinearInterpolation(Baseline):
     whatever `hidden_fraction` says.
     """
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         last = observations.last_at(series, times)
         first = np.where(_pick(observations.counts, series) > 0, _pick(observations.starts, series), -1)
         before = np.where(last >= 0, last, first).astype(np.intp)
@@ -122,18 +122,18 @@ class SplineInterpolation(Baseline):
     Journal on Scientific and Statistical Computing 5.
     """
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
-        answer = np.full(len(series), np.nan)
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+        found = np.full(len(series), np.nan)
         order = np.argsort(series, kind="stable")
         begins = np.searchsorted(series[order], np.arange(len(observations.starts)))
         for s in np.unique(series[series >= 0]):
-            mine, asked = slice(*observations.starts[s : s + 2]), order[begins[s] : begins[s + 1]]
+            mine, queries = slice(*observations.starts[s : s + 2]), order[begins[s] : begins[s + 1]]
             when, values = observations.times[mine], observations.values[mine]
             if len(when) > 1:
-                answer[asked] = PchipInterpolator(when, values)(np.clip(times[asked], when[0], when[-1]))
+                found[queries] = PchipInterpolator(when, values)(np.clip(times[queries], when[0], when[-1]))
             elif len(when) == 1:
-                answer[asked] = values[0]
-        return answer
+                found[queries] = values[0]
+        return found
 
     def _hide(self, position: Integers, size: Integers) -> NDArray[np.bool_]:
         return np.asarray(position % 3 == 1)
@@ -173,7 +173,7 @@ class SeasonalNaive(Baseline):
         super().__init__(id_col, time_col, target_cols, hidden_fraction)
         self.period = period
 
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
         period = self.period if isinstance(self.period, int | float) else pd.Timedelta(self.period).total_seconds()
         if not period > 0:
             raise ValueError(f"period={self.period!r} must be positive")

@@ -1,7 +1,7 @@
-"""Scores of point and probabilistic forecasts, over the values that were asked for.
+"""Scores of point and probabilistic forecasts, over the values whose truth is known.
 
-NaN in the truth means not asked: the entry counts nowhere. NaN in a forecast where the truth is known is an error,
-because dropping it would reward a forecaster for silence. With nothing asked a score is NaN.
+NaN in the truth means unknown: the entry counts nowhere. NaN in a forecast where the truth is known is an error,
+because dropping it would reward a forecaster for silence. Where no truth is known, a score is NaN.
 """
 
 from collections.abc import Hashable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from latentode.evaluation._history import channels_of
+from latentode.data import infer_schema
 
 __all__ = [
     "coverage",
@@ -29,24 +29,24 @@ Floats = NDArray[np.float64]
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean absolute error over the values asked for.
+    """Mean absolute error over the known values.
 
     Parameters
     ----------
     y_true : array_like
-        The truth, of any shape; NaN where nothing was asked.
+        The truth, of any shape; NaN where unknown.
     y_pred : array_like
         The forecast, of the same shape. If both are pandas objects, their labels must agree.
 
     Returns
     -------
     float
-        The mean, or NaN if nothing was asked.
+        The mean, or NaN if no truth is known.
 
     Raises
     ------
     ValueError
-        If shapes or labels differ, or a value asked for was not predicted.
+        If shapes or labels differ, or a known value was not predicted.
 
     Examples
     --------
@@ -54,12 +54,12 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> mae([1.0, float("nan"), 4.0], [2.0, 9.0, 4.0])
     0.5
     """
-    truth, forecast = _asked(y_true, y_pred=y_pred)
+    truth, forecast = _known(y_true, y_pred=y_pred)
     return _mean(np.abs(truth - forecast))
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Root of the mean squared error over the values asked for.
+    """Root of the mean squared error over the known values.
 
     Parameters, returns and errors are those of :func:`mae`.
 
@@ -69,7 +69,7 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [3.0, -3.0])
     3.0
     """
-    truth, forecast = _asked(y_true, y_pred=y_pred)
+    truth, forecast = _known(y_true, y_pred=y_pred)
     return float(np.sqrt(_mean((truth - forecast) ** 2)))
 
 
@@ -87,7 +87,7 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike) -> float:
     Returns
     -------
     float
-        Below 1 where the forecast errs by less than one usual step. NaN if nothing was asked.
+        Below 1 where the forecast errs by less than one usual step. NaN if no truth is known.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike) -> float:
     0.25
     """
     wide = np.broadcast_to(np.asarray(scale, dtype=np.float64), np.shape(y_true))
-    truth, forecast, unit = _asked(np.asarray(y_true), y_pred=np.asarray(y_pred), scale=wide)
+    truth, forecast, unit = _known(np.asarray(y_true), y_pred=np.asarray(y_pred), scale=wide)
     if not (unit > 0).all():
         raise ValueError("scale must be positive: the channel's history holds no step")
     return _mean(np.abs(truth - forecast) / unit)
@@ -142,7 +142,7 @@ def naive_error(
     """
     ordered = history.reset_index(drop=True).iloc[np.argsort(history[time_col].to_numpy(), kind="stable")]
     found: dict[Hashable, float] = {}
-    for channel in channels_of(history, id_col, time_col, target_cols):
+    for channel in infer_schema(history, id_col, time_col, target_cols).target_cols:
         seen = ordered.loc[ordered[channel].notna(), [id_col, channel]]
         step = seen[channel].groupby(seen[id_col], observed=True).diff().abs().mean()
         spread = seen[channel].std()
@@ -165,19 +165,19 @@ def crps_samples(y_true: ArrayLike, samples: ArrayLike) -> float:
     Parameters
     ----------
     y_true : array_like
-        The truth, of any shape; NaN where nothing was asked.
+        The truth, of any shape; NaN where unknown.
     samples : array_like
         The samples, of the shape of `y_true` and one more axis, the last, of at least two samples.
 
     Returns
     -------
     float
-        The mean score, in the unit of the values; lower is better. NaN if nothing was asked.
+        The mean score, in the unit of the values; lower is better. NaN if no truth is known.
 
     Raises
     ------
     ValueError
-        If shapes differ, there is only one sample, or a value asked for has a NaN among its samples.
+        If shapes differ, there is only one sample, or a known value has a NaN among its samples.
 
     References
     ----------
@@ -190,7 +190,7 @@ def crps_samples(y_true: ArrayLike, samples: ArrayLike) -> float:
     >>> crps_samples([0.0], [[-1.0, 0.0, 2.0]])
     0.0
     """
-    truth, drawn = _asked(y_true, samples=samples, trailing=1)
+    truth, drawn = _known(y_true, samples=samples, trailing=1)
     m = drawn.shape[-1]
     if m < 2:
         raise ValueError(f"samples hold {m} per value on the last axis; the fair estimator needs at least 2")
@@ -211,7 +211,7 @@ def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -
     Parameters
     ----------
     y_true : array_like
-        The truth, of any shape; NaN where nothing was asked.
+        The truth, of any shape; NaN where unknown.
     quantiles : array_like
         The quantiles, of the shape of `y_true` and one more axis, the last, along `levels`.
     levels : array_like
@@ -220,12 +220,12 @@ def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -
     Returns
     -------
     float
-        The mean score, in the unit of the values; lower is better. NaN if nothing was asked.
+        The mean score, in the unit of the values; lower is better. NaN if no truth is known.
 
     Raises
     ------
     ValueError
-        If shapes differ, levels are not increasing in (0, 1), or a value asked for has a NaN among its quantiles.
+        If shapes differ, levels are not increasing in (0, 1), or a known value has a NaN among its quantiles.
 
     References
     ----------
@@ -238,7 +238,7 @@ def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -
     >>> crps_quantiles([3.0], [[1.0]], levels=[0.5])  # the median alone: the absolute error
     2.0
     """
-    truth, forecast = _asked(y_true, quantiles=quantiles, trailing=1)
+    truth, forecast = _known(y_true, quantiles=quantiles, trailing=1)
     tau = _levels(levels, forecast)
     edges = np.concatenate([[0.0], (tau[1:] + tau[:-1]) / 2, [1.0]])
     gap = forecast - truth[:, None]
@@ -251,7 +251,7 @@ def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLi
 
     Between two quantiles the density is constant; beyond the outermost ones it falls off exponentially, with the
     weight the levels leave there. Quantiles that fall together (a forecast of counts) have no density: a smallest
-    gap of a millionth of the fan's width stands in.
+    gap of a millionth of the quantiles' range stands in.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLi
     Returns
     -------
     float
-        In nats; lower is better. NaN if nothing was asked.
+        In nats; lower is better. NaN if no truth is known.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLi
     >>> round(log_score_quantiles([0.5], [[0.0, 1.0]], levels=[0.25, 0.75]), 4)  # density 1/2
     0.6931
     """
-    truth, forecast = _asked(y_true, quantiles=quantiles, trailing=1)
+    truth, forecast = _known(y_true, quantiles=quantiles, trailing=1)
     tau = _levels(levels, forecast)
     if len(tau) < 2:
         raise ValueError("a density needs two levels at least")
@@ -301,24 +301,24 @@ def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLi
 
 
 def coverage(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
-    """Share of the values asked for that lie in their interval, bounds included.
+    """Share of the known values that lie in their interval, bounds included.
 
     Parameters
     ----------
     y_true : array_like
-        The truth, of any shape; NaN where nothing was asked.
+        The truth, of any shape; NaN where unknown.
     lower, upper : array_like
         The bounds of the intervals, of the same shape.
 
     Returns
     -------
     float
-        A number between 0 and 1, or NaN if nothing was asked.
+        A number between 0 and 1, or NaN if no truth is known.
 
     Raises
     ------
     ValueError
-        If shapes or labels differ, a value asked for has no interval, or a lower bound is above the upper.
+        If shapes or labels differ, a known value has no interval, or a lower bound is above the upper.
 
     Examples
     --------
@@ -331,9 +331,9 @@ def coverage(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
 
 
 def interval_width(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
-    """Mean width of the intervals, over the values asked for.
+    """Mean width of the intervals, over the known values.
 
-    `y_true` only says which values were asked for. Parameters and errors are those of :func:`coverage`.
+    `y_true` only says which values are known. Parameters and errors are those of :func:`coverage`.
 
     Examples
     --------
@@ -355,14 +355,14 @@ def _levels(levels: ArrayLike, forecast: Floats) -> Floats:
 
 
 def _interval(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    truth, low, high = _asked(y_true, lower=lower, upper=upper)
+    truth, low, high = _known(y_true, lower=lower, upper=upper)
     crossed = int((low > high).sum())
     if crossed:
         raise ValueError(f"lower is above upper for {crossed} of {len(truth)} values; swap or sort the bounds")
     return truth, low, high
 
 
-def _asked(y_true: ArrayLike, *, trailing: int = 0, **forecasts: ArrayLike) -> tuple[Floats, ...]:
+def _known(y_true: ArrayLike, *, trailing: int = 0, **forecasts: ArrayLike) -> tuple[Floats, ...]:
     """Flatten to the entries whose truth is known; a forecast may have `trailing` axes more than the truth."""
     truth = np.asarray(y_true, dtype=np.float64)
     known = ~np.isnan(truth)
@@ -372,14 +372,14 @@ def _asked(y_true: ArrayLike, *, trailing: int = 0, **forecasts: ArrayLike) -> t
         values = np.asarray(forecast, dtype=np.float64)
         if values.ndim != truth.ndim + trailing or values.shape[: truth.ndim] != truth.shape:
             wanted = f"{truth.shape}" + " and one axis more" * trailing
-            raise ValueError(f"{name} has shape {values.shape}, but y_true asks for {wanted}")
-        asked = values[known]
-        silent = int(np.isnan(asked).reshape(len(asked), -1).any(axis=1).sum()) if asked.size else 0
-        if silent:
+            raise ValueError(f"{name} has shape {values.shape}, but y_true needs {wanted}")
+        predicted = values[known]
+        n_missing = int(np.isnan(predicted).reshape(len(predicted), -1).any(axis=1).sum()) if predicted.size else 0
+        if n_missing:
             raise ValueError(
-                f"{name} is NaN for {silent} of {len(asked)} values whose truth is known; predict them all"
+                f"{name} is NaN for {n_missing} of {len(predicted)} values whose truth is known; predict them all"
             )
-        kept.append(asked)
+        kept.append(predicted)
     return tuple(kept)
 
 

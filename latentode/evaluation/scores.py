@@ -22,12 +22,12 @@ def score_table(
     spread: Mapping[Hashable, float] | pd.Series,
     level: float = 90,
 ) -> pd.DataFrame:
-    """Score several forecasters on the same questions.
+    """Score several forecasters on the same queries.
 
     Parameters
     ----------
     y_true : DataFrame
-        The truth: a row per query, a column per channel, NaN where nothing was asked.
+        The truth: a row per query, a column per channel, NaN where unknown.
     predictions : mapping of str to DataFrame
         By forecaster, what ``predict`` gave: the same rows in the same order, a column per channel.
     quantiles : mapping of str to DataFrame, optional
@@ -35,19 +35,19 @@ def score_table(
         :func:`crps_quantiles`, so give all forecasters the same levels, and many (0.05, 0.1, ..., 0.95).
         Forecasters without quantiles get NaN for CRPS, coverage and width.
     spread : mapping of channel to float, or Series
-        The unit in which channels are averaged, such as ``train[channels].std()``. It is asked for, and not read
-        off `y_true`, so that a score does not depend on which values happened to be asked.
+        The unit in which channels are averaged, such as ``train[channels].std()``. It is a parameter, and
+        not computed from `y_true`, so that a score does not depend on which values happen to be queried.
     level : float, default=90
-        The percentage of the central interval whose coverage and width are told. Its bounds must be among the
+        The percentage of the central interval whose coverage and width are reported. Its bounds must be among the
         quantiles.
 
     Returns
     -------
     DataFrame
         A row per forecaster and channel, in the order given, and one named ``"mean"``, with the columns
-        ``forecaster``, ``channel``, ``n`` (values asked), ``mae``, ``rmse``, ``crps``, ``coverage`` and ``width``.
+        ``forecaster``, ``channel``, ``n`` (known values), ``mae``, ``rmse``, ``crps``, ``coverage`` and ``width``.
         Channels are scored in their own units. The mean weighs channels alike, each in units of its spread, and
-        leaves out channels of which nothing was asked.
+        leaves out channels without a known value.
 
     Raises
     ------
@@ -74,11 +74,11 @@ def score_table(
         raise ValueError(f"quantiles name {sorted(unknown)}, which predictions do not")
     blocks = []
     for name, points in predictions.items():
-        fan = None if quantiles is None else quantiles.get(name)
+        bands = None if quantiles is None else quantiles.get(name)
         _check_rows(y_true, points, f"predictions[{name!r}]")
-        if fan is not None:
-            _check_rows(y_true, fan, f"quantiles[{name!r}]")
-        rows = [_score_channel(name, channel, y_true, points, fan, level) for channel in y_true.columns]
+        if bands is not None:
+            _check_rows(y_true, bands, f"quantiles[{name!r}]")
+        rows = [_score_channel(name, channel, y_true, points, bands, level) for channel in y_true.columns]
         blocks += [*rows, _mean_row(name, rows, units)]
     return pd.DataFrame(blocks)
 
@@ -108,7 +108,7 @@ def _score_channel(
     channel: Hashable,
     y_true: pd.DataFrame,
     points: pd.DataFrame,
-    fan: pd.DataFrame | None,
+    bands: pd.DataFrame | None,
     level: float,
 ) -> dict[str, object]:
     if channel not in points.columns:
@@ -116,9 +116,9 @@ def _score_channel(
     truth, point = y_true[channel].to_numpy(np.float64), points[channel].to_numpy(np.float64)
     row: dict[str, object] = {"forecaster": name, "channel": channel, "n": int((~np.isnan(truth)).sum())}
     row |= {"mae": mae(truth, point), "rmse": rmse(truth, point)}
-    if fan is None:
+    if bands is None:
         return row | dict.fromkeys(["crps", "coverage", "width"], np.nan)
-    levels, values = _quantiles_of(channel, fan, name)
+    levels, values = _quantiles_of(channel, bands, name)
     low, high = (_bound(levels, values, tau, channel, name) for tau in ((100 - level) / 200, (100 + level) / 200))
     return row | {
         "crps": crps_quantiles(truth, values, levels),
@@ -127,18 +127,18 @@ def _score_channel(
     }
 
 
-def _quantiles_of(channel: Hashable, fan: pd.DataFrame, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _quantiles_of(channel: Hashable, bands: pd.DataFrame, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Levels in order, and the quantiles along them, of shape (query, level)."""
     prefix = f"{channel}-q"
     found = {}
-    for column in map(str, fan.columns):
+    for column in map(str, bands.columns):
         tail = column.removeprefix(prefix)
         if tail != column and tail.replace(".", "", 1).replace("e-", "", 1).isdigit():
             found[float(tail)] = column
     if not found:
         raise ValueError(f"quantiles[{name!r}] has no column {prefix}..., such as '{prefix}0.5'")
     levels = np.array(sorted(found))
-    return levels, fan[[found[tau] for tau in levels]].to_numpy(np.float64)
+    return levels, bands[[found[tau] for tau in levels]].to_numpy(np.float64)
 
 
 def _bound(

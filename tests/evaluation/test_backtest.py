@@ -66,7 +66,7 @@ def test_values_that_were_not_measured_are_not_asked():
     [
         ({"fractions": [2.0]}, "between 0 and 1"),
         ({"origins": [99]}, "no observation follows"),
-        ({"id_col": "who"}, "no column"),
+        ({"id_col": "who"}, "no such column"),
         ({"naive": {"forecaster": LastValue}}, "rename"),
     ],
 )

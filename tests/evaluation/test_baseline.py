@@ -80,13 +80,13 @@ def test_dates_give_the_same_answers_as_numbers_in_any_unit(method, visits, ques
 def test_dates_and_numbers_do_not_mix():
     numbers = pd.DataFrame({"id": [1, 1], "time": [0, 1], "x": [1.0, 2.0]})
     dates = numbers.assign(time=pd.to_datetime(["2020-01-01", "2020-01-02"]))
-    with pytest.raises(ValueError, match=r"query: column 'time' holds int64; expected dates"):
+    with pytest.raises(ValueError, match=r"query: times are numbers here but were dates in fit .*'time', int64"):
         LastValue().fit(dates).predict(numbers)
-    with pytest.raises(ValueError, match="fitted times were numbers"):
+    with pytest.raises(ValueError, match="query: times are dates here but were numbers in fit"):
         LastValue().fit(numbers).predict(dates)
     with pytest.raises(ValueError, match="time zone"):
         LastValue().fit(dates).predict(dates.assign(time=dates["time"].dt.tz_localize("UTC")))
-    with pytest.raises(ValueError, match="expected dates or numbers"):
+    with pytest.raises(ValueError, match=r"history: time column 'time' holds text .* instead of times"):
         LastValue().fit(numbers.assign(time=["yesterday", "today"]))
 
 
@@ -138,10 +138,10 @@ def test_an_empty_query_gives_an_empty_answer(visits):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda frame: frame.drop(columns="id"), "history has no column .'id'."),
+        (lambda frame: frame.drop(columns="id"), "history: id_col='id': no such column"),
         (lambda frame: frame.assign(id=[1.0, NAN]), "column 'id' is missing in 1 rows"),
         (lambda frame: frame.assign(time=[NAN, 1.0]), "column 'time' is missing in 1 rows"),
-        (lambda frame: frame.drop(columns="x"), "no channels"),
+        (lambda frame: frame.drop(columns="x"), "history: no numeric column to forecast"),
     ],
 )
 def test_a_history_that_cannot_be_used_is_refused_with_the_reason(spoil, message):

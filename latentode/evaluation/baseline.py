@@ -1,7 +1,8 @@
-"""The contract all naive forecasters share: fit on a long frame, answer a frame of questions row by row."""
+"""The contract all naive forecasters share: fit on a long frame, then predict a frame of queries row by row."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import Self
 
@@ -9,17 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode.evaluation._history import (
-    Floats,
-    History,
-    Integers,
-    Observations,
-    build_history,
-    channels_of,
-    read_ids,
-    read_times,
-    require_columns,
-)
+from latentode.data import DataError, Panel, Schema, TimeAxis, infer_schema, panel_from_frame
+from latentode.evaluation.observations import Floats, Integers, Observations
+
+__all__ = ["LEVELS", "Baseline"]
 
 LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 
@@ -37,7 +31,7 @@ class Baseline(ABC):
         The channels. By default every other numeric column.
     hidden_fraction : float, default=1/3
         The part of each fitted series hidden to learn residuals from. Choose it so that the hidden part lies as
-        far ahead as later questions do.
+        far ahead as later queries do.
 
     Attributes
     ----------
@@ -87,14 +81,14 @@ class Baseline(ABC):
         return self
 
     def predict(self, query: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Answer each row of the query.
+        """Predict each row of the query.
 
         Parameters
         ----------
         query : DataFrame
-            The series and times asked for. Other columns are ignored.
+            The series and times to predict at. Other columns are ignored.
         history : DataFrame, optional
-            The observations to answer from, instead of all those given to ``fit``. A series without history gets
+            The observations to predict from, instead of all those given to ``fit``. A series without history gets
             the population's mean.
 
         Returns
@@ -103,15 +97,16 @@ class Baseline(ABC):
             The rows of the query, same index, same order, a float column per channel.
         """
         self._check_fitted()
-        known = self._history if history is None else self._read(history, "history")
-        require_columns(query, [self.id_col, self.time_col], "query")
-        series = known.ids.get_indexer(pd.Index(read_ids(query, self.id_col, "query")))
-        times = read_times(query, self.time_col, self._origin, "query")
-        answers, means = {}, self.population_mean_.to_dict()
-        for channel, observations in known.channels.items():
-            answer = self._answer(observations, series, times)
-            answers[channel] = np.where(np.isnan(answer), means[channel], answer)
-        return pd.DataFrame(answers, index=query.index, columns=pd.Index(self.target_cols_))
+        panel = self._panel if history is None else self._read(history, "history")
+        with _naming("query"):
+            series = panel.ids.get_indexer(_complete_ids(query, self._schema))
+            times = _complete_times(query, self._schema, self._axis)
+        predicted, means = {}, self.population_mean_.to_dict()
+        for k, channel in enumerate(self.target_cols_):
+            observations = Observations.of_channel(panel, k)
+            values = self._predict_channel(observations, series, times)
+            predicted[channel] = np.where(np.isnan(values), means[channel], values)
+        return pd.DataFrame(predicted, index=query.index, columns=pd.Index(self.target_cols_))
 
     def predict_quantiles(
         self,
@@ -119,9 +114,9 @@ class Baseline(ABC):
         quantiles: Sequence[float] = LEVELS,
         history: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
-        """Give quantiles: each answer of ``predict`` plus the quantiles of its channel's residuals.
+        """Quantiles: each prediction plus the quantiles of its channel's residuals.
 
-        The residuals are one pool per channel: the fan is as wide just after the last observation as far from it.
+        The residuals are one pool per channel: intervals are as wide just after the last observation as far from it.
 
         Parameters
         ----------
@@ -136,17 +131,17 @@ class Baseline(ABC):
             The rows of the query, with the columns ``{channel}-q{level}``, channel by channel.
         """
         points = self.predict(query, history)
-        fan = {}
+        bands = {}
         for channel in self.target_cols_:
             residuals = self.residuals_[channel]
             for level in quantiles:
                 shift = np.quantile(residuals, level) if len(residuals) else np.nan
-                fan[f"{channel}-q{level:g}"] = points[channel] + shift
-        return pd.DataFrame(fan, index=query.index)
+                bands[f"{channel}-q{level:g}"] = points[channel] + shift
+        return pd.DataFrame(bands, index=query.index)
 
     @abstractmethod
-    def _answer(self, observations: Observations, series: Integers, times: Floats) -> Floats:
-        """Answer queries of one channel; NaN where the method has nothing to say. An unknown series is -1."""
+    def _predict_channel(self, observations: Observations, series: Integers, times: Floats) -> Floats:
+        """Predict the queries of one channel; NaN where the method has too little data. An unknown series is -1."""
 
     def _hide(self, position: Integers, size: Integers) -> NDArray[np.bool_]:
         """Say which rows to hide for the residuals, by each row's place in its series and the series' length."""
@@ -154,23 +149,23 @@ class Baseline(ABC):
         return np.asarray(position >= kept)
 
     def _learn(self, history: pd.DataFrame) -> None:
-        require_columns(history, [self.id_col, self.time_col], "history")
-        self.target_cols_ = channels_of(history, self.id_col, self.time_col, self.target_cols)
-        if not self.target_cols_:
-            raise ValueError("history has no channels: no numeric column besides the series and the time")
-        times = history[self.time_col]
-        self._origin = times.min() if pd.api.types.is_datetime64_any_dtype(times.dtype) else None
-        self._history = self._read(history, "history")
+        with _naming("history"):
+            self._schema = infer_schema(history, self.id_col, self.time_col, self.target_cols)
+            self._axis = TimeAxis.from_times(self._schema.times_of(history))
+        self.target_cols_ = [*self._schema.target_cols]
+        self._panel = self._read(history, "history")
         self.population_mean_ = history[self.target_cols_].mean().astype(np.float64)
 
-    def _read(self, frame: pd.DataFrame, role: str) -> History:
-        require_columns(frame, [self.id_col, self.time_col, *self.target_cols_], role)
-        ids = read_ids(frame, self.id_col, role)
-        return build_history(ids, read_times(frame, self.time_col, self._origin, role), frame[self.target_cols_])
+    def _read(self, frame: pd.DataFrame, role: str) -> Panel:
+        with _naming(role):
+            _complete_ids(frame, self._schema)
+            _complete_times(frame, self._schema, self._axis)
+            panel, _ = panel_from_frame(frame, self._schema, self._axis)
+        return panel
 
     def _residuals(self, history: pd.DataFrame) -> dict[Hashable, Floats]:
         codes = pd.factorize(history[self.id_col])[0]
-        order = np.lexsort((read_times(history, self.time_col, self._origin, "history"), codes))
+        order = np.lexsort((self._axis.to_float(history[self.time_col]), codes))
         size = np.bincount(codes)
         position = np.empty(len(order), dtype=np.intp)
         position[order] = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
@@ -185,8 +180,34 @@ class Baseline(ABC):
         return pools
 
     def _check_fitted(self) -> None:
-        if not hasattr(self, "_history"):
+        if not hasattr(self, "_panel"):
             raise ValueError(f"this {type(self).__name__} is not fitted; call fit(history) first")
+
+
+@contextmanager
+def _naming(role: str) -> Iterator[None]:
+    """Say which of two frames an error is about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{role}: {error}") from None
+
+
+def _complete_ids(frame: pd.DataFrame, schema: Schema) -> pd.Index:
+    """The series of each row; a row that names none is refused."""
+    ids = schema.ids_of(frame)
+    assert ids is not None  # baselines have a column of ids
+    if ids.isna().any():
+        raise DataError(f"column {schema.id_col!r} is missing in {int(np.count_nonzero(ids.isna()))} rows")
+    return ids
+
+
+def _complete_times(frame: pd.DataFrame, schema: Schema, axis: TimeAxis) -> Floats:
+    """The time of each row; a row without one is refused."""
+    times = axis.to_float(schema.times_of(frame)) if len(frame) else np.empty(0)
+    if np.isnan(times).any():
+        raise DataError(f"column {schema.time_col!r} is missing in {int(np.isnan(times).sum())} rows")
+    return times
 
 
 def _by_channel(residuals: pd.DataFrame) -> dict[Hashable, Floats]:
