@@ -1,4 +1,4 @@
-"""How a fan chart is drawn: axes, colours, markers, ticks, legend."""
+"""How a forecast is drawn: axes, colours, markers, ticks, legend."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ __all__ = [
     "FAINT",
     "HELD_OUT",
     "MEAN",
-    "Course",
-    "Fan",
+    "ForecastBands",
+    "ObservedSeries",
     "TimeScale",
     "add_legend",
     "draw_panel",
@@ -30,7 +30,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-# Okabe and Ito's palette, told apart by colour-blind readers; the two kinds of points differ in shape as well.
+# Okabe and Ito's palette, which colour-blind readers can distinguish; the two kinds of points differ in shape as well.
 MEAN, OBSERVED, HELD_OUT, FAINT = "#0072B2", "#222222", "#D55E00", "#8C8C8C"
 
 _UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
@@ -51,16 +51,16 @@ def require_matplotlib() -> None:
 
 
 @dataclass(frozen=True)
-class Course:
-    """One series: (row,) times, (row, channel) values."""
+class ObservedSeries:
+    """Observations of one series: (row,) times, (row, channel) values."""
 
     times: Floats
     values: Floats
 
 
 @dataclass(frozen=True)
-class Fan:
-    """Answers on a grid of times: the mean and, widest first, the intervals; a column per channel and bound."""
+class ForecastBands:
+    """A forecast on a grid of times: mean and, widest first, prediction intervals; a column per channel and bound."""
 
     times: Floats
     mean: pd.DataFrame
@@ -70,7 +70,7 @@ class Fan:
 
 @dataclass(frozen=True)
 class TimeScale:
-    """How the times of a series go on the horizontal axis."""
+    """How the times of a series are shown on the horizontal axis."""
 
     axis: TimeAxis
     unit: str
@@ -99,14 +99,14 @@ class TimeScale:
         return places
 
     def label(self, time_col: Hashable | None) -> str:
-        """Dates speak for themselves; numbers say what they are."""
+        """No label for dates; the column's name, and a unit, for numbers."""
         name = "time" if time_col is None else str(time_col)
         if self.dated:
             return ""
         return f"{name} ({self.unit})" if self.unit else name
 
     def set_ticks(self, ax: "Axes") -> None:
-        """Few ticks, that do not run into each other in a small panel."""
+        """Few ticks, so that they do not overlap in a small panel."""
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
         from matplotlib.ticker import MaxNLocator
 
@@ -148,25 +148,31 @@ def make_axes(axes: "Axes | NDArray[Any] | None", n_rows: int, n_columns: int) -
 
 
 def draw_panel(
-    ax: "Axes", scale: TimeScale, fan: Fan, past: Course, future: Course | None, channel: Hashable, at: int
+    ax: "Axes",
+    scale: TimeScale,
+    bands: ForecastBands,
+    past: ObservedSeries,
+    future: ObservedSeries | None,
+    channel: Hashable,
+    at: int,
 ) -> None:
     """One series and channel (its column number is `at`): intervals, mean, end of history, observations."""
-    x = scale.place(fan.times)
-    for depth, v in enumerate(fan.levels):
-        low, high = (fan.bounds[f"{channel}-{side}-{v:g}"] for side in ("lo", "hi"))
+    x = scale.place(bands.times)
+    for depth, v in enumerate(bands.levels):
+        low, high = (bands.bounds[f"{channel}-{side}-{v:g}"] for side in ("lo", "hi"))
         alpha = 0.16 + 0.14 * depth
         ax.fill_between(x, low, high, color=MEAN, alpha=min(alpha, 0.5), lw=0, label=f"{v:g} % interval", zorder=1)
-    ax.plot(x, fan.mean[channel], color=MEAN, lw=1.6, label="forecast", zorder=3)
+    ax.plot(x, bands.mean[channel], color=MEAN, lw=1.6, label="forecast", zorder=3)
     ax.axvline(scale.place(past.times[-1:])[0], color=FAINT, lw=0.9, ls=(0, (4, 3)), label="end of history", zorder=2)
     seen = ~np.isnan(past.values[:, at])
-    asked = np.zeros(0, dtype=bool) if future is None else ~np.isnan(future.values[:, at])
-    size = _marker_size(ax, int(seen.sum() + asked.sum()))
+    held_out = np.zeros(0, dtype=bool) if future is None else ~np.isnan(future.values[:, at])
+    size = _marker_size(ax, int(seen.sum() + held_out.sum()))
     filled: dict[str, Any] = {"marker": "o", "ms": size, "mfc": OBSERVED, "mec": "white", "mew": 0.4}
     ax.plot(scale.place(past.times[seen]), past.values[seen, at], ls="none", label="observed", zorder=4, **filled)
     if future is not None:
         hollow: dict[str, Any] = {"marker": "s", "ms": size + 0.5, "mfc": "white", "mec": HELD_OUT, "mew": 0.3 * size}
-        x = scale.place(future.times[asked])
-        ax.plot(x, future.values[asked, at], ls="none", label="held out", zorder=5, **hollow)
+        x = scale.place(future.times[held_out])
+        ax.plot(x, future.values[held_out, at], ls="none", label="held out", zorder=5, **hollow)
     scale.set_ticks(ax)
     tidy(ax)
 
@@ -178,7 +184,7 @@ def _marker_size(ax: "Axes", n_points: int) -> float:
 
 
 def tidy(ax: "Axes") -> None:
-    """Little ink for what is not data."""
+    """Draw frame and ticks lightly, so that the data stand out."""
     ax.margins(x=0.02)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(FAINT)

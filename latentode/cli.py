@@ -1,6 +1,6 @@
 """The command line: fit, forecast, evaluate, report, demo.
 
-What is heavy is imported inside the commands, so that ``latentode --help`` answers at once.
+What is heavy is imported inside the commands, so that ``latentode --help`` returns at once.
 """
 
 import argparse
@@ -113,16 +113,16 @@ def _evaluate(args: argparse.Namespace) -> None:
     df, schema = _with_ids(read_table(args.data, args.time, args.id), args)
     channels = list(schema.target_cols)
     hidden = last_part(df, schema.id_col, schema.time_col)
-    known, asked = df[~hidden].reset_index(drop=True), df[hidden].reset_index(drop=True)
-    if asked[channels].isna().all(axis=None):
+    known, held_out = df[~hidden].reset_index(drop=True), df[hidden].reset_index(drop=True)
+    if held_out[channels].isna().all(axis=None):
         raise ValueError("nothing to evaluate on: no series has values at two times")
-    n_series = asked[schema.id_col].nunique()
+    n_series = held_out[schema.id_col].nunique()
     print(
-        f"held out: the last third of each of {n_series} series, {len(asked)} rows; fitting {len(known)} rows ...",
+        f"held out: the last third of each of {n_series} series, {len(held_out)} rows; fitting {len(known)} rows ...",
         flush=True,
     )
     roles = {"id_col": schema.id_col, "time_col": schema.time_col, "target_cols": channels}
-    scores = compare(_forecaster(args).set_params(**roles).fit(known), known, asked)
+    scores = compare(_forecaster(args).set_params(**roles).fit(known), known, held_out)
     print(f"\n{table_of(scores)}\n\n* lowest error in its row")
     if args.out is not None:
         write_table(scores, args.out, ["mae", "rmse", "crps", "coverage", "width"])
@@ -303,7 +303,7 @@ def _add_report(commands: Any) -> None:
     text = """\
 Writes one page to open in a browser, without a network: the data and how irregular they are, training, forecasts
 to browse by series, errors by channel and lead time, calibration, the latent space. The last third of every
-series of DATA is hidden and asked. Needs matplotlib."""
+series of DATA is held out and forecast. Needs matplotlib."""
     page = _add(commands, "report", _report, "write a page about a model and its data", text)
     page.add_argument("model", type=Path, metavar="MODEL", help="directory written by latentode fit")
     page.add_argument("data", type=Path, metavar="DATA", help="a table of series, best ones the model has not seen")
@@ -331,6 +331,6 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="COLUMN", help="column that names the series")
     parser.add_argument("--time", metavar="COLUMN", help="column of times")
     parser.add_argument("--target", action="append", metavar="COLUMN", help="a channel to forecast; repeatable")
-    parser.add_argument("--horizon", help="how far ahead will be asked: 30D, 6h, or a number where times are numbers")
+    parser.add_argument("--horizon", help="how far ahead to forecast: 30D, 6h, or a number where times are numbers")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop training after so many steps")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same model [0]")

@@ -1,4 +1,4 @@
-"""A forecaster beside the naive ones, on values it has not seen, as one table a person can read."""
+"""A forecaster and naive ones, scored on values they have not seen, in one table."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -52,11 +52,11 @@ def last_part(df: pd.DataFrame, id_col: Hashable, time_col: Hashable) -> NDArray
 def compare(
     forecaster: LatentODEForecaster,
     known: pd.DataFrame,
-    asked: pd.DataFrame,
+    held_out: pd.DataFrame,
     history: pd.DataFrame | None = None,
     naive: Mapping[str, type[Baseline]] = NAIVE,
 ) -> pd.DataFrame:
-    """Score a fitted forecaster and naive ones on the same questions.
+    """Score a fitted forecaster and naive ones on the same queries.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def compare(
     known : DataFrame
         What it was fitted to, with columns of ids and times. The naive forecasters are fitted to it too, and the
         channels' standard deviations in it are the units in which channels are averaged.
-    asked : DataFrame
+    held_out : DataFrame
         Ids, times and the truth.
     history : DataFrame, optional
-        Observations to answer from, for series that are not in `known`.
+        Observations to predict from, for series that are not in `known`.
     naive : mapping of str to type of Baseline
         The naive forecasters by name.
 
@@ -79,15 +79,15 @@ def compare(
     """
     channels = list(forecaster.channels_)
     schema = forecaster.schema_
-    points = {OURS: forecaster.predict(asked, history=history)}
-    fans = {OURS: forecaster.predict_quantiles(asked, QUANTILES, history=history)}
+    points = {OURS: forecaster.predict(held_out, history=history)}
+    bands = {OURS: forecaster.predict_quantiles(held_out, QUANTILES, history=history)}
     for name, kind in naive.items():
         baseline = kind(schema.id_col, schema.time_col, channels).fit(known)
-        points[name] = baseline.predict(asked, history)
-        fans[name] = baseline.predict_quantiles(asked, QUANTILES, history)
+        points[name] = baseline.predict(held_out, history)
+        bands[name] = baseline.predict_quantiles(held_out, QUANTILES, history)
     spread = known[channels].std()
     spread = spread.where(spread > 0, 1.0)  # a channel that never changed has no spread to be measured in
-    return score_table(asked[channels], points, fans, spread=spread, level=LEVEL)
+    return score_table(held_out[channels], points, bands, spread=spread, level=LEVEL)
 
 
 def table_of(scores: pd.DataFrame, channel: str = "channel", names: Mapping[str, str] | None = None) -> str:

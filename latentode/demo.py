@@ -142,17 +142,17 @@ def _write_forecasts(
 ) -> None:
     """A row per held-out visit and lab: the truth, the forecast, its interval."""
     parts = []
-    for group, asked in held_out.items():
+    for group, rows in held_out.items():
         history = early if group == "unseen" else None
-        mean = forecaster.predict(asked, history=history)
-        interval = forecaster.predict_interval(asked, level=LEVEL, history=history)
+        mean = forecaster.predict(rows, history=history)
+        interval = forecaster.predict_interval(rows, level=LEVEL, history=history)
         for lab in LABS:
             forecasts = {
-                "id": asked["id"],
+                "id": rows["id"],
                 "patients": group,
-                "time": asked["time"],
+                "time": rows["time"],
                 "lab": lab,
-                "observed": asked[lab],
+                "observed": rows[lab],
                 "forecast": _readable(mean[lab]),
                 f"lo-{LEVEL}": _readable(interval[f"{lab}-lo-{LEVEL}"]),
                 f"hi-{LEVEL}": _readable(interval[f"{lab}-hi-{LEVEL}"]),
@@ -173,8 +173,8 @@ def _draw_forecasts(
 ) -> None:
     """Draw the patients with the most held-out visits, some of either group, whatever their forecasts are like."""
     rows = []
-    for group, asked in held_out.items():
-        most = asked.groupby("id").size().sort_values(ascending=False, kind="stable")
+    for group, rows in held_out.items():
+        most = rows.groupby("id").size().sort_values(ascending=False, kind="stable")
         rows += [(group, patient) for patient in most.index[:DRAWN_PATIENTS_A_GROUP]]
     patients = [patient for _, patient in rows]
     axes = plot_forecast(forecaster, patients, DRAWN_LABS, history=early, held_out=pd.concat(held_out.values()))

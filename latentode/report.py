@@ -31,8 +31,8 @@ LEADS = 3
 def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) -> None:
     """Write a page: the data, how irregular they are, training, forecasts by series, errors, calibration, latent space.
 
-    The last third of every series of `df` is hidden and asked, the rest is its history. Where these are the series the
-    model was fitted on, it has seen what is asked, and the page says so.
+    The last third of every series of `df` is held out and forecast; the rest is its history. Where the model was fitted
+    to these series, it has seen the held-out rows, and the page says so.
 
     Parameters
     ----------
@@ -69,10 +69,10 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
 
 @dataclass(frozen=True)
 class _Test:
-    """The rows known, those asked, and the answers."""
+    """The known rows, the held-out rows, and the forecasts."""
 
     history: pd.DataFrame
-    asked: pd.DataFrame
+    held_out: pd.DataFrame
     panel: Panel
     seen: bool
 
@@ -85,7 +85,7 @@ def _page(forecaster: LatentODEForecaster, df: pd.DataFrame) -> str:
         ("Training", _image(plot_training(forecaster).figure, "held-out score by step")),
         ("Forecasts", _forecasts(forecaster, test)),
         ("Errors", _errors(forecaster, test)),
-        ("Calibration", _image(plot_calibration(forecaster, test.asked, test.history).figure, "calibration")),
+        ("Calibration", _image(plot_calibration(forecaster, test.held_out, test.history).figure, "calibration")),
         ("Latent space", _image(plot_latent(forecaster, history=test.history)[0].figure, "latent trajectories")),
     ]
     body = "\n".join(f'<section id="s{k}"><h2>{name}</h2>\n{text}</section>' for k, (name, text) in enumerate(sections))
@@ -166,33 +166,33 @@ def _forecasts(forecaster: LatentODEForecaster, test: _Test) -> str:
     chosen = known.ids[some[np.linspace(0, len(some) - 1, min(MOST_SERIES, len(some))).astype(int)]]
     options, figures = [], []
     for k, name in enumerate(chosen):
-        figure = plot_forecast(forecaster, [name], history=test.history, held_out=test.asked)[0, 0].figure
+        figure = plot_forecast(forecaster, [name], history=test.history, held_out=test.held_out)[0, 0].figure
         options.append(f'<option value="f{k}">{_text(str(name))}</option>')
         hidden = "" if k == 0 else " hidden"
         figures.append(f'<div class="forecast" id="f{k}"{hidden}>{_image(figure, f"forecast of {name}")}</div>')
     note = (
-        '<p class="note">These series were seen in fit: what is asked here was learned from. '
+        '<p class="note">These series were seen in fit: the held-out rows were part of the training data. '
         "Give series the model has not seen for errors that can be trusted.</p>"
         if test.seen
         else ""
     )
     shown = f"{len(chosen)} of {len(some)} series" if len(chosen) < len(some) else f"{len(some)} series"
     select = f'<label>Series <select id="which">{"".join(options)}</select></label> <span class="faint">{shown}</span>'
-    return f"{note}<p>The last third of each series is hidden and asked (squares). {select}</p>{''.join(figures)}"
+    return f"{note}<p>The last third of each series is held out (squares). {select}</p>{''.join(figures)}"
 
 
 def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:
     """By channel and lead, in units of each channel's spread, beside the last value."""
     schema, axis = forecaster.schema_, forecaster.time_axis_
     channels = list(forecaster.channels_)
-    truth = values_of(test.asked, schema)[:, : len(channels)]
-    ours = forecaster.predict(test.asked, history=test.history).to_numpy()
-    bands = forecaster.predict_interval(test.asked, 90, history=test.history)
+    truth = values_of(test.held_out, schema)[:, : len(channels)]
+    ours = forecaster.predict(test.held_out, history=test.history).to_numpy()
+    bands = forecaster.predict_interval(test.held_out, 90, history=test.history)
     known = panel_from_frame(test.history, schema, axis, forecaster.coding_)[0]
-    ids = schema.ids_of(test.asked)
-    place = known.ids.get_indexer(pd.Index(np.zeros(len(test.asked), dtype=np.int64)) if ids is None else ids)
+    ids = schema.ids_of(test.held_out)
+    place = known.ids.get_indexer(pd.Index(np.zeros(len(test.held_out), dtype=np.int64)) if ids is None else ids)
     naive = _last_values(known)[place][:, : len(channels)]
-    lead = axis.to_float(schema.times_of(test.asked)) - known.end_of(place)
+    lead = axis.to_float(schema.times_of(test.held_out)) - known.end_of(place)
     spread = forecaster.scaler_.spread[: len(channels)]
     edges = np.unique(np.nanquantile(lead, np.linspace(0, 1, LEADS + 1)))
     rows = []

@@ -6,7 +6,7 @@ __all__ = ["Trial", "suggest"]
 
 
 class Trial(Protocol):
-    """What is asked of a trial: three methods of :class:`optuna.trial.Trial`."""
+    """The interface of a trial: three methods of :class:`optuna.trial.Trial`."""
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """One of the choices."""

@@ -20,7 +20,7 @@ Features = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 MOST_CATEGORIES = 30
-"""Categories of a column told apart: the most frequent ones; all others are one."""
+"""Categories of a column that have a feature of their own: the most frequent; all others share one."""
 
 FARTHEST = 8.0
 """Scaled numbers end here."""
@@ -76,7 +76,7 @@ class ColumnCoding:
         return 1 if self.categories is None else len(self.categories)
 
     def features(self, column: pd.Series) -> Features:
-        """Features of a column's values, (row, feature): NaN where missing, no place for a category not told apart."""
+        """Features of a column's values, (row, feature): NaN where missing, no place for a rare category."""
         column = _usable(column)
         if self.categories is None:
             if not types.is_numeric_dtype(column.dtype) and not column.isna().all():
@@ -86,12 +86,12 @@ class ColumnCoding:
             number: Features = scaled.clip(-FARTHEST, FARTHEST)[:, None].astype(np.float32)
             return number
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(str).where(column.notna())))
-        told: Features = (codes[:, None] == np.arange(len(self.categories))).astype(np.float32)
-        told[column.isna().to_numpy()] = np.nan
-        return told
+        coded: Features = (codes[:, None] == np.arange(len(self.categories))).astype(np.float32)
+        coded[column.isna().to_numpy()] = np.nan
+        return coded
 
-    def strangers(self, column: pd.Series) -> list[str]:
-        """Categories that are not told apart: those fit has not seen and, where it saw too many, the rarer ones."""
+    def unknown_categories(self, column: pd.Series) -> list[str]:
+        """Categories without a feature: those absent from fit and, where fit saw too many, the rarer ones."""
         if self.categories is None:
             return []
         present = column.dropna().astype(str).unique()
@@ -142,10 +142,10 @@ class Coding:
         return np.repeat([c.name in df.columns for c in columns], [c.n_features for c in columns]).astype(bool)
 
     def sentences(self, df: pd.DataFrame) -> list[str]:
-        """What is to be said of categories that are not told apart, a sentence each."""
+        """A sentence for each column with categories that have no feature."""
         said = []
         for column in (*self.static, *self.known):
-            new = column.strangers(df[column.name]) if column.name in df.columns else []
+            new = column.unknown_categories(df[column.name]) if column.name in df.columns else []
             if new:
                 full = len(column.categories or ()) == MOST_CATEGORIES  # a rare one of fit and a stranger are one then
                 what = f"which is none of the {MOST_CATEGORIES} most frequent of fit" if full else "not seen in fit"
@@ -230,7 +230,7 @@ class Covariates:
         n = len(self.times)
         order = np.lexsort(
             (
-                np.arange(n + len(times)),  # a row at the very time asked holds already
+                np.arange(n + len(times)),  # a row at the query time itself counts
                 np.concatenate([self.times, times]),
                 np.concatenate([self.series_of_row, series]),
             )

@@ -6,7 +6,7 @@ __all__ = ["GrowingPanel"]
 
 
 class GrowingPanel:
-    """Observations that others can be added to, merged when somebody asks for them.
+    """Observations that others can be added to, merged when they are read.
 
     Merging costs as much as the larger of two panels. What is added therefore waits, and is merged with what waits
     beside it once that is no more than twice as large: a row is moved a logarithmic number of times in all, and the
@@ -32,7 +32,7 @@ class GrowingPanel:
 
     def with_rows(self, new: Panel) -> "GrowingPanel":
         """These, further rows and further series; at one time a new value takes the place of the old."""
-        parts = [*self._parts, new]  # one and the new, where somebody has asked for the panel
+        parts = [*self._parts, new]  # one and the new, where the panel has been read since
         while len(parts) > 2 and 2 * _size(parts[-1]) >= _size(parts[-2]):
             last = parts.pop()
             parts[-1] = parts[-1].updated(last)

@@ -62,8 +62,8 @@ class Panel:
 
     def holds(self, ids: pd.Index, times: Floats) -> NDArray[np.bool_]:
         """Whether there is a row of a series and time, for each of some (row,)."""
-        asked = pd.MultiIndex.from_arrays([self.ids.get_indexer(ids), times])
-        return np.asarray(asked.isin(pd.MultiIndex.from_arrays([self.series_of_row, self.times])))
+        wanted = pd.MultiIndex.from_arrays([self.ids.get_indexer(ids), times])
+        return np.asarray(wanted.isin(pd.MultiIndex.from_arrays([self.series_of_row, self.times])))
 
     @property
     def series_of_row(self) -> NDArray[np.int64]:

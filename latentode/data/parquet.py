@@ -73,8 +73,10 @@ def read_parquet(source: Any, id_col: Hashable | None = None, max_rows: int | No
         return _frame(dataset)
     found = [n for n in ID_NAMES if n in names] if id_col is None else [id_col]
     if len(found) != 1 or found[0] not in names:
-        told = f"id_col={id_col!r}: no such column" if id_col is not None else "no single id column found; pass id_col="
-        raise DataError(f"{told}; the table's columns are {names!r}")
+        problem = (
+            f"id_col={id_col!r}: no such column" if id_col is not None else "no single id column found; pass id_col="
+        )
+        raise DataError(f"{problem}; the table's columns are {names!r}")
     name = str(found[0])
     ids, counts = _rows_of_series(dataset, name)
     # In the order of a hash of the ids: a choice at random that is the same every time and in any order of rows.

@@ -35,7 +35,7 @@ class ChannelScaler:
     center, scale : array of float
         (channel,); scaled values are ``(x - center) / scale``, of the logarithm where that is taken.
     log_floor : array of float
-        (channel,), the value below which a channel in logarithms is not told apart from it; NaN for a
+        (channel,), the value to which lower values of a channel in logarithms are raised; NaN for a
         channel that is not in logarithms.
     spread : array of float
         (channel,), the size of a channel's ordinary variation in its own unit.

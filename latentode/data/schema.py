@@ -137,7 +137,7 @@ def infer_schema(
     Raises
     ------
     DataError
-        When a named column is not there, or nothing (or more than one thing) answers to a rule.
+        When a named column is not there, or nothing (or more than one column) matches a rule.
 
     Examples
     --------
@@ -305,8 +305,10 @@ def _refuse_records(df: pd.DataFrame, schema: Schema) -> None:
 def _refuse_hidden_ids(df: pd.DataFrame, schema: Schema) -> None:
     """A column of whole numbers that is called an id, or at whose changes, and only there, time goes back."""
     times = schema.times_of(df)
-    told: Any = numbers_of(times) if times.dtype == np.longdouble else times  # pandas ranks none of that precision
-    rank = np.zeros(len(df)) if types.is_object_dtype(times.dtype) else pd.factorize(told, sort=True)[0]
+    comparable: Any = (
+        numbers_of(times) if times.dtype == np.longdouble else times
+    )  # pandas ranks none of that precision
+    rank = np.zeros(len(df)) if types.is_object_dtype(times.dtype) else pd.factorize(comparable, sort=True)[0]
     back = np.diff(rank) < 0
     for name in schema.channels:
         if not types.is_integer_dtype(df[name].dtype):
@@ -388,7 +390,7 @@ def numbers_of(column: pd.Series) -> NDArray[np.float64]:
 
 
 def _as_ids(column: pd.Series) -> pd.Index:
-    """Names of series as an index; what cannot be told apart is refused."""
+    """Names of series as an index; what has no hash is refused."""
     if column.dtype == np.float16:  # pandas has no index of these
         column = column.astype(np.float32)
     if column.dtype == np.longdouble:  # nor of these that can be searched

@@ -19,7 +19,7 @@ from latentode.data.errors import DataError, shown
 __all__ = ["SHORTEST", "TimeAxis", "is_zone_name", "means_months"]
 
 SHORTEST, LONGEST = 1e-300, 1e100
-"""Durations between which quotients of two stay numbers, or at least are told from them."""
+"""Durations between which quotients of two stay numbers, or at least differ from them."""
 
 _KINDS = {
     "datetime": "dates",
@@ -202,7 +202,7 @@ class TimeAxis:
                 else (f"about the year {1970 + far:.6g}", "dates with a zone" if self.tz is not None else "dates")
             )
             raise DataError(
-                f"a time asked for lies at {what}, beyond what {which} can hold; "
+                f"a query time lies at {what}, beyond what {which} can hold; "
                 "choose a shorter horizon, or make the times numbers"
             )
 

@@ -1,4 +1,4 @@
-"""Pictures: forecasts with their fans, the latent space, training, calibration, backtests. Axes in, axes out."""
+"""Pictures of forecasts, the latent space, training, calibration and backtests. Axes in, axes out."""
 
 from latentode.plotting.backtest import plot_backtest
 from latentode.plotting.calibration import plot_calibration

@@ -1,4 +1,4 @@
-"""Pictures of forecasts: what was observed, what was expected, and how sure the model was."""
+"""Pictures of forecasts: observations, expected values and prediction intervals."""
 
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode._drawing import Course, Fan, TimeScale, add_legend, draw_panel, make_axes, require_matplotlib
+from latentode._drawing import (
+    ForecastBands,
+    ObservedSeries,
+    TimeScale,
+    add_legend,
+    draw_panel,
+    make_axes,
+    require_matplotlib,
+)
 from latentode.data import DataError, Panel, panel_from_frame
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
@@ -20,7 +28,7 @@ __all__ = ["plot_forecast"]
 Floats = NDArray[np.float64]
 
 MOST_SHOWN = 4
-"""Rows and columns of the picture when nobody says which: more cannot be read on a page."""
+"""Rows and columns of the picture by default: more cannot be read on a page."""
 
 GRID = 160
 """Points of a mean line."""
@@ -37,7 +45,7 @@ def plot_forecast(
     level: Sequence[float] | float = (50, 90),
     axes: "Axes | NDArray[Any] | None" = None,
 ) -> NDArray[Any]:
-    """Draw fan charts, a row per series and a column per channel.
+    """Draw forecasts with their prediction intervals, a row per series and a column per channel.
 
     Each shows the observations, the mean through them and beyond, and the intervals around it. A vertical line
     marks the end of the history: left of it the model interpolates, right of it it forecasts.
@@ -47,14 +55,14 @@ def plot_forecast(
     forecaster : LatentODEForecaster
         Fitted.
     series : hashable or sequence of hashable, optional
-        The series to draw. None means the first four: of `history` if there is one, else of those seen in fit.
+        The series to draw. None means the first four: of `history` if there is one, else of the fitted ones.
     channels : hashable or sequence of hashable, optional
         The channels to draw. None means the first four.
     history : DataFrame, optional
-        Observations of series that fit has not seen, as in :meth:`LatentODEForecaster.predict`.
+        Observations of series that were not in fit, as in :meth:`LatentODEForecaster.predict`.
     held_out : DataFrame, optional
-        Observations the model was not shown, in the same shape, drawn as hollow squares. Its static and known columns
-        are told to the model, as by the rows given to :meth:`LatentODEForecaster.predict`.
+        Observations that the model has not seen, in the same shape, drawn as hollow squares. The model reads their
+        static and known columns, as it reads those of the rows given to :meth:`LatentODEForecaster.predict`.
     horizon : str, Timedelta or number, optional
         How far beyond the history. None means as far as `held_out` goes, or else the horizon of the fit.
     level : float or sequence of float
@@ -94,15 +102,15 @@ def plot_forecast(
     chosen = _series(forecaster, known, series)
     pasts = [_past(forecaster, known, name) for name in chosen]
     truth = None if held_out is None else _panel(forecaster, held_out)
-    futures = [None if truth is None else _course(truth, name) for name in chosen]
-    times = [_times(forecaster, *courses, horizon) for courses in zip(pasts, futures, strict=True)]
-    fans = _fans(forecaster, chosen, times, history, held_out, level)
+    futures = [None if truth is None else _observed(truth, name) for name in chosen]
+    times = [_times(forecaster, *pair, horizon) for pair in zip(pasts, futures, strict=True)]
+    bands = _bands(forecaster, chosen, times, history, held_out, level)
 
     grid = make_axes(axes, len(chosen), len(shown))
-    for row, (name, past, future, fan) in enumerate(zip(chosen, pasts, futures, fans, strict=True)):
-        scale = TimeScale.of(forecaster.time_axis_, fan.times)
+    for row, (name, past, future, band) in enumerate(zip(chosen, pasts, futures, bands, strict=True)):
+        scale = TimeScale.of(forecaster.time_axis_, band.times)
         for ax, channel in zip(grid[row], shown, strict=True):
-            draw_panel(ax, scale, fan, past, future, channel, forecaster.channels_.index(channel))
+            draw_panel(ax, scale, band, past, future, channel, forecaster.channels_.index(channel))
             if row == 0:
                 ax.set_title(str(channel), fontsize=10)
             if row == len(chosen) - 1:
@@ -144,23 +152,25 @@ def _panel(forecaster: LatentODEForecaster, frame: pd.DataFrame) -> Panel:
     return panel_from_frame(frame, forecaster.schema_, forecaster.time_axis_)[0]
 
 
-def _past(forecaster: LatentODEForecaster, known: Panel, name: Hashable) -> Course:
-    """The history that answers for a series: the one given, else the one seen in fit."""
-    past = _course(known, name)
+def _past(forecaster: LatentODEForecaster, known: Panel, name: Hashable) -> ObservedSeries:
+    """The history of a series: the one given, else the one seen in fit."""
+    past = _observed(known, name)
     if not len(past.times):
-        past = _course(forecaster.panel_, name)
+        past = _observed(forecaster.panel_, name)
     if not len(past.times):
         raise DataError(f"series {name!r} has no observations to draw; pass history= with some")
     return past
 
 
-def _course(panel: Panel, name: Hashable) -> Course:
+def _observed(panel: Panel, name: Hashable) -> ObservedSeries:
     place = int(panel.ids.get_indexer(pd.Index([name]))[0])
     rows = slice(panel.offsets[place], panel.offsets[place + 1]) if place >= 0 else slice(0)
-    return Course(panel.times[rows], panel.values[rows])
+    return ObservedSeries(panel.times[rows], panel.values[rows])
 
 
-def _times(forecaster: LatentODEForecaster, past: Course, future: Course | None, horizon: Any) -> Floats:
+def _times(
+    forecaster: LatentODEForecaster, past: ObservedSeries, future: ObservedSeries | None, horizon: Any
+) -> Floats:
     """Times for the line: an even grid with the end of the history and the held-out times on it."""
     first, end = past.times[0], past.times[-1]
     held = np.empty(0) if future is None else future.times
@@ -172,30 +182,30 @@ def _times(forecaster: LatentODEForecaster, past: Course, future: Course | None,
         last = end + forecaster.horizon_
     held = held[held <= last]
     grid = np.linspace(min(first, *held[:1]) if len(held) else first, last, GRID)
-    # A column of dates holds microseconds, one of periods whole periods: draw at what will be asked.
-    asked = forecaster.time_axis_.from_float(np.union1d(grid, [end, *held]))
-    return np.unique(forecaster.time_axis_.to_float(asked))
+    # A column of dates holds microseconds, one of periods whole periods: draw at the times that are queried.
+    queried = forecaster.time_axis_.from_float(np.union1d(grid, [end, *held]))
+    return np.unique(forecaster.time_axis_.to_float(queried))
 
 
-def _fans(
+def _bands(
     forecaster: LatentODEForecaster,
     chosen: list[Hashable],
     times: list[Floats],
     history: pd.DataFrame | None,
     held_out: pd.DataFrame | None,
     level: Sequence[float] | float,
-) -> list[Fan]:
-    """All questions at once, so that what is to be said about the history is not said once per series."""
+) -> list[ForecastBands]:
+    """Predict all series at once, so that a warning about the history comes once, not once per series."""
     levels = sorted({float(v) for v in np.atleast_1d(np.asarray(level, dtype=float))}, reverse=True)
     query = _query(forecaster, chosen, times)
     mean, bounds = forecaster._fans(query, levels, history, told=held_out)
     ends = np.cumsum([len(t) for t in times])
     rows = [slice(end - len(t), end) for end, t in zip(ends, times, strict=True)]
-    return [Fan(t, mean.iloc[r], bounds.iloc[r], levels) for t, r in zip(times, rows, strict=True)]
+    return [ForecastBands(t, mean.iloc[r], bounds.iloc[r], levels) for t, r in zip(times, rows, strict=True)]
 
 
 def _query(forecaster: LatentODEForecaster, chosen: list[Hashable], times: list[Floats]) -> pd.DataFrame:
-    """Questions about all series, in the layout of the frame given to fit."""
+    """The queries of all series, in the layout of the frame given to fit."""
     schema, stamps = forecaster.schema_, forecaster.time_axis_.from_float(np.concatenate(times))
     ids = pd.Index(chosen)[np.repeat(np.arange(len(chosen)), [len(t) for t in times])]
     if schema.layout == "multiindex":

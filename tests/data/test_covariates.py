@@ -38,7 +38,7 @@ def test_categories_are_places_and_a_stranger_is_none_of_them(dtype):
     coding = ColumnCoding.from_column(pd.Series(["b", "a", None, "b"], dtype=dtype, name="ward"))
     assert coding.categories == ("a", "b")
     np.testing.assert_array_equal(coding.features(pd.Series(["b", None, "c"])), [[0, 1], [NAN, NAN], [0, 0]])
-    assert coding.strangers(pd.Series(["b", None, "c"])) == ["c"]
+    assert coding.unknown_categories(pd.Series(["b", None, "c"])) == ["c"]
 
 
 def test_true_and_false_are_numbers():
