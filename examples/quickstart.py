@@ -1,6 +1,6 @@
-"""The README's lines, and a picture: two patients' labs, two years ahead.
+"""The code of the README, and a picture: the lab values of two patients, two years ahead.
 
-Run ``python examples/quickstart.py [picture.png]``; it takes less than a minute.
+Run ``python examples/quickstart.py [picture.png]``. It takes less than a minute.
 """
 
 import sys
@@ -15,13 +15,13 @@ df = load_pbc()  # a long frame: id, time, and a column per lab, NaN where not m
 forecaster = LatentODEForecaster(random_state=0).fit(df)  # no grid, no imputation, no scaling, no tuning
 
 future = forecaster.forecast(horizon=730, freq=90, level=(80,))  # every patient, two years ahead
-query = pd.DataFrame({"id": [1, 1, 2], "time": [95.5, 400.0, 6000.0]})  # between, before, after: any time
+query = pd.DataFrame({"id": [1, 1, 2], "time": [95.5, 400.0, 6000.0]})  # any series, any time
 labs = forecaster.predict(query)  # one row out per row in
-fans = forecaster.predict_interval(query, level=(50, 90))
+intervals = forecaster.predict_interval(query, level=(50, 90))
 paths = forecaster.sample(query, n_samples=100, random_state=0)  # joint over labs and times
 
 print(future.filter(regex="^(id|time|bili.*)$").head(3).round(2).to_string())
-print(pd.concat([query, fans.filter(like="bili")], axis=1).round(2).to_string())
+print(pd.concat([query, intervals.filter(like="bili")], axis=1).round(2).to_string())
 
 axes = plot_forecast(forecaster, series=[2, 5], channels=["bili", "albumin", "platelet"], horizon=730)
 picture = sys.argv[1] if len(sys.argv) > 1 else "quickstart.png"
