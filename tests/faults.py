@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a table)
-"""Faults of data people bring, and what they get: tried by ``test_faults.py``, told by ``docs/faults.md``.
+"""Invalid or unusual data, and what happens: tested by ``test_faults.py``, documented in ``docs/faults.md``.
 
 python -m tests.faults    # writes the page
 """
@@ -81,12 +81,12 @@ def _holes_in_the_first(df: pd.DataFrame) -> dict[str, pd.Series]:
 FAULTS = [
     Fault("no rows", "fit", lambda d: d.head(0), "refused", "the frame has no rows"),
     Fault("one row", "fit", lambda d: d.head(1), "refused", "none with two or more"),
-    Fault("one observation a series", "fit", lambda d: d.groupby("id").head(1), "refused", "none with two or more"),
+    Fault("one observation per series", "fit", lambda d: d.groupby("id").head(1), "refused", "none with two or more"),
     Fault("an array", "fit", lambda d: d.to_numpy(), "refused", "expected a pandas DataFrame"),
-    Fault("no column of times", "fit", lambda d: d.drop(columns="time"), "refused", "no time column found"),
+    Fault("no time column", "fit", lambda d: d.drop(columns="time"), "refused", "no time column found"),
     Fault("no channel", "fit", lambda d: d[["id", "time"]], "refused", "no numeric column to forecast"),
     Fault(
-        "a column twice",
+        "a duplicate column",
         "fit",
         lambda d: d.set_axis(["id", "time", "x", "x"], axis=1),
         "refused",
@@ -94,7 +94,7 @@ FAULTS = [
     ),
     Fault("text in a channel", "fit", with_value("x", "high"), "refused", "should hold numbers but row 3 holds 'high'"),
     Fault("complex numbers", "fit", lambda d: d.assign(x=d["x"] + 1j), "refused", "complex numbers"),
-    Fault("dates in text", "fit", lambda d: d.assign(time=dated(d)["time"].astype(str)), "refused", "time"),
+    Fault("dates as text", "fit", lambda d: d.assign(time=dated(d)["time"].astype(str)), "refused", "time"),
     Fault(
         "no id, several series",
         "fit",
@@ -103,21 +103,21 @@ FAULTS = [
         "id_col=",
     ),
     Fault(
-        "an id of numbers that is not said to be one",
+        "a numeric id column not passed as id_col",
         "fit",
         lambda d: d.assign(id=d["id"].str[1:].astype(int)).rename(columns={"id": "patient"}),
         "refused",
         "column 'patient' seems to name the series: pass id_col='patient'",
     ),
     Fault(
-        "one measurement a row",
+        "one measurement per row",
         "fit",
         lambda d: d.melt(id_vars=["id", "time"]),
         "refused",
         "from_events(df, ...)",
     ),
     Fault(
-        "commas for points",
+        "decimal commas",
         "fit",
         lambda d: d.assign(x=d["x"].map("{:.2f}".format).str.replace(".", ",")),
         "refused",
@@ -125,13 +125,13 @@ FAULTS = [
     ),
     Fault("all channels missing", "fit", lambda d: d.assign(x=np.nan, y=np.nan), "refused", "none with two or more"),
     Fault("a channel all missing", "fit", lambda d: d.assign(y=np.nan), "said", "hold no value at all"),
-    Fault("infinities", "fit", with_value("x", np.inf), "said", "1 infinite values were taken as missing"),
+    Fault("infinite values", "fit", with_value("x", np.inf), "said", "1 infinite values were taken as missing"),
     Fault("values beyond 1e100", "fit", with_value("x", 1e200), "said", "1 values beyond 1e+100 were taken as missing"),
     Fault(
-        "an absurd time", "fit", with_value("time", -1e200), "said", "1 rows with a time beyond 1e+100 were left out"
+        "a time beyond 1e100", "fit", with_value("time", -1e200), "said", "1 rows with a time beyond 1e+100 were left out"
     ),
     Fault(
-        "lists as names of series",
+        "lists as ids",
         "fit",
         lambda d: d.assign(id=[[i] for i in d["id"]]),
         "refused",
@@ -144,9 +144,9 @@ FAULTS = [
         "refused",
         "the frame's columns have 2 levels",
     ),
-    Fault("whole numbers beyond any float", "fit", with_object("x", 10**400), "refused", "should hold numbers"),
+    Fault("integers too large for a float", "fit", with_object("x", 10**400), "refused", "should hold numbers"),
     Fault(
-        "times in several zones",
+        "times in several time zones",
         "fit",
         lambda d: d.assign(time=[t.tz_localize(f"+0{i % 3}:00") for i, t in enumerate(dated(d)["time"])]),
         "refused",
@@ -158,12 +158,12 @@ FAULTS = [
     Fault("100 channels", "fit", lambda d: d.assign(**{f"c{k}": d["x"] * k for k in range(98)}), "taken"),
     Fault("rows without a time", "fit", with_value("time", np.nan), "said", "1 rows without a time were left out"),
     Fault("rows without an id", "fit", with_value("id", None), "said", "1 rows without a series id were left out"),
-    Fault("a row twice", "fit", lambda d: pd.concat([d, d.head(1)]), "said", "1 rows repeat a (series, time)"),
+    Fault("a duplicate row", "fit", lambda d: pd.concat([d, d.head(1)]), "said", "1 rows repeat a (series, time)"),
     Fault("unsorted rows", "fit", lambda d: d.sample(frac=1, random_state=0), "taken"),
     Fault("a constant channel", "fit", lambda d: d.assign(y=7.0), "taken"),
     Fault("magnitudes of 1e30", "fit", lambda d: d.assign(x=d["x"] * 1e30), "taken"),
     Fault("magnitudes of 1e-30", "fit", lambda d: d.assign(x=d["x"] * 1e-30), "taken"),
-    Fault("one absurd outlier", "fit", with_value("y", 1e9), "taken"),
+    Fault("one extreme outlier", "fit", with_value("y", 1e9), "taken"),
     Fault("negative and huge times", "fit", lambda d: d.assign(time=d["time"] * 1e9 - 1e15), "taken"),
     Fault(
         "series of 1 row beside one of 100,000",
@@ -171,9 +171,9 @@ FAULTS = [
         lambda d: pd.concat([d, waves(1, 100_000).assign(id="long"), d.head(1).assign(id="short")]),
         "taken",
     ),
-    Fault("values another thread overwrites", "fit", lambda d: d.copy(), "taken", meanwhile=doubled_in_place),
+    Fault("another thread overwrites values", "fit", lambda d: d.copy(), "taken", meanwhile=doubled_in_place),
     *(
-        Fault("rows another thread adds", where, lambda d: d.copy(), "taken", meanwhile=does)
+        Fault("another thread adds rows", where, lambda d: d.copy(), "taken", meanwhile=does)
         for where, does in (
             ("fit", grown_in_place),
             ("predict", asked_more_in_place),
@@ -193,9 +193,9 @@ FAULTS = [
         "taken",
     ),
     Fault(
-        "dates where fit saw numbers", "predict", lambda d: dated(d), "refused", "times are dates here but were numbers"
+        "dates, but numbers in fit", "predict", lambda d: dated(d), "refused", "times are dates here but were numbers"
     ),
-    Fault("no column of ids", "predict", lambda d: d.drop(columns="id"), "refused", "no column 'id'"),
+    Fault("no id column", "predict", lambda d: d.drop(columns="id"), "refused", "no column 'id'"),
     Fault("an unknown series", "predict", lambda d: d.assign(id="new"), "said", "nothing is known of series 'new'"),
     Fault(
         "a row without a time",
@@ -205,7 +205,7 @@ FAULTS = [
         "1 rows without a time: their answer is NaN",
     ),
     Fault(
-        "a category never seen",
+        "a category not seen in fit",
         "predict",
         lambda d: d.assign(kind="c"),
         "said",
@@ -216,38 +216,46 @@ FAULTS = [
     Fault("the far past", "predict", lambda d: d.assign(time=-1e6), "taken"),
     Fault("no rows", "predict", lambda d: d.head(0), "taken"),
     Fault("an array", "predict", lambda d: d.to_numpy(), "refused", "expected a DataFrame of ids and times"),
-    Fault("a zone where fit had none", "update", lambda d: dated(d, zone="UTC"), "refused", "times are dates here"),
-    Fault("no column of a channel", "update", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
+    Fault("a time zone, but none in fit", "update", lambda d: dated(d, zone="UTC"), "refused", "times are dates here"),
+    Fault("no column for a channel", "update", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
     Fault(
         "text in a channel", "update", with_value("x", "high"), "refused", "should hold numbers but row 3 holds 'high'"
     ),
-    Fault("infinities", "update", with_value("x", -np.inf), "said", "in the update: 1 infinite values were taken as"),
+    Fault("infinite values", "update", with_value("x", -np.inf), "said", "in the update: 1 infinite values were taken as"),
     Fault("rows without a time", "update", with_value("time", np.nan), "said", "in the update: 1 rows without a time"),
-    Fault("no column of a channel", "impute", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
-    Fault("infinities", "impute", with_value("x", np.inf), "said", "in history: 1 infinite values were taken as"),
+    Fault("no column for a channel", "impute", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
+    Fault("infinite values", "impute", with_value("x", np.inf), "said", "in history: 1 infinite values were taken as"),
     Fault("an unknown series", "impute", lambda d: d.assign(id="new-" + d["id"]), "taken"),
 ]
+
+
+SHOWN = {"refused": "error", "said": "warning", "taken": "accepted"}
+"""Outcomes as the page names them."""
 
 
 def render() -> str:
     """The page."""
     lines = [
-        "# Faults, and what you get\n",
-        "Each is tried by `tests/test_faults.py`. *Refused*: an error that says what is wrong, where, and what to do; nothing is changed. *Said*: a",
-        "`DataWarning`, once. *Taken*: an answer without a word.\n",
-        "| fault | in | | message holds |",
+        "# Invalid input: errors and warnings\n",
+        "This page lists invalid or unusual data, and what happens. `tests/test_faults.py` tests each case.\n",
+        "- **error**: the message says what is wrong, where, and what to do. Nothing is changed.",
+        "- **warning**: a `DataWarning`, once.",
+        "- **accepted**: no message.\n",
+        "| problem | method | result | message contains |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {f.name} | `{f.where}` | {f.outcome} | {f.message} |" for f in FAULTS]
+    lines += [f"| {f.name} | `{f.where}` | {SHOWN[f.outcome]} | {f.message} |" for f in FAULTS]
     lines += [
-        "\nWhile another thread writes to the frame, what is read is what it held at one moment: values may be from",
-        "before or after a write, but nothing written once training began is learned from.\n",
-        "## On the command line\n",
-        "*Refused*: one line on stderr, exit code 2, nothing written. A file's name is only a name.\n",
-        "| fault | words | | message holds |",
+        "\nIf another thread writes to the frame, the method reads the frame as it is at one moment. Single values may be from before or",
+        "after a write. Nothing written after training began is used.\n",
+        "## Command line\n",
+        "- **error**: one line on stderr, exit code 2, nothing written.",
+        "- **warning**: one line on stderr.\n",
+        "File names are never interpreted as formulas, commands or wildcards.\n",
+        "| problem | command | result | message contains |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {c.name} | `{c.shown}` | {c.outcome} | {c.message} |" for c in COMMANDS]
+    lines += [f"| {c.name} | `{c.shown}` | {SHOWN[c.outcome]} | {c.message} |" for c in COMMANDS]
     return "\n".join(lines) + "\n"
 
 

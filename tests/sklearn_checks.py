@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a table)
-"""scikit-learn's estimator checks on long frames: tried by ``test_sklearn_checks.py``, told by ``docs/sklearn.md``.
+"""scikit-learn's estimator checks on long frames: tested by ``test_sklearn_checks.py``, documented in ``docs/sklearn.md``.
 
 ``check_estimator`` gives arrays, and skips nearly all of its checks for an estimator that takes frames. Each of them is
 here by its name: called as it is where it needs no data, else said again for a row per (series, time).
@@ -95,7 +95,7 @@ def as_it_is(name: str) -> Check:
             pytest.skip(f"this scikit-learn has no {name}")
         getattr(estimator_checks, name)(face.name, face.kind())
 
-    return Check(name, "as it is", run)
+    return Check(name, "unchanged", run)
 
 
 # ------------------------------------------------------------------------------------------ in the order of the table
@@ -370,14 +370,14 @@ CHECKS = [
     as_it_is("check_parameters_default_constructible"),
     as_it_is("check_get_params_invariance"),
     as_it_is("check_set_params"),
-    Check("check_fit_score_takes_y", "`fit` and `score` take channels in `X` or apart in `y`, to one score", fit_score_takes_y),
-    Check("check_estimators_overwrite_params", "`fit` leaves every parameter as it was", overwrites_no_parameter),
-    Check("check_dont_overwrite_parameters", "what `fit` adds ends in an underscore", adds_only_what_ends_in_an_underscore),
+    Check("check_fit_score_takes_y", "channels in `X` or in `y` give the same score", fit_score_takes_y),
+    Check("check_estimators_overwrite_params", "`fit` changes no parameter", overwrites_no_parameter),
+    Check("check_dont_overwrite_parameters", "attributes added by `fit` end in an underscore", adds_only_what_ends_in_an_underscore),
     Check("check_estimators_fit_returns_self", "on a long frame", fit_returns_self),
-    Check("check_readonly_memmap_input", "columns mapped read-only from a file fit the same, bit for bit", reads_memory_it_may_not_write),
+    Check("check_readonly_memmap_input", "read-only memory-mapped columns give the same fit, bit for bit", reads_memory_it_may_not_write),
     Check("check_estimators_unfitted", "on a long frame", must_be_fitted_first),
-    Check("check_n_features_in_after_fitting", "a column that is gone is named; columns unknown to fit are passed over", takes_an_incomplete_frame_at_its_word),
-    Check("check_positive_only_tag_during_fit", "negative values are values", negative_values_are_values),
+    Check("check_n_features_in_after_fitting", "an error names a missing column; columns unknown to `fit` are ignored", takes_an_incomplete_frame_at_its_word),
+    Check("check_positive_only_tag_during_fit", "negative values are accepted", negative_values_are_values),
     Check("check_estimators_dtypes", "channels of float32, int64, int32 and bool in one frame", numbers_of_every_size),
     Check("check_sample_weights_pandas_series", "on a long frame", weights_as(pd.Series), faces=WEIGHTED),
     Check("check_sample_weights_not_an_array", "on a long frame", weights_as(NotAnArray), faces=WEIGHTED),
@@ -387,39 +387,39 @@ CHECKS = [
     Check("check_sample_weights_not_overwritten", "on a long frame", weights_stay_the_callers, faces=WEIGHTED),
     Check(
         "check_sample_weight_equivalence_on_dense_data",
-        "a weight is what a row counts as a question; a row twice is one observation, and one of weight 0 is still history. Instead: equal weights are none, a frame twice is the frame once",
+        "does not hold: a weight applies to a row as a training target, a repeated row is one observation, and a row of weight 0 is still history. Checked instead: equal weights equal no weights; a frame with every row twice equals the frame",
         equal_weights_are_none,
-        "explained",
+        "differs",
         WEIGHTED,
     ),
-    Check("check_complex_data", "refused, saying what to do", complex_numbers_are_refused),
-    Check("check_dtype_object", "numbers kept as objects are refused, naming the column and `pd.to_numeric`", objects_are_refused_with_the_cure),
-    Check("check_estimators_empty_data_messages", "no rows, or no channel", empty_frames_are_refused),
+    Check("check_complex_data", "an error says what to do", complex_numbers_are_refused),
+    Check("check_dtype_object", "numbers of dtype object are an error that names the column and `pd.to_numeric`", objects_are_refused_with_the_cure),
+    Check("check_estimators_empty_data_messages", "no rows, or no channel: an error", empty_frames_are_refused),
     Check("check_pipeline_consistency", "on a long frame", is_the_same_in_a_pipeline),
-    Check("check_estimator_sparse_tag", "nothing sparse is taken, and the tag says so", says_it_takes_nothing_sparse),
-    Check("check_estimator_sparse_array", "refused, saying what is expected", refuses(lambda: scipy.sparse.csr_array(np.eye(4)))),
-    Check("check_estimator_sparse_matrix", "refused, saying what is expected", refuses(lambda: scipy.sparse.csr_matrix(np.eye(4)))),
-    Check("check_estimators_pickle", "answers are the same bit for bit", survives_pickle),
-    Check("check_estimators_pickle (readonly_memmap)", "by joblib with `mmap_mode=\"r\"`", survives_memory_it_may_not_write),
-    Check("check_array_api_input", "with `array_api_dispatch=True` the same fit", array_dispatch_changes_nothing, faces=WEIGHTED, slow=True),
-    Check("check_f_contiguous_array_estimator", "a frame whose columns lie one after the other in memory", column_order_in_memory_is_nothing),
-    Check("check_methods_sample_order_invariance", "rows in another order get their answers in that order", the_order_of_rows_is_that_of_the_answers),
-    Check("check_methods_subset_invariance", "row by row (an imputer: series by series) the same within 1e-5", parts_are_answered_as_the_whole),
-    Check("check_fit2d_1sample", "one row is refused: there is no course to learn", one_row_teaches_nothing),
+    Check("check_estimator_sparse_tag", "sparse input is not accepted, and the tag says so", says_it_takes_nothing_sparse),
+    Check("check_estimator_sparse_array", "an error says what is expected", refuses(lambda: scipy.sparse.csr_array(np.eye(4)))),
+    Check("check_estimator_sparse_matrix", "an error says what is expected", refuses(lambda: scipy.sparse.csr_matrix(np.eye(4)))),
+    Check("check_estimators_pickle", "predictions are the same, bit for bit", survives_pickle),
+    Check("check_estimators_pickle (readonly_memmap)", "with joblib and `mmap_mode=\"r\"`", survives_memory_it_may_not_write),
+    Check("check_array_api_input", "the same fit with `array_api_dispatch=True`", array_dispatch_changes_nothing, faces=WEIGHTED, slow=True),
+    Check("check_f_contiguous_array_estimator", "a frame stored column by column", column_order_in_memory_is_nothing),
+    Check("check_methods_sample_order_invariance", "rows in another order get the same predictions in that order", the_order_of_rows_is_that_of_the_answers),
+    Check("check_methods_subset_invariance", "row by row (imputer: series by series), the same predictions within 1e-5", parts_are_answered_as_the_whole),
+    Check("check_fit2d_1sample", "one row is refused: too little data to learn from", one_row_teaches_nothing),
     Check("check_fit2d_1feature", "one channel", one_channel_is_enough),
     Check("check_dict_unchanged", "on a long frame", answering_changes_nothing),
-    Check("check_fit_idempotent", "the second fit is the first, bit for bit", fitting_twice_is_fitting_once),
+    Check("check_fit_idempotent", "a second fit equals the first, bit for bit", fitting_twice_is_fitting_once),
     Check("check_fit_check_is_fitted", "on a long frame", says_whether_it_is_fitted),
-    Check("check_n_features_in", "columns of the frame, ids and times among them", counts_its_columns),
-    Check("check_fit1d", "a column or a vector is refused", one_dimension_is_no_frame),
-    Check("check_fit2d_predict1d", "a column or a vector is refused", one_dimension_is_not_answered),
-    Check("check_transformer_data_not_an_array", "lists are refused, saying what is expected", refuses(DF.to_numpy().tolist), faces=FILLS),
-    Check("check_transformer_general", "`fit_transform` is `fit` and `transform`", fit_transform_is_fit_and_transform, faces=FILLS),
+    Check("check_n_features_in", "counts all columns of the frame, with ids and times", counts_its_columns),
+    Check("check_fit1d", "a single column or a vector is an error", one_dimension_is_no_frame),
+    Check("check_fit2d_predict1d", "a single column or a vector is an error", one_dimension_is_not_answered),
+    Check("check_transformer_data_not_an_array", "lists are an error that says what is expected", refuses(DF.to_numpy().tolist), faces=FILLS),
+    Check("check_transformer_general", "`fit_transform` equals `fit` and `transform`", fit_transform_is_fit_and_transform, faces=FILLS),
     Check("check_transformer_general (readonly_memmap)", "see check_readonly_memmap_input", reads_memory_it_may_not_write, faces=FILLS),
-    Check("check_transformer_preserve_dtypes", "float32 stays float32, a column without holes stays what it is", small_numbers_stay_small, faces=FILLS),
+    Check("check_transformer_preserve_dtypes", "float32 stays float32; a column without missing values is unchanged", small_numbers_stay_small, faces=FILLS),
     Check("check_transformers_unfitted", "on a long frame", must_be_fitted_first, faces=FILLS),
-    Check("check_transformer_n_iter", "no `max_iter`, so no `n_iter_`: scikit-learn's own check looks no farther", None, "not asked", FILLS),
-    Check("check_transformer_get_feature_names_out", "columns go out as they came in", names_what_comes_out, faces=FILLS),
+    Check("check_transformer_n_iter", "not needed: without `max_iter`, scikit-learn expects no `n_iter_`", None, "does not apply", FILLS),
+    Check("check_transformer_get_feature_names_out", "output columns equal input columns", names_what_comes_out, faces=FILLS),
     Check("check_set_output_transform_pandas", "on a long frame", sets_its_output("pandas"), faces=FILLS),
     Check("check_set_output_transform_polars", "on a long frame", sets_its_output("polars"), faces=FILLS),
 ]  # fmt: skip
@@ -428,11 +428,13 @@ CHECKS = [
 def render() -> str:
     """The page."""
     lines = [
-        "# scikit-learn's checks, on frames\n",
-        "`sklearn.utils.estimator_checks.check_estimator` hands arrays to an estimator, and skips all but one of its checks for one that takes frames. So each check that",
-        "scikit-learn 1.9 has for such estimators is run here by name: *as it is* where it needs no data, else said again for long frames, a row per (series, time).",
-        "`tests/test_sklearn_checks.py` runs them, and fails when scikit-learn has a check that is not in the table.\n",
-        "| check | forecaster | imputer | what is done |",
+        "# scikit-learn's estimator checks\n",
+        "`sklearn.utils.estimator_checks.check_estimator` passes arrays to an estimator. For an estimator that takes frames, it skips all checks but one. So this",
+        "project runs each check of scikit-learn 1.9 by name:\n",
+        "- *unchanged*, if the check needs no data;",
+        "- otherwise as the same check on a long frame (one row per series and time).\n",
+        "`tests/test_sklearn_checks.py` runs them. It fails if scikit-learn has a check that is not in the table.\n",
+        "| check | forecaster | imputer | how it is checked |",
         "|---|---|---|---|",
     ]
     for c in CHECKS:
