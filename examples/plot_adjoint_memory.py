@@ -1,9 +1,10 @@
 """
-The adjoint: gradients at constant memory
-=========================================
+Adjoint methods: memory of the backward pass
+============================================
 
-Solving the adjoint equation backward keeps nothing but the answers: what a solve holds for its backward pass does not
-grow with the number of steps. The discrete adjoint keeps every stage and is exact.
+The backsolve adjoint solves the adjoint equation backward in time. It stores only the values of z at the query times,
+so its memory does not grow with the number of solver steps. Backpropagation through the solver (``autograd``) stores
+every step.
 """
 
 import torch
@@ -13,8 +14,8 @@ from latentode.nn import MLPDynamics
 from latentode.ode import solve
 
 
-def held(adjoint: str, n_steps: int) -> float:
-    """Kilobytes that autograd keeps between the two passes."""
+def stored(adjoint: str, n_steps: int) -> float:
+    """Kilobytes that autograd stores between the forward and the backward pass."""
     torch.manual_seed(0)
     field, z0 = MLPDynamics(4, (32, 32)), torch.randn(8, 4, requires_grad=True)
     seen: dict[int, int] = {}
@@ -32,6 +33,6 @@ def held(adjoint: str, n_steps: int) -> float:
 steps = [10, 30, 100, 300]
 _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for adjoint, color in (("autograd", "#D55E00"), ("backsolve", "#0072B2")):
-    ax.loglog(steps, [held(adjoint, n) for n in steps], "o-", color=color, label=adjoint)
-ax.set(xlabel="steps", ylabel="kB held for the backward pass")
+    ax.loglog(steps, [stored(adjoint, n) for n in steps], "o-", color=color, label=adjoint)
+ax.set(xlabel="steps", ylabel="kB stored for the backward pass")
 ax.legend(frameon=False)

@@ -1,9 +1,9 @@
 """
-Do the intervals hold what they promise?
-========================================
+Calibration: coverage of the prediction intervals
+=================================================
 
-Patients that neither training nor calibration saw: how many values lay in each interval against how many should have,
-and how training went.
+The right plot compares the coverage of the prediction intervals with their level, on patients that neither training
+nor calibration has seen. The left plot shows the training.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 Euler's method and residual blocks
 ==================================
 
-A residual block, z <- z + h f(z), is a step of Euler's method. More and smaller steps, or a better method, follow the
-curve that the stack approximates.
+A residual block, z <- z + h f(z), is one step of Euler's method. More and smaller steps, or a better method, follow
+the trajectory of the ODE more closely.
 """
 
 import torch

@@ -1,8 +1,9 @@
 """
-Filling holes
-=============
+Fill missing values
+===================
 
-Two sensors of one oscillator drop out at different times; what one says fills the holes of the other.
+Two sensors measure one oscillator and drop out at different times. The model fills the missing values of one sensor
+from the observations of both.
 """
 
 import numpy as np
@@ -29,5 +30,5 @@ ax.plot(whole["time"][one], whole["b"][one], color="#8C8C8C", lw=1, label="truth
 ax.plot(df["time"][one], df["b"][one], "o", ms=4, color="#222222", label="observed")
 there = one & df["b"].isna()
 ax.plot(filled["time"][there], filled["b"][there], "s", ms=4, mfc="none", color="#D55E00", label="filled")
-ax.set(xlabel="time", title="Channel b, given what is left of a and b")
+ax.set(xlabel="time", title="Channel b, imputed from the observations of a and b")
 ax.legend(frameon=False, ncols=3)

@@ -1,8 +1,9 @@
 """
-Labs at irregular visits
-========================
+Forecast patients' lab values
+=============================
 
-Four patients, a few visits each, seven labs of which some are missing: the future with its uncertainty.
+Four patients have visits at irregular times. Seven labs are measured, some of them missing at some visits. The plots
+show three labs, with their forecasts and prediction intervals.
 """
 
 from matplotlib import pyplot as plt
@@ -16,4 +17,4 @@ late = df["time"] > 0.66 * df.groupby("id")["time"].transform("max")
 forecaster = LatentODEForecaster(max_steps=300, random_state=0).fit(df[~late])
 figure, axes = plt.subplots(4, 3, figsize=(9, 8), layout="constrained")
 plot_forecast(forecaster, [2, 5, 12, 15], ["bili", "albumin", "platelet"], held_out=df[late], axes=axes)
-figure.suptitle("Visits held out are squares")
+figure.suptitle("Squares: held-out visits")

@@ -1,8 +1,9 @@
 """
-The latent space
-================
+Latent trajectories and dynamics
+================================
 
-Spirals of two directions: latent trajectories around the end of each history, and the field that moves them.
+The data are noisy spirals of two kinds. The plots show the latent trajectories around the end of each history, and
+the dynamics f as arrows.
 """
 
 from matplotlib import pyplot as plt

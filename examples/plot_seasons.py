@@ -1,8 +1,9 @@
 """
-A day and a year, found by itself
-=================================
+Daily and weekly seasons
+========================
 
-A tenth of the hourly weather of three airports: the model finds the day and the season in the dates.
+The data are a quarter of the hourly weather records of three airports, over ten weeks. The model finds the periods in
+the dates by itself: the day and the week.
 """
 
 import numpy as np
@@ -21,4 +22,4 @@ print("periods, in days:", [round(p / 86_400, 2) for p in forecaster.seasons_.pe
 recent = df[known & (df["time"] > "2013-03-05")]
 figure, axes = plt.subplots(3, 2, figsize=(9, 7), layout="constrained")
 plot_forecast(forecaster, history=recent, held_out=df[~known], axes=axes)
-figure.suptitle("Five days known, four ahead")
+figure.suptitle("Five days of history, and the forecast")

@@ -1,9 +1,9 @@
 """
-Storm tracks with records dropped
-=================================
+Forecast storm tracks
+=====================
 
-Half of the records of each storm are dropped; of three storms never seen in fit the first half is known, and two days
-ahead are asked.
+Half of the records of each storm are dropped at random. Three storms are not in the training data. Their first half
+is the history, and the forecast goes two days ahead.
 """
 
 import numpy as np
@@ -24,4 +24,4 @@ begin, end = (test.groupby("id")["time"].transform(how) for how in ("min", "max"
 past = test["time"] <= begin + 0.5 * (end - begin)
 figure, axes = plt.subplots(3, 4, figsize=(11, 7), layout="constrained")
 plot_forecast(forecaster, names, history=test[past], held_out=test[~past], horizon="48h", axes=axes)
-figure.suptitle("Three storms, two days ahead")
+figure.suptitle("Three unseen storms, two days ahead")

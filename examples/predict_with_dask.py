@@ -1,7 +1,7 @@
-"""One fitted forecaster, many partitions of queries: a local Dask cluster of two workers.
+"""Predict many partitions of queries with one fitted forecaster, on a local Dask cluster of two workers.
 
-Run ``python examples/predict_with_dask.py`` (``pip install latentode[dask]``); it takes about half a minute. On a real
-cluster only the address of the client changes.
+Install the extra ``dask`` and run ``python examples/predict_with_dask.py``. It takes about half a minute. On a real
+cluster, only the address of the client changes.
 """
 
 import logging
@@ -22,18 +22,16 @@ def main() -> None:
         {"id": last.index.repeat(8), "time": last.to_numpy().repeat(8) + list(range(90, 721, 90)) * len(last)}
     )
 
-    here = forecaster.predict(query)
+    local = forecaster.predict(query)
     workers = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
     with workers as cluster, Client(cluster):
-        # Any partitions will do here. With known_cols a row tells of the way to the later ones of its series: then a
-        # series belongs in one partition, for instance by dd.from_pandas(query.set_index("id"), ...).reset_index().
+        # Any partitions work here. With known_cols, the rows of a series form one control path: keep a series in one
+        # partition, for instance by dd.from_pandas(query.set_index("id"), ...).reset_index().
         partitions = dd.from_pandas(query, npartitions=8)
-        there = partitions.map_partitions(forecaster.predict, meta=here.iloc[:0]).compute()
+        remote = partitions.map_partitions(forecaster.predict, meta=local.iloc[:0]).compute()
 
-    farthest = (there - here).abs().max().max()
-    print(
-        f"{len(there):,} rows from {partitions.npartitions} partitions; farthest from the local answer: {farthest:.1e}"
-    )
+    difference = (remote - local).abs().max().max()
+    print(f"{len(remote):,} rows from {partitions.npartitions} partitions; largest difference: {difference:.1e}")
 
 
 if __name__ == "__main__":  # the workers import this file

@@ -128,7 +128,11 @@ FAULTS = [
     Fault("infinite values", "fit", with_value("x", np.inf), "said", "1 infinite values were taken as missing"),
     Fault("values beyond 1e100", "fit", with_value("x", 1e200), "said", "1 values beyond 1e+100 were taken as missing"),
     Fault(
-        "a time beyond 1e100", "fit", with_value("time", -1e200), "said", "1 rows with a time beyond 1e+100 were left out"
+        "a time beyond 1e100",
+        "fit",
+        with_value("time", -1e200),
+        "said",
+        "1 rows with a time beyond 1e+100 were left out",
     ),
     Fault(
         "lists as ids",
@@ -221,7 +225,9 @@ FAULTS = [
     Fault(
         "text in a channel", "update", with_value("x", "high"), "refused", "should hold numbers but row 3 holds 'high'"
     ),
-    Fault("infinite values", "update", with_value("x", -np.inf), "said", "in the update: 1 infinite values were taken as"),
+    Fault(
+        "infinite values", "update", with_value("x", -np.inf), "said", "in the update: 1 infinite values were taken as"
+    ),
     Fault("rows without a time", "update", with_value("time", np.nan), "said", "in the update: 1 rows without a time"),
     Fault("no column for a channel", "impute", lambda d: d.drop(columns="y"), "refused", "the frame has no column 'y'"),
     Fault("infinite values", "impute", with_value("x", np.inf), "said", "in history: 1 infinite values were taken as"),
