@@ -1,4 +1,4 @@
-"""From a latent state to its whole trajectory: the contract that all dynamics keep."""
+"""The interface of all dynamics: from a latent state to its trajectory."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,20 @@ __all__ = ["Dynamics", "Grid"]
 
 @dataclass(frozen=True)
 class Grid:
-    """How a trajectory is solved; its steps do not depend on what is asked of it.
+    """How a trajectory is solved; the steps do not depend on the queries.
 
     Parameters
     ----------
     reach : int
-        Spans ahead.
+        Spans ahead of the start.
     looks_back : bool
-        Whether it goes as far back, too.
+        Whether the trajectory also goes as far back.
     n_steps : int
-        Steps per span.
+        Solver steps per span.
     method, adjoint : str
         Of :func:`latentode.ode.solve`.
     control : NodePath, optional
-        Known covariates along it.
+        DecoderInputs covariates along it.
     """
 
     reach: int = 1
@@ -37,10 +37,10 @@ class Grid:
 
 
 class Dynamics(nn.Module):
-    """A field ``forward(t, z, *given)`` that returns dz/dt, and its flow; a closed form overrides the solver."""
+    """A vector field ``forward(t, z, *context)`` that returns dz/dt, and its flow; closed forms override the solver."""
 
     def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
-        """The states at all times.
+        """The states at all query times.
 
         Parameters
         ----------

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentode.nn import DECODERS, Known, SkipDecoder
-from latentode.nn.decoders import Bridge
+from latentode.nn import DECODERS, DecoderInputs, SkipDecoder
+from latentode.nn.decoders import BrownianBridge
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
@@ -33,7 +33,7 @@ def inputs(seed=0):
 
 def decoded(decoder, around, *given):
     z, context, level = given or inputs()
-    return decoder(z, Known(context, level, around))
+    return decoder(z, DecoderInputs(context, level, around))
 
 
 def test_the_mean_does_not_see_the_time_of_the_query():
@@ -154,7 +154,7 @@ def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_it_trusts_the_chann
 
 
 def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches():
-    bridge = Bridge(2)
+    bridge = BrownianBridge(2)
     with torch.no_grad():
         bridge.reach.copy_(torch.log(torch.tensor([0.5, 4.0])))
     ones = torch.ones(1, 1, 2)
@@ -166,7 +166,7 @@ def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches(
 
 
 def test_a_bridge_bends_with_the_bow_and_leaves_what_has_no_neighbour():
-    bridge = Bridge(2)
+    bridge = BrownianBridge(2)
     zeros, ones = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     bent = bridge(zeros, zeros, near(0.0, until=0.1, bow=1.0, nearness=1.0))
     torch.testing.assert_close(bent, ones * torch.sigmoid(bridge.trust) * torch.sigmoid(bridge.bend))

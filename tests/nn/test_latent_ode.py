@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, LatentODE, LatentODEConfig, MLPDynamics
+from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS, LatentODE, LatentODEConfig, MLPDynamics
 from latentode.nn.latent_ode import _kl_from_standard_normal
 from tests.nn.batches import batch_of, lively, random_batch
 
@@ -23,7 +23,7 @@ def close(left, right, atol=1e-5):
 # -------------------------------------------------------------------------------------------- every choice
 
 CHOICES = [
-    *({"encoder": name} for name in READERS),
+    *({"encoder": name} for name in ENCODERS),
     *({"dynamics": name} for name in DYNAMICS),
     *({"decoder": name} for name in DECODERS),
     *({"likelihood": name} for name in LIKELIHOODS),

@@ -1,4 +1,4 @@
-"""Known covariates on the solver's grid: what holds, averaged around each node."""
+"""DecoderInputs covariates on the solver's grid: what holds, averaged around each node."""
 
 import math
 

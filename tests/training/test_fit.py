@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskMaker, TrainingOptions, gaussian_crps, train, validation_batches
+from latentode.training import RaggedSeries, TaskSampler, TrainingConfig, gaussian_crps, train, validation_batches
 from latentode.training.module import LatentODEModule
 
 
@@ -35,8 +35,8 @@ def score_of(model, batches):
 
 @pytest.fixture
 def setting():
-    maker = TaskMaker(waves(), span=1.0)
-    held_out = TaskMaker(waves(seed=1), span=1.0)
+    maker = TaskSampler(waves(), span=1.0)
+    held_out = TaskSampler(waves(seed=1), span=1.0)
     return maker, validation_batches(held_out, np.arange(8), 2, np.random.default_rng(0))
 
 
@@ -44,7 +44,7 @@ def trained(setting, seed=0, **options):
     model = small_model()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        options = TrainingOptions(**{"n_steps": 25, "batch_size": 4, **options})
+        options = TrainingConfig(**{"n_steps": 25, "batch_size": 4, **options})
         history, *_ = train(model, *setting, options, np.random.default_rng(seed))
     return model, history
 
@@ -58,7 +58,7 @@ def test_the_model_is_left_with_the_best_weights_seen(setting, monkeypatch):
         self.scores.append((crps + 1e3 * asked * (self.step > 75), asked))
 
     monkeypatch.setattr(LatentODEModule, "validation_step", worse_from_the_fourth_look_on)
-    model, history = trained(setting, n_steps=150, on_look=lambda seen, _: looks.append(copy.deepcopy(seen)))
+    model, history = trained(setting, n_steps=150, on_check=lambda seen, _: looks.append(copy.deepcopy(seen)))
     scores = [row["validation_crps"] for row in history]
     best, last = looks[int(np.argmin(scores))], looks[-1]
     assert len(looks) == 6
@@ -127,7 +127,7 @@ def test_a_loss_that_is_not_finite_is_recovered_from_and_said_once(setting, monk
         return type(found)(found.total * float("nan"), found.kl) if len(calls) == 60 else found
 
     monkeypatch.setattr(LatentODE, "loss", broken)
-    with pytest.warns(UserWarning, match="left the finite numbers 1 time") as said:
+    with pytest.warns(UserWarning, match="the loss was not finite 1 time") as said:
         model, history = trained(setting, n_steps=150)
     assert len(said) == 1
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -165,7 +165,7 @@ def test_of_held_out_rows_only_those_after_the_trained_ones_are_asked(monkeypatc
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = numbered(10, 20)
     batches = validation_batches(
-        TaskMaker(series, 1.0), np.array([0, 1]), 6, np.random.default_rng(0), after=np.array([7, 15])
+        TaskSampler(series, 1.0), np.array([0, 1]), 6, np.random.default_rng(0), after=np.array([7, 15])
     )
     new = {7.0, 8.0, 9.0, *np.arange(25.0, 30.0)}
     asked = {v for b in batches for v in b.targets[b.target_mask > 0].tolist()}
@@ -175,7 +175,7 @@ def test_of_held_out_rows_only_those_after_the_trained_ones_are_asked(monkeypatc
 
 def test_of_held_out_series_origins_are_spread_and_some_points_hidden():
     series = numbered(*[40] * 30)
-    batches = validation_batches(TaskMaker(series, 1.0), np.arange(30), 4, np.random.default_rng(0))
+    batches = validation_batches(TaskSampler(series, 1.0), np.arange(30), 4, np.random.default_rng(0))
     lengths = np.concatenate([b.lengths.numpy() for b in batches]).reshape(4, 30)
     assert ((lengths >= np.array([[1], [10], [20], [29]])) & (lengths <= np.array([[11], [21], [31], [40]]))).all()
     hidden = np.mean(np.concatenate([(b.mask[..., 0].sum(1) < b.lengths).numpy() for b in batches]))
@@ -185,6 +185,6 @@ def test_of_held_out_series_origins_are_spread_and_some_points_hidden():
 
 def test_validation_batches_hold_no_more_series_than_said():
     batches = validation_batches(
-        TaskMaker(numbered(*[5] * 30), 1.0), np.arange(30), 2, np.random.default_rng(0), batch_size=8
+        TaskSampler(numbered(*[5] * 30), 1.0), np.arange(30), 2, np.random.default_rng(0), batch_size=8
     )
     assert [len(b.lengths) for b in batches] == [8] * 7 + [4]

@@ -21,7 +21,7 @@ import torch
 
 from latentode.estimators.sizes import LOG_BEYOND
 from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskMaker
+from latentode.training import RaggedSeries, TaskSampler
 from tests.benchmarks.accuracy import published_iteration
 
 SIZES = {
@@ -50,7 +50,7 @@ def milliseconds(seen: int, asked: int, n_channels: int, **config: object) -> fl
     offsets = np.arange(0, BATCH * rows + 1, rows)
     times = np.sort(rng.uniform(0, 1, (BATCH, rows)), axis=1).ravel()
     values = rng.normal(size=(len(times), n_channels)).astype(np.float32)
-    maker = TaskMaker(RaggedSeries(offsets, times, values), 0.5)
+    maker = TaskSampler(RaggedSeries(offsets, times, values), 0.5)
     whole = np.arange(BATCH)
     batch = maker.at(whole, np.full(BATCH, seen), np.zeros(BATCH), np.ones(BATCH, dtype=bool), rng)
     model = LatentODE(LatentODEConfig(n_channels=n_channels, usual_gap=1 / rows, **config)).float()
