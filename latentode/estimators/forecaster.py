@@ -28,8 +28,8 @@ from latentode.data import (
     read_parquet,
     values_of,
 )
+from latentode.data.columns import LARGEST
 from latentode.data.scaling import FARTHEST
-from latentode.data.schema import LARGEST
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.asked import Told, asked_of
