@@ -2,7 +2,7 @@
 Beside naive forecasts, from several origins
 ============================================
 
-A backtest: at each origin what came before is the history, what came after is asked; errors by lead.
+A backtest: at each origin, earlier rows are the history and later rows are the queries. Errors by lead time.
 """
 
 from latentode import LatentODEForecaster
@@ -12,9 +12,9 @@ from latentode.plotting import plot_backtest
 
 df = load_pbc()
 test = df["id"] % 4 == 0
-told = backtest(
+forecasts = backtest(
     LatentODEForecaster(max_steps=300, random_state=0), df[test], train=df[~test], fractions=(0.3, 0.5, 0.7)
 )
-table = summarise_backtest(told, bins=4)
+table = summarise_backtest(forecasts, bins=4)
 print(table.groupby("model", sort=False)[["mae", "crps", "coverage"]].mean().round(3))
 plot_backtest(table, "crps")

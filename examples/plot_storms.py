@@ -3,7 +3,7 @@ Storm tracks with records dropped
 =================================
 
 Half of the records of each storm are dropped; of three storms never seen in fit the first half is known, and two days
-ahead are asked.
+ahead are forecast.
 """
 
 import numpy as np

@@ -73,7 +73,7 @@ def run_demo(out: str | Path, random_state: int = 0, echo: Callable[[str], objec
     known, early = visits[role == "fit"], visits[role == "history"]
     held_out = {group: visits[role == group] for group in GROUPS}
     echo(_what_there_is(visits, labs))
-    echo(_what_is_asked(held_out))
+    echo(_held_out_text(held_out))
     echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes a minute or two ...")
     started = time.perf_counter()
     forecaster = LatentODEForecaster(random_state=random_state).fit(known)
@@ -132,7 +132,7 @@ def _what_there_is(visits: pd.DataFrame, labs: list[str]) -> str:
     )
 
 
-def _what_is_asked(held_out: dict[str, pd.DataFrame]) -> str:
+def _held_out_text(held_out: dict[str, pd.DataFrame]) -> str:
     counts = [f"{part['id'].nunique()} {group} patients ({len(part)} visits)" for group, part in held_out.items()]
     return f"Held out, by a draw fixed beforehand: the last third of the visits of\n{' and of '.join(counts)}."
 

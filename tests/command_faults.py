@@ -1,4 +1,4 @@
-"""Faults of what the command line is given: tried by ``test_faults.py``, told by ``docs/faults.md``."""
+"""Faults of the command line's input: tried by ``test_faults.py``, listed in ``docs/faults.md``."""
 
 import gzip
 import shlex

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a table)
-"""scikit-learn's estimator checks on long frames: tried by ``test_sklearn_checks.py``, told by ``docs/sklearn.md``.
+"""scikit-learn's estimator checks on long frames: tried by ``test_sklearn_checks.py``, reported by ``docs/sklearn.md``.
 
 ``check_estimator`` gives arrays, and skips nearly all of its checks for an estimator that takes frames. Each of them is
 here by its name: called as it is where it needs no data, else said again for a row per (series, time).
@@ -43,7 +43,7 @@ WEIGHTS = np.linspace(0.5, 1.5, len(DF))
 
 
 class Face:
-    """An estimator, how it is asked, and one fitted to all of the frame."""
+    """An estimator, how it is called, and one fitted to all of the frame."""
 
     def __init__(self, name: str, kind: type, new: Callable[[], Any], ask: str) -> None:
         self.name, self.kind, self.new, self.ask = name, kind, new, ask
@@ -80,7 +80,7 @@ class Check:
     """A check of scikit-learn's; what is done in its place; ``run`` raises where that is not met."""
 
     name: str
-    told: str
+    reported: str
     run: Callable[[Face], None] | None
     outcome: str = "passes"
     faces: tuple[Face, ...] = BOTH
@@ -418,7 +418,7 @@ CHECKS = [
     Check("check_transformer_general (readonly_memmap)", "see check_readonly_memmap_input", reads_memory_it_may_not_write, faces=FILLS),
     Check("check_transformer_preserve_dtypes", "float32 stays float32, a column without holes stays what it is", small_numbers_stay_small, faces=FILLS),
     Check("check_transformers_unfitted", "on a long frame", must_be_fitted_first, faces=FILLS),
-    Check("check_transformer_n_iter", "no `max_iter`, so no `n_iter_`: scikit-learn's own check looks no farther", None, "not asked", FILLS),
+    Check("check_transformer_n_iter", "no `max_iter`, so no `n_iter_`: scikit-learn's own check ends there", None, "not applicable", FILLS),
     Check("check_transformer_get_feature_names_out", "columns go out as they came in", names_what_comes_out, faces=FILLS),
     Check("check_set_output_transform_pandas", "on a long frame", sets_its_output("pandas"), faces=FILLS),
     Check("check_set_output_transform_polars", "on a long frame", sets_its_output("polars"), faces=FILLS),
@@ -437,7 +437,7 @@ def render() -> str:
     ]
     for c in CHECKS:
         marks = [c.outcome if face in c.faces else "" for face in BOTH]
-        lines.append(f"| `{c.name}` | {marks[0]} | {marks[1]} | {c.told} |")
+        lines.append(f"| `{c.name}` | {marks[0]} | {marks[1]} | {c.reported} |")
     return "\n".join(lines) + "\n"
 
 

@@ -18,7 +18,7 @@ class Grid:
     ----------
     reach : int
         Spans ahead of the start.
-    looks_back : bool
+    backward : bool
         Whether the trajectory also goes as far back.
     n_steps : int
         Solver steps per span.
@@ -29,7 +29,7 @@ class Grid:
     """
 
     reach: int = 1
-    looks_back: bool = False
+    backward: bool = False
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
@@ -65,7 +65,7 @@ class Dynamics(nn.Module):
             times,
             t0=0.0,
             t1=float(grid.reach),
-            t_back=-float(grid.reach) if grid.looks_back else 0.0,
+            t_back=-float(grid.reach) if grid.backward else 0.0,
             args=context,
             control=grid.control,
             method=grid.method,

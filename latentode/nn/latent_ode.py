@@ -192,27 +192,27 @@ class LatentODE(nn.Module):
         The grid has ``n_steps`` steps per span whatever the queries are, so that a prediction does not depend on
         the other queries.
         """
-        times, reach, looks_back = batch.query_times, batch.reach, batch.looks_back
+        times, reach, backward = batch.query_times, batch.reach, batch.backward
         if self.config.anchor == "start":
             times = times - batch.times[:, :1]
-            reach, looks_back = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
+            reach, backward = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
         grid = Grid(
             reach=reach,
-            looks_back=looks_back,
+            backward=backward,
             n_steps=self.config.n_steps,
             method=self.config.method,
             adjoint=self.config.adjoint,
-            control=self._control(batch, reach, looks_back) if self.config.control_dim else None,
+            control=self._control(batch, reach, backward) if self.config.control_dim else None,
         )
         args = (context,) if self.config.context_dim else ()
         return self.dynamics.flow(z0, times, *args, grid=grid)
 
-    def _control(self, batch: Batch, reach: int, looks_back: bool) -> NodePath:
+    def _control(self, batch: Batch, reach: int, backward: bool) -> NodePath:
         """The known covariates along the trajectory."""
         assert batch.knot_times is not None  # batches for models with covariates have knots
         assert batch.knots is not None
         start = batch.times[:, :1] if self.config.anchor == "start" else 0.0
-        return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, looks_back)
+        return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, backward)
 
     def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""

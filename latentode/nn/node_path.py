@@ -17,7 +17,7 @@ class NodePath(PiecewiseLinear):
         return None
 
 
-def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, looks_back: bool) -> NodePath:
+def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, backward: bool) -> NodePath:
     """Piecewise constant values, averaged around each node of the grid: no pulse between two nodes is lost.
 
     Parameters
@@ -30,7 +30,7 @@ def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, l
         Solver steps per span.
     reach : int
         Spans ahead.
-    looks_back : bool
+    backward : bool
         Whether the trajectory also goes as far back.
 
     Returns
@@ -44,7 +44,7 @@ def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, l
     >>> path.values[0, :, 0]
     tensor([0.0000, 0.0000, 0.5000, 1.0000, 1.0000])
     """
-    nodes = torch.arange(-reach * n_steps if looks_back else 0, reach * n_steps + 1, device=knots.device) / n_steps
+    nodes = torch.arange(-reach * n_steps if backward else 0, reach * n_steps + 1, device=knots.device) / n_steps
     half = torch.full_like(nodes, 0.5 / n_steps)
     whole = _integral(knot_times, knots, torch.cat([nodes - half, nodes + half]).to(knots.dtype))
     before, after = whole.chunk(2, dim=1)

@@ -71,7 +71,7 @@ def silent_lightning() -> Iterator[str]:
 
     Log levels and warning filters are restored when the last of several simultaneous blocks ends. Lightning turns an
     interrupt into an exit that ignores the next one; here it reaches the caller as an interrupt. Lightning turns a
-    SIGTERM into an exit that looks like success; here it exits with the code that a shell gives to such a process.
+    SIGTERM into an exit that reads as success; here it exits with the code that a shell gives to such a process.
     """
     # The import sets log levels, so it comes before they are saved.
     from lightning.pytorch.utilities.exceptions import SIGTERMException

@@ -262,7 +262,7 @@ def _batch(
         mask=_floats(visible[:, :longest]),
         lengths=torch.from_numpy(lengths),
         query_times=_floats(np.clip(query_times, -1, 1)),
-        looks_back=bool((query_times < 0).any()),
+        backward=bool((query_times < 0).any()),
         targets=_floats(np.clip(targets, -TARGET_BOUND, TARGET_BOUND)),
         target_mask=_floats(target_mask),
     )
@@ -308,7 +308,7 @@ def query_batch(
         lengths=torch.from_numpy(lengths),
         query_times=_floats(np.clip(ahead, -MAX_REACH, MAX_REACH)),
         reach=int(np.clip(np.ceil(np.abs(ahead).max(initial=0.0) - 1e-6), 1, MAX_REACH)),
-        looks_back=bool((ahead < 0).any()),
+        backward=bool((ahead < 0).any()),
     )
     queried_at = np.where(np.isnan(query_times), origins[:, None], query_times)
     which = np.zeros(0, dtype=np.int64) if which is None else which

@@ -137,7 +137,7 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
 
 
 @pytest.mark.parametrize("name", ["skip"])
-def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
+def test_a_skip_with_a_bow_bends_the_line_and_one_without_does_not(name):
     for bow in (False, True):
         decoder = lively(decoder=name, bow=bow).decoder
         straight, bent = (decoded(decoder, near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
@@ -180,8 +180,8 @@ def test_of_a_large_state_a_skip_reads_the_logarithm(name):
     z, context, level = inputs()
     for size in (0.1, 1.0, 100.0, 1e4):
         ours = decoded(tempered, near(0.5), size * z, context, level)[0]
-        told = decoded(plain, near(0.5), 4 * torch.asinh(size * z / 4), context, level)[0]
-        torch.testing.assert_close(ours, told)
+        reported = decoded(plain, near(0.5), 4 * torch.asinh(size * z / 4), context, level)[0]
+        torch.testing.assert_close(ours, reported)
     far, farther = (decoded(tempered, near(0.5), size * z, context, level)[0] for size in (100.0, 200.0))
     assert (farther - far).abs().max() < 0.1 * (
         decoded(plain, near(0.5), 200.0 * z, context, level)[0] - far

@@ -9,7 +9,7 @@ from latentode.training.tasks import MAX_HISTORY, MAX_QUERIES, visits_per_epoch
 
 
 def series_of(*lengths, n_channels=1, step=0.1, missing=0.0, seed=0):
-    """Series at even times; every value is a number of its own, so that it can be told where it came from."""
+    """Series at even times; every value is a number of its own, so that its origin can be recognised."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     n = int(offsets[-1])
     values = (np.arange(n * n_channels) + 1).reshape(n, n_channels).astype(np.float32)
@@ -33,7 +33,7 @@ def read(batch, i=0):
     return set(batch.values[i][batch.mask[i] > 0].tolist())
 
 
-def asked(batch, i=0):
+def queried(batch, i=0):
     return set(batch.targets[i][batch.target_mask[i] > 0].tolist())
 
 
@@ -43,15 +43,15 @@ def asked(batch, i=0):
 def test_the_history_ends_at_the_origin_and_the_questions_come_after():
     batch = at(TaskSampler(series_of(10), span=10.0), 0, 3)
     assert read(batch) == {1, 2, 3, 4}
-    assert asked(batch) == {5, 6, 7, 8, 9, 10}
+    assert queried(batch) == {5, 6, 7, 8, 9, 10}
     np.testing.assert_allclose(batch.times[0], [-0.03, -0.02, -0.01, 0.0], atol=1e-6)
     np.testing.assert_allclose(batch.query_times[0], 0.01 * np.arange(1, 7), atol=1e-6)
-    assert not batch.looks_back
+    assert not batch.backward
 
 
 def test_questions_go_one_span_ahead_and_no_farther():
     batch = at(TaskSampler(series_of(30), span=1.0), 0, 9)
-    assert asked(batch) == set(range(11, 21))
+    assert queried(batch) == set(range(11, 21))
     assert batch.query_times.max() <= 1
 
 
@@ -67,15 +67,15 @@ def test_every_answer_is_the_value_at_its_time():
 
 
 @pytest.mark.parametrize("whole_rows", [True, False])
-def test_hidden_points_are_asked_and_never_read(whole_rows):
+def test_hidden_points_are_queried_and_never_read(whole_rows):
     maker = TaskSampler(series_of(50, n_channels=3, missing=0.2), span=100.0)
     for seed in range(5):
         batch = at(maker, 0, 40, rate=0.5, whole_rows=whole_rows, seed=seed)
         past = set(maker.series.values[:41][~np.isnan(maker.series.values[:41])].tolist())
-        assert not read(batch) & asked(batch)
-        assert read(batch) | (asked(batch) & past) == past
+        assert not read(batch) & queried(batch)
+        assert read(batch) | (queried(batch) & past) == past
         assert 0.2 < len(read(batch)) / len(past) < 0.8
-        assert batch.looks_back
+        assert batch.backward
 
 
 def test_whole_rows_are_hidden_whole():
@@ -91,7 +91,7 @@ def test_single_values_are_hidden_apart():
 def test_nothing_farther_back_than_a_span_is_hidden():
     batch = at(TaskSampler(series_of(60), span=1.0), 0, 50, rate=1.0)
     assert read(batch) == set(range(1, 41))
-    assert asked(batch) & set(range(1, 52)) == set(range(41, 52))
+    assert queried(batch) & set(range(1, 52)) == set(range(41, 52))
     assert batch.query_times.min() >= -1
 
 
@@ -111,13 +111,13 @@ def test_an_origin_before_the_first_row_leaves_no_history_and_asks_all():
     batch = at(TaskSampler(series_of(5), span=10.0), 0, -1)
     assert batch.lengths.tolist() == [0]
     assert read(batch) == set()
-    assert asked(batch) == {1, 2, 3, 4, 5}
+    assert queried(batch) == {1, 2, 3, 4, 5}
     np.testing.assert_allclose(batch.query_times[0], 0.01 * np.arange(5), atol=1e-6)
 
 
 def test_the_last_origin_asks_nothing():
     batch = at(TaskSampler(series_of(5), span=10.0), 0, 4)
-    assert asked(batch) == set()
+    assert queried(batch) == set()
     assert batch.target_mask.sum() == 0
 
 
@@ -126,18 +126,18 @@ def test_series_of_several_lengths_are_padded_with_nothing():
     assert batch.lengths.tolist() == [2, 6, 1]
     assert batch.mask[0, 2:].sum() == 0
     assert (batch.values[0, 2:] == 0).all()
-    assert asked(batch, 0) == {3}
-    assert asked(batch, 1) == {10, 11}
-    assert asked(batch, 2) == set()
+    assert queried(batch, 0) == {3}
+    assert queried(batch, 1) == {10, 11}
+    assert queried(batch, 2) == set()
 
 
-def test_only_the_latest_rows_are_read_and_a_choice_of_the_next_is_asked():
+def test_only_the_latest_rows_are_read_and_a_choice_of_the_next_is_queried():
     batch = at(TaskSampler(series_of(2000), span=1e6), 0, 1000)
     assert read(batch) == set(range(1002 - MAX_HISTORY, 1002))
-    assert len(asked(batch)) == MAX_QUERIES
-    assert min(asked(batch)) > 1001
+    assert len(queried(batch)) == MAX_QUERIES
+    assert min(queried(batch)) > 1001
     other = at(TaskSampler(series_of(2000), span=1e6), 0, 1000, seed=1)
-    assert asked(other) != asked(batch)
+    assert queried(other) != queried(batch)
 
 
 def test_rows_drawn_from_more_count_for_all_of_them():
@@ -146,14 +146,14 @@ def test_rows_drawn_from_more_count_for_all_of_them():
     assert few.query_times.shape == (2, 5)
     kept, whole = (batch.target_mask.amax(-1) for batch in (few, all_rows))
     torch.testing.assert_close(kept.sum(1), whole.sum(1))
-    assert kept[1].tolist() == [1, 1, 1, 1, 0]  # four rows are left to be asked, and each counts once
+    assert kept[1].tolist() == [1, 1, 1, 1, 0]  # four rows are left to be queried, and each counts once
     drawn = [at(TaskSampler(series, 10.0, max_queries=5), 0, 7, seed=k).target_mask.sum((0, 1)) for k in range(300)]
     torch.testing.assert_close(torch.stack(drawn).mean(0), all_rows.target_mask[0].sum(0), rtol=0.05, atol=0)
 
 
 def test_absurd_answers_are_drawn_in(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 20.0)
-    assert max(asked(at(TaskSampler(series_of(100), span=1e3), 0, 1))) == 20
+    assert max(queried(at(TaskSampler(series_of(100), span=1e3), 0, 1))) == 20
 
 
 def test_large_times_lose_no_precision():
@@ -217,14 +217,14 @@ def test_questions_of_prediction_are_relative_to_their_origin():
     np.testing.assert_allclose(batch.times[0], [-3, -2, -1, 0], atol=1e-5)
     np.testing.assert_allclose(batch.query_times, [[-2, 4], [10, 0]], atol=1e-5)
     assert batch.reach == 10
-    assert batch.looks_back
+    assert batch.backward
     assert batch.targets is None
 
 
 def test_questions_within_a_span_reach_one_span():
     arguments = {"starts": np.array([0]), "stops": np.array([3]), "origins": np.array([0.2]), "span": 1.0}
     batch = query_batch(series_of(3), query_times=np.array([[0.2, 1.2]]), **arguments)
-    assert (batch.reach, batch.looks_back) == (1, False)
+    assert (batch.reach, batch.backward) == (1, False)
     assert query_batch(series_of(3), query_times=np.array([[1.3]]), **arguments).reach == 2
 
 
@@ -242,7 +242,7 @@ def test_some_series_and_the_first_rows_of_each():
     assert headed.times.tolist() == [0, 0, 0.1, 0, 0.1]
 
 
-def test_a_row_asked_counts_its_weight():
+def test_a_row_queried_counts_its_weight():
     series = series_of(6, 4, step=1.0)
     weights = np.arange(1, 11, dtype=np.float32)
     weighed = TaskSampler(replace(series, weights=weights), 10.0)
@@ -277,7 +277,7 @@ def test_where_no_series_is_long_enough_origins_are_spread():
     assert lengths.max() > 30
 
 
-def test_a_gap_is_a_stretch_of_some_channels_and_all_of_it_is_asked():
+def test_a_gap_is_a_stretch_of_some_channels_and_all_of_it_is_queried():
     series = series_of(*[30] * 40, n_channels=4)
     maker = TaskSampler(series, 3.0, gaps=1.0)
     batch = maker.at(np.arange(40), np.full(40, 29), np.full(40, 0.3), np.zeros(40, bool), np.random.default_rng(0))

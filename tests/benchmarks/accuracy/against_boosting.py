@@ -3,7 +3,7 @@
 Protocol: a quarter of the series, drawn by the seed, are test series: what lies before a part of their own duration
 (pbc and airports: half, storms: two fifths) is their history, and every later value (storms: up to 48 h on; half of all
 storm records are dropped first; airports: up to two days on, the fortnights of a year taken as series of their own,
-three tenths of the values dropped) is asked. All are fitted on the other series; ours with default settings, given
+three tenths of the values dropped) is queried. All are fitted on the other series; ours with default settings, given
 the horizon where there is one. Scores are means over channels of errors in units of the channel's spread in the fitted
 series; CRPS by quantiles; coverage of the 90 % interval, with its standard error by chance of which series are tested
 (jackknife over series). Nothing is chosen by these scores.
@@ -55,11 +55,11 @@ def _fortnights(rng: np.random.Generator) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Questions:
-    """What is learned from, what is known of the test series, what is asked of them, and how far ahead."""
+    """What is learned from, what is known of the test series, the queries of them, and how far ahead."""
 
     train: pd.DataFrame
     history: pd.DataFrame
-    asked: pd.DataFrame
+    queried: pd.DataFrame
     channels: list[str]
     horizon: float | None
     dated: bool
@@ -75,7 +75,7 @@ def questions(name: str, seed: int) -> Questions:
 def divided(
     df: pd.DataFrame, part: float, horizon: float | None, rng: np.random.Generator, *, dated: bool
 ) -> Questions:
-    """A quarter of the series are test series, of which the first part is known and what follows asked."""
+    """A quarter of the series are test series, of which the first part is known and what follows queried."""
     channels = [c for c in df.columns if c not in ("id", "time")]
     ids = rng.permutation(df["id"].unique())
     is_test = df["id"].isin(ids[: len(ids) // 4])
@@ -83,8 +83,8 @@ def divided(
     begin, end = (test.groupby("id")["time"].transform(how) for how in ("min", "max"))
     cut = begin + part * (end - begin)
     history, later = test[test["time"] <= cut], test["time"] > cut
-    asked = test[later if horizon is None else later & (test["time"] <= cut + horizon)]
-    return Questions(train, history, asked, channels, horizon, dated)
+    queried = test[later if horizon is None else later & (test["time"] <= cut + horizon)]
+    return Questions(train, history, queried, channels, horizon, dated)
 
 
 def as_users_have_it(df: pd.DataFrame, dated: bool) -> pd.DataFrame:
@@ -102,17 +102,17 @@ def fitted(split: Questions, seed: int, **params: Any) -> LatentODEForecaster:
 
 def run(split: Questions, seed: int) -> pd.DataFrame:
     """Return scores by forecaster, averaged over channels."""
-    train, history, asked, channels, horizon, dated = (getattr(split, f.name) for f in fields(split))
-    truth, queries = asked[channels], asked[["id", "time"]]
+    train, history, queried, channels, horizon, dated = (getattr(split, f.name) for f in fields(split))
+    truth, queries = queried[channels], queried[["id", "time"]]
     predictions: dict[str, Any] = {}
     quantiles: dict[str, Any] = {}
     seconds: dict[str, float] = {}
 
-    def keep(label: str, means: np.ndarray, fans: np.ndarray, started: float) -> None:
+    def keep(label: str, means: np.ndarray, bands: np.ndarray, started: float) -> None:
         names = [f"{c}-q{q:g}" for c in channels for q in QUANTILES]
-        flat = np.moveaxis(np.sort(fans, 0), 0, 2).reshape(len(asked), -1)
-        predictions[label] = queries.join(pd.DataFrame(means, asked.index, channels))
-        quantiles[label] = queries.join(pd.DataFrame(flat, asked.index, names))
+        flat = np.moveaxis(np.sort(bands, 0), 0, 2).reshape(len(queried), -1)
+        predictions[label] = queries.join(pd.DataFrame(means, queried.index, channels))
+        quantiles[label] = queries.join(pd.DataFrame(flat, queried.index, names))
         seconds[label] = time.perf_counter() - started
 
     started = time.perf_counter()
@@ -122,7 +122,7 @@ def run(split: Questions, seed: int) -> pd.DataFrame:
     seconds["latentode"] = time.perf_counter() - started
     started = time.perf_counter()
     boosting = LagBoosting(horizon, QUANTILES, seed).fit(train, channels)
-    keep("boosting", *boosting.predict(history, asked, channels), started)
+    keep("boosting", *boosting.predict(history, queried, channels), started)
     for naive in NAIVE:
         started = time.perf_counter()
         baseline = naive().fit(pd.concat([train, history]))
@@ -131,14 +131,14 @@ def run(split: Questions, seed: int) -> pd.DataFrame:
         seconds[naive.__name__] = time.perf_counter() - started
     table = score_table(truth, predictions, quantiles, spread=train[channels].std(), level=90)
     table = table[table["channel"] == "mean"].set_index("forecaster").drop(columns="channel")
-    chance = {label: coverage_error(truth, fan, queries["id"]) for label, fan in quantiles.items()}
+    chance = {label: coverage_error(truth, band, queries["id"]) for label, band in quantiles.items()}
     return table.assign(coverage_error=pd.Series(chance), seconds=pd.Series(seconds))
 
 
-def coverage_error(truth: pd.DataFrame, fan: pd.DataFrame, series: pd.Series) -> float:
+def coverage_error(truth: pd.DataFrame, band: pd.DataFrame, series: pd.Series) -> float:
     """Standard error of the mean over channels of the 90 % intervals' coverage, had other series been drawn."""
     known = truth.notna()
-    inside = pd.DataFrame({c: truth[c].between(fan[f"{c}-q0.05"], fan[f"{c}-q0.95"]) for c in truth}) & known
+    inside = pd.DataFrame({c: truth[c].between(band[f"{c}-q0.05"], band[f"{c}-q0.95"]) for c in truth}) & known
     hits, n = (x.groupby(series.to_numpy()).sum() for x in (inside, known))
     without_one = ((hits.sum() - hits) / (n.sum() - n)).mean(axis=1)
     return float(np.sqrt((len(n) - 1) * without_one.var(ddof=0)))

@@ -30,9 +30,9 @@ of a shared machine without a GPU, one thread per fit, default settings of that 
 """
 
 TASKS = {
-    "extrapolation": "100 steps known, the next 100 asked",
-    "third": "the first 66 steps known, the other 134 asked (the published figures are of 100 to 100)",
-    "interpolation": "all 100 steps of a slice asked",
+    "extrapolation": "100 steps known, the next 100 queried",
+    "third": "the first 66 steps known, the other 134 queried (the published figures are of 100 to 100)",
+    "interpolation": "all 100 steps of a slice queried",
 }
 
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 def league() -> Iterable[str]:
     yield "\n## The league\n"
-    yield "Each set has its own protocol: new series of which the first part is known, later rows of the same series, the first rows known and all others asked,"
+    yield "Each set has its own protocol: new series of which the first part is known, later rows of the same series, the first rows known and all others queried,"
     yield "or hidden rows between known ones. Half of the sets choose defaults. The other half is looked at when a piece of work ends, to see whether what was chosen"
     yield "carries over. Errors are in units of each channel's spread, as ratios to gradient boosting on lag features and to the best of six naive forecasts (last value,"
     yield "means, trends, interpolation), in the geometric mean over sets. The *quick* form: at most 90 series of a set, one seed, two processes of one thread each."
@@ -137,23 +137,23 @@ def boosting() -> Iterable[str]:
 
 
 def iteration() -> Iterable[str]:
-    told = read("iteration_time")
+    reported = read("iteration_time")
     yield "\n## Time of a training iteration\n"
-    yield f"At the sizes of the published models, on {told['threads']} threads, the best of three passes. The reference is the published model's iteration written anew"
+    yield f"At the sizes of the published models, on {reported['threads']} threads, the best of three passes. The reference is the published model's iteration written anew"
     yield "with PyTorch and torchdiffeq (its likelihood without the authors' loops over samples and series) and timed in the same run:"
-    yield f"{told['reference_ms']['toy']:.0f} ms (toy) and {told['reference_ms']['hopper']:.0f} ms (Hopper). `python -m tests.benchmarks.accuracy.iteration_time`, extra `bench`.\n"
-    rows = [[r["data"], r["mode"], f"{r['ms']:.0f} ms", f"{r['times']:.1f}"] for r in told["results"]]
+    yield f"{reported['reference_ms']['toy']:.0f} ms (toy) and {reported['reference_ms']['hopper']:.0f} ms (Hopper). `python -m tests.benchmarks.accuracy.iteration_time`, extra `bench`.\n"
+    rows = [[r["data"], r["mode"], f"{r['ms']:.0f} ms", f"{r['times']:.1f}"] for r in reported["results"]]
     yield table(["data", "model", "an iteration", "times faster"], rows)
 
 
 def medical() -> Iterable[str]:
-    told = read("medical_scale")
+    reported = read("medical_scale")
     yield "\n## Clinical scale\n"
     yield "10,000 series of 75 rows and 37 channels, 15 % of the values seen; `python -m tests.benchmarks.accuracy.medical_scale`."
-    yield f"On {told['threads']} threads a step took {told['seconds of a step']:.2f} s, an epoch {told['seconds of an epoch']:.0f} s, the whole fit"
-    yield f"{told['seconds of the fit']} s ({told['steps']:,} steps). Mean absolute error in units of spread, of series not fitted:\n"
-    names = list(told["mae"])
-    yield table(names, [[f"{told['mae'][name]:.3f}" for name in names]])
+    yield f"On {reported['threads']} threads a step took {reported['seconds of a step']:.2f} s, an epoch {reported['seconds of an epoch']:.0f} s, the whole fit"
+    yield f"{reported['seconds of the fit']} s ({reported['steps']:,} steps). Mean absolute error in units of spread, of series not fitted:\n"
+    names = list(reported["mae"])
+    yield table(names, [[f"{reported['mae'][name]:.3f}" for name in names]])
 
 
 def read(name: str) -> Any:
