@@ -2,8 +2,8 @@
 
 One :class:`sklearn.ensemble.HistGradientBoostingRegressor` per channel (for the mean) and per channel and quantile, on
 the last two values of every channel, their rate of change, their age, means and counts over the history, the number of
-rows so far, the lead time, and the time since the series began. Queries are drawn as in the test: a few random origins per series,
-and every row after them within the horizon.
+rows so far, the lead time, and the time since the series began. Queries are drawn as in the
+test: a few random origins per series, and every row after them within the horizon.
 """
 
 from collections.abc import Iterator
