@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0; 2 when something was wrong with what was given, 143 when a SIGTERM broke training off (told in
+        The exit code: 0; 2 for invalid input, 143 when a SIGTERM ended training (reported in
         one line on stderr).
     """
     args = _parser().parse_args(argv)

@@ -73,7 +73,7 @@ def run_demo(out: str | Path, random_state: int = 0, echo: Callable[[str], objec
     known, early = visits[role == "fit"], visits[role == "history"]
     held_out = {group: visits[role == group] for group in GROUPS}
     echo(_what_there_is(visits, labs))
-    echo(_what_is_asked(held_out))
+    echo(_held_out_text(held_out))
     echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes a minute or two ...")
     started = time.perf_counter()
     forecaster = LatentODEForecaster(random_state=random_state).fit(known)
@@ -132,7 +132,7 @@ def _what_there_is(visits: pd.DataFrame, labs: list[str]) -> str:
     )
 
 
-def _what_is_asked(held_out: dict[str, pd.DataFrame]) -> str:
+def _held_out_text(held_out: dict[str, pd.DataFrame]) -> str:
     counts = [f"{part['id'].nunique()} {group} patients ({len(part)} visits)" for group, part in held_out.items()]
     return f"Held out, by a draw fixed beforehand: the last third of the visits of\n{' and of '.join(counts)}."
 
@@ -172,15 +172,15 @@ def _draw_forecasts(
     forecaster: LatentODEForecaster, held_out: dict[str, pd.DataFrame], early: pd.DataFrame, path: Path
 ) -> None:
     """Draw the patients with the most held-out visits, some of either group, whatever their forecasts are like."""
-    rows = []
-    for group, rows in held_out.items():
-        most = rows.groupby("id").size().sort_values(ascending=False, kind="stable")
-        rows += [(group, patient) for patient in most.index[:DRAWN_PATIENTS_A_GROUP]]
-    patients = [patient for _, patient in rows]
+    drawn = []
+    for group, visits in held_out.items():
+        most = visits.groupby("id").size().sort_values(ascending=False, kind="stable")
+        drawn += [(group, patient) for patient in most.index[:DRAWN_PATIENTS_A_GROUP]]
+    patients = [patient for _, patient in drawn]
     axes = plot_forecast(forecaster, patients, DRAWN_LABS, history=early, held_out=pd.concat(held_out.values()))
     for ax, lab in zip(axes[0], DRAWN_LABS, strict=True):
         ax.set_title(LABS[lab], fontsize=10)
-    for ax, (group, patient) in zip(axes[:, 0], rows, strict=True):
+    for ax, (group, patient) in zip(axes[:, 0], drawn, strict=True):
         ax.set_ylabel(f"patient {patient}\n{group}", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("days since first visit", fontsize=9)

@@ -122,9 +122,9 @@ def _data(forecaster: LatentODEForecaster, test: _Test) -> str:
         ("rows", f"{len(panel.times):,}"),
         ("rows of a series", f"{panel.lengths.min()} to {panel.lengths.max()}, usually {np.median(panel.lengths):g}"),
         ("from, to", f"{_time(begin)}, {_time(end)}"),
-        ("gaps between rows", " / ".join(axis.told(g) for g in quantiles) + " (5, 50, 95 % of them)"),
-        ("horizon of the fit", axis.told(forecaster.horizon_)),
-        ("seasons", ", ".join(axis.told(p) for p in forecaster.seasons_.periods) or "none found"),
+        ("gaps between rows", " / ".join(axis.duration_text(g) for g in quantiles) + " (5, 50, 95 % of them)"),
+        ("horizon of the fit", axis.duration_text(forecaster.horizon_)),
+        ("seasons", ", ".join(axis.duration_text(p) for p in forecaster.seasons_.periods) or "none found"),
     ]
     rows = "".join(f"<tr><th>{_text(k)}</th><td>{_text(v)}</td></tr>" for k, v in facts)
     return f'<table class="facts">{rows}</table>{_channels(forecaster, panel)}{_gaps(forecaster, gaps, panel)}'
@@ -135,8 +135,8 @@ def _channels(forecaster: LatentODEForecaster, panel: Panel) -> str:
     rows = []
     for name, column in zip(forecaster.channels_, values.T, strict=True):
         x = column[~np.isnan(column)]
-        told = [f"{v:.4g}" for v in np.quantile(x, [0.05, 0.5, 0.95])] if len(x) else ["", "", ""]
-        rows.append([str(name), f"{len(x):,}", f"{1 - len(x) / max(len(column), 1):.0%}", *told])
+        cells = [f"{v:.4g}" for v in np.quantile(x, [0.05, 0.5, 0.95])] if len(x) else ["", "", ""]
+        rows.append([str(name), f"{len(x):,}", f"{1 - len(x) / max(len(column), 1):.0%}", *cells])
     return _table(["channel", "values", "missing", "5 %", "median", "95 %"], rows)
 
 
@@ -205,9 +205,17 @@ def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:
             mine, last = (np.abs(x[here, k] - y) / spread[k] for x in (ours, naive))
             inside = (bands[f"{name}-lo-90"].to_numpy()[here] <= y) & (y <= bands[f"{name}-hi-90"].to_numpy()[here])
             compared = not np.isnan(last).all()
-            told = [f"{mine.mean():.3f}", f"{np.nanmean(last):.3f}" if compared else "", f"{inside.mean():.0%}"]
+            cells = [f"{mine.mean():.3f}", f"{np.nanmean(last):.3f}" if compared else "", f"{inside.mean():.0%}"]
             mark = "*" if not compared or mine.mean() <= np.nanmean(last) else ""
-            rows.append([str(name), f"{axis.told(low)} to {axis.told(high)}", f"{int(here.sum()):,}", *told, mark])
+            rows.append(
+                [
+                    str(name),
+                    f"{axis.duration_text(low)} to {axis.duration_text(high)}",
+                    f"{int(here.sum()):,}",
+                    *cells,
+                    mark,
+                ]
+            )
     head = ["channel", "lead", "values", "MAE, in spreads", "last value's", "within 90 %", ""]
     return _table(head, rows) + '<p class="faint">* at least as good as the last value</p>'
 

@@ -102,18 +102,18 @@ class SktimeLatentODEForecaster(BaseForecaster):
         return self
 
     def _predict(self, fh: Any, X: Any) -> pd.DataFrame:
-        index = self._asked(fh)
+        index = self._query_index(fh)
         found = self.forecaster_.predict(_long(pd.DataFrame(index=index)))
         return pd.DataFrame(found.to_numpy(), index, self._columns)
 
     def _predict_quantiles(self, fh: Any, X: Any, alpha: list[float]) -> pd.DataFrame:
-        index = self._asked(fh)
+        index = self._query_index(fh)
         found = self.forecaster_.predict_quantiles(_long(pd.DataFrame(index=index)), alpha)
         names = self._get_varnames()
         columns = pd.MultiIndex.from_product([names, alpha])
         return pd.DataFrame(found.to_numpy(), index, columns)
 
-    def _asked(self, fh: Any) -> pd.Index:
+    def _query_index(self, fh: Any) -> pd.Index:
         """The horizon as an index of the shape of y's."""
         try:
             times: pd.Index = pd.Index(fh.to_absolute_index(self.cutoff))

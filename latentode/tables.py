@@ -14,7 +14,7 @@ import pandas as pd
 from pandas.api import types
 
 from latentode.data import DataError, DataWarning
-from latentode.data.schema import ID_NAMES, TIME_NAMES
+from latentode.data.schema_inference import ID_NAMES, TIME_NAMES
 from latentode.training import write_out
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ def grown_in_place(df: pd.DataFrame) -> None:
     del df["extra"]
 
 
-def asked_more_in_place(df: pd.DataFrame) -> None:
+def more_queries_in_place(df: pd.DataFrame) -> None:
     """Rows of a series that is known, and a column that comes and goes."""
     if len(df) < 200:
         df.loc[len(df)] = [df["id"].iloc[0], 1.0 + 0.01 * len(df), 2.0, 3.0]
@@ -180,7 +180,7 @@ FAULTS = [
         Fault("another thread adds rows", where, lambda d: d.copy(), "taken", meanwhile=does)
         for where, does in (
             ("fit", grown_in_place),
-            ("predict", asked_more_in_place),
+            ("predict", more_queries_in_place),
             ("update", grown_in_place),
             ("impute", grown_in_place),
         )

@@ -43,7 +43,7 @@ WEIGHTS = np.linspace(0.5, 1.5, len(DF))
 
 
 class Face:
-    """An estimator, how it is asked, and one fitted to all of the frame."""
+    """An estimator, how it is called, and one fitted to all of the frame."""
 
     def __init__(self, name: str, kind: type, new: Callable[[], Any], ask: str) -> None:
         self.name, self.kind, self.new, self.ask = name, kind, new, ask
@@ -80,7 +80,7 @@ class Check:
     """A check of scikit-learn's; what is done in its place; ``run`` raises where that is not met."""
 
     name: str
-    told: str
+    reported: str
     run: Callable[[Face], None] | None
     outcome: str = "passes"
     faces: tuple[Face, ...] = BOTH
@@ -439,7 +439,7 @@ def render() -> str:
     ]
     for c in CHECKS:
         marks = [c.outcome if face in c.faces else "" for face in BOTH]
-        lines.append(f"| `{c.name}` | {marks[0]} | {marks[1]} | {c.told} |")
+        lines.append(f"| `{c.name}` | {marks[0]} | {marks[1]} | {c.reported} |")
     return "\n".join(lines) + "\n"
 
 

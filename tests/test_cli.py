@@ -123,7 +123,7 @@ def test_forecast_writes_the_future_of_every_series_with_its_intervals(model, st
     assert f"{len(future)} rows written to {out}" in capsys.readouterr().out
 
 
-def test_a_fit_keeps_its_state_where_it_is_told_and_the_model_stays_the_same(table, tmp_path, monkeypatch):
+def test_a_fit_keeps_its_state_where_it_should_and_the_model_stays_the_same(table, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(Checkpoint, "write", lambda self, state: written.append(self.path))
     words = ["fit", str(table), "--id", "storm", "--time", "when", "--max-steps", "50", "--out"]

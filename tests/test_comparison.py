@@ -36,25 +36,25 @@ def compared():
     df = make_spirals(n_series=10, n_points=12, random_state=0).rename(columns={"id": "who", "time": "when"})
     df["flat"] = 1.0
     hidden = last_part(df, "who", "when")
-    known, asked = df[~hidden], df[hidden]
+    known, queried = df[~hidden], df[hidden]
     forecaster = LatentODEForecaster("who", "when", max_steps=10, random_state=0, verbose=False).fit(known)
-    return forecaster, known, asked, compare(forecaster, known, asked)
+    return forecaster, known, queried, compare(forecaster, known, queried)
 
 
 def test_every_forecaster_is_scored_on_the_same_questions_and_every_channel(compared):
-    *_, asked, scores = compared
+    *_, queried, scores = compared
     assert list(scores["forecaster"].unique()) == [OURS, *NAIVE]
     assert (scores.groupby("forecaster")["channel"].agg(list).map(tuple) == ("x", "y", "flat", "mean")).all()
-    assert (scores.loc[scores["channel"] == "x", "n"] == len(asked)).all()
+    assert (scores.loc[scores["channel"] == "x", "n"] == len(queried)).all()
     assert np.isfinite(scores[["mae", "rmse", "crps", "coverage"]]).all(axis=None)
 
 
 def test_ours_is_what_predict_says_and_the_last_value_is_the_last_value(compared):
-    forecaster, known, asked, scores = compared
+    forecaster, known, queried, scores = compared
     found = scores[scores["channel"] == "x"].set_index("forecaster")["mae"]
-    assert found[OURS] == pytest.approx((forecaster.predict(asked)["x"] - asked["x"]).abs().mean())
+    assert found[OURS] == pytest.approx((forecaster.predict(queried)["x"] - queried["x"]).abs().mean())
     last = known.groupby("who")["x"].last()
-    assert found["last value"] == pytest.approx((asked["who"].map(last) - asked["x"]).abs().mean())
+    assert found["last value"] == pytest.approx((queried["who"].map(last) - queried["x"]).abs().mean())
 
 
 def test_the_average_is_in_units_of_each_channels_spread_in_what_was_fitted(compared):
@@ -64,11 +64,11 @@ def test_the_average_is_in_units_of_each_channels_spread_in_what_was_fitted(comp
     assert ours["mean"] == pytest.approx(expected)
 
 
-def test_strangers_are_answered_from_the_history_given_by_all(compared):
-    forecaster, known, asked, _ = compared
-    history, strange = known.assign(who=known["who"] + 100), asked.assign(who=asked["who"] + 100)
+def test_unseen_series_are_predicted_from_the_history_given_by_all(compared):
+    forecaster, known, queried, _ = compared
+    history, strange = known.assign(who=known["who"] + 100), queried.assign(who=queried["who"] + 100)
     scores = compare(forecaster, known, strange, history)
-    pd.testing.assert_frame_equal(scores, compare(forecaster, known, asked), atol=1e-4)
+    pd.testing.assert_frame_equal(scores, compare(forecaster, known, queried), atol=1e-4)
 
 
 SCORES = pd.DataFrame(

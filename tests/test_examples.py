@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "examples" / "quickstart.py"
 
 
-def test_the_quickstart_prints_forecasts_and_draws_where_it_is_told(tmp_path, monkeypatch, capsys):
+def test_the_quickstart_prints_forecasts_and_draws_where_it_should(tmp_path, monkeypatch, capsys):
     quick = partial(latentode.LatentODEForecaster, max_steps=10, verbose=False)
     monkeypatch.setattr(latentode, "LatentODEForecaster", quick, raising=False)
     monkeypatch.chdir(tmp_path)

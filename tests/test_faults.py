@@ -73,13 +73,13 @@ def test_a_fault_is_met_as_the_table_says(fault, request):
             found = meet()
             nothing = fault.name in ("a row without a time", "a channel all missing")
             assert nothing or np.isfinite(found).all().all()
-    told = [str(w.message) for w in said if w.category is DataWarning]
+    reported = [str(w.message) for w in said if w.category is DataWarning]
     foreign = [str(w.message) for w in said if w.category is not DataWarning]
     assert not foreign
     if fault.outcome == "said":
-        assert any(fault.message in text for text in told)
+        assert any(fault.message in text for text in reported)
     if fault.outcome == "taken" and fault.where == "predict":
-        assert not told
+        assert not reported
     assert BASE.equals(before)
 
 

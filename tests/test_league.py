@@ -1,4 +1,4 @@
-"""What makes the league fair: nothing asked is known, halves do not mix, and scores are what they say."""
+"""What makes the league fair: nothing queried is known, halves do not mix, and scores are what they say."""
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from tests.benchmarks.league.sets import CHOOSING_SOURCES, SETS, UNTOUCHED_SOURC
 
 def cells(df, channels):
     """Every value of a frame by series, time and channel."""
-    told = df.melt(["id", "time"], channels).dropna(subset="value")
-    return set(zip(told["id"], told["time"], told["variable"], strict=True))
+    reported = df.melt(["id", "time"], channels).dropna(subset="value")
+    return set(zip(reported["id"], reported["time"], reported["variable"], strict=True))
 
 
 def frame(n_series=9, n_rows=8):
@@ -26,14 +26,14 @@ def frame(n_series=9, n_rows=8):
 @pytest.mark.parametrize(
     "name", ["pbc", "storms, later", "damped rotations", "relaxations, gaps", "reservoir", "motion"]
 )
-def test_nothing_that_is_asked_is_known(name):
+def test_nothing_that_is_queried_is_known(name):
     contest = contest_of(name, 0, quick=True)
-    asked = cells(contest.asked, contest.channels)
-    assert asked
-    assert not asked & cells(contest.known, contest.channels)
-    assert not asked & cells(contest.train, contest.channels)
+    queried = cells(contest.queried, contest.channels)
+    assert queried
+    assert not queried & cells(contest.known, contest.channels)
+    assert not queried & cells(contest.train, contest.channels)
     if contest.history is not None:
-        assert not set(contest.train["id"]) & set(contest.asked["id"])
+        assert not set(contest.train["id"]) & set(contest.queried["id"])
 
 
 def test_a_set_is_drawn_by_its_seed_alone():
@@ -53,27 +53,27 @@ def test_every_kind_of_data_stands_in_both_halves_and_no_source_in_two():
 def test_protocols_ask_what_they_say():
     df, rng = frame(), np.random.default_rng(0)
     new = new_series(df, rng, part=0.5)
-    assert new.history["time"].max() <= 3.5 < new.asked["time"].min()
-    assert new.asked["id"].nunique() == 3
+    assert new.history["time"].max() <= 3.5 < new.queried["time"].min()
+    assert new.queried["id"].nunique() == 3
     near = new_series(df, rng, part=0.5, horizon=2.0)
-    assert near.asked["time"].max() <= 5.5
+    assert near.queried["time"].max() <= 5.5
     first = first_rows_known(df, rng, 3)
     assert first.history.groupby("id").size().eq(3).all()
     later = later_rows(df, 0.75)
     assert later.history is None
-    assert later.asked["time"].min() == 6.0
+    assert later.queried["time"].min() == 6.0
     gaps = interpolation(df, rng, 0.3)
-    assert len(gaps.asked) + len(gaps.history) == 24
+    assert len(gaps.queried) + len(gaps.history) == 24
 
 
 def test_scores_are_in_spreads_and_a_perfect_answer_has_none():
     df = frame()
     contest = Contest(df, None, df.assign(x=[np.nan, *df["x"][1:]]))
-    truth, spread = contest.asked[["x"]].to_numpy(), df["x"].std()
-    fans = np.repeat(np.nan_to_num(truth)[None], len(QUANTILES), 0)
-    perfect = scores(contest, truth, fans, samples=fans)
+    truth, spread = contest.queried[["x"]].to_numpy(), df["x"].std()
+    bands = np.repeat(np.nan_to_num(truth)[None], len(QUANTILES), 0)
+    perfect = scores(contest, truth, bands, samples=bands)
     assert perfect == {"mse": 0.0, "mae": 0.0, "crps": 0.0, "coverage": 1.0, "energy": 0.0}
-    off = scores(contest, truth + 2 * spread, fans + 2 * spread)
+    off = scores(contest, truth + 2 * spread, bands + 2 * spread)
     assert (off["mse"], off["mae"], off["crps"], off["coverage"]) == pytest.approx((4.0, 2.0, 2.0, 0.0))
 
 
@@ -83,16 +83,16 @@ def test_the_energy_of_a_path_that_keeps_together_is_lower_than_of_one_that_does
     contest = Contest(df, None, df)
     together = np.repeat(rng.standard_normal((64, 60)), 10, axis=1)[..., None]
     apart = rng.standard_normal((64, 600, 1))
-    means, fans = np.zeros((600, 1)), np.zeros((len(QUANTILES), 600, 1))
-    assert scores(contest, means, fans, together)["energy"] < scores(contest, means, fans, apart)["energy"]
+    means, bands = np.zeros((600, 1)), np.zeros((len(QUANTILES), 600, 1))
+    assert scores(contest, means, bands, together)["energy"] < scores(contest, means, bands, apart)["energy"]
 
 
 def test_boosting_reads_what_is_known_and_no_more():
     contest = contest_of("reservoir", 0, quick=True)
     boosting = LagBoosting(contest.channels, contest.known_cols, None, (0.5,)).fit(contest.train)
-    asked = contest.asked.head(40)
-    first, _ = boosting.predict(contest.known, asked)
-    changed, _ = boosting.predict(contest.known, asked.assign(c0=1e6))
+    queried = contest.queried.head(40)
+    first, _ = boosting.predict(contest.known, queried)
+    changed, _ = boosting.predict(contest.known, queried.assign(c0=1e6))
     np.testing.assert_array_equal(first, changed)
-    wetter, _ = boosting.predict(contest.known, asked.assign(rain=asked["rain"] + 1))
+    wetter, _ = boosting.predict(contest.known, queried.assign(rain=queried["rain"] + 1))
     assert wetter.mean() > first.mean()

@@ -50,9 +50,9 @@ def line(ax, label):
 
 
 def bounds(ax, label, at):
-    """The lowest and highest point of a fan at a time on its grid."""
-    (fan,) = [c for c in ax.collections if c.get_label() == label]
-    corners = fan.get_paths()[0].vertices
+    """The lowest and highest point of a band at a time on its grid."""
+    (band,) = [c for c in ax.collections if c.get_label() == label]
+    corners = band.get_paths()[0].vertices
     here = corners[np.isclose(corners[:, 0], at), 1]
     return here.min(), here.max()
 
@@ -92,8 +92,8 @@ def test_what_is_to_be_said_of_a_picture_is_said_once(forecaster, early):
     again = pd.concat([early, early.head(1)])
     with pytest.warns(DataWarning) as said:
         plot_forecast(forecaster, 0, history=again, horizon=100.0)
-    told = [str(w.message) for w in said]
-    assert [sum(part in t for t in told) for part in ("repeat a (series, time)", "horizons beyond")] == [1, 1]
+    reported = [str(w.message) for w in said]
+    assert [sum(part in t for t in reported) for part in ("repeat a (series, time)", "horizons beyond")] == [1, 1]
 
 
 def test_held_out_points_have_another_marker_another_colour_and_are_hollow(forecaster, late):
@@ -145,37 +145,37 @@ def test_what_the_held_out_rows_say_of_their_times_is_in_the_course_as_predict_h
 ):
     df = driven if of_fit else driven.assign(id=driven["id"] + 100)
     history = None if of_fit else df[df["time"] < 10].drop(columns="room")
-    asked = df[df["time"] >= 10].drop(columns=left_out)
-    asked = pd.concat([asked, asked[asked["time"] == 11].assign(time=11.5, y=np.nan, setting=9.0)])
+    queried = df[df["time"] >= 10].drop(columns=left_out)
+    queried = pd.concat([queried, queried[queried["time"] == 11].assign(time=11.5, y=np.nan, setting=9.0)])
     name = 3 if of_fit else 103
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
-        (ax,) = plot_forecast(driven_forecaster, name, history=history, held_out=asked).flat
-        said = driven_forecaster.predict(asked, history=history)["y"]
-        bands = driven_forecaster.predict_interval(asked, 90, history=history)
+        (ax,) = plot_forecast(driven_forecaster, name, history=history, held_out=queried).flat
+        said = driven_forecaster.predict(queried, history=history)["y"]
+        bands = driven_forecaster.predict_interval(queried, 90, history=history)
     times, mean = line(ax, "forecast").get_xydata().T
-    for row in np.flatnonzero((asked["id"] == name) & asked["y"].notna()):
-        time = asked["time"].iloc[row]
+    for row in np.flatnonzero((queried["id"] == name) & queried["y"].notna()):
+        time = queried["time"].iloc[row]
         assert mean[np.isclose(times, time)] == pytest.approx(said.iloc[row], abs=1e-4)
         assert bounds(ax, "90 % interval", time) == pytest.approx(bands.iloc[row].to_numpy(), abs=1e-4)
 
 
 def test_a_known_value_of_a_held_out_row_holds_until_the_next_in_the_course(driven, driven_forecaster):
-    asked = driven[(driven["time"] >= 10) & (driven["id"] == 3)].assign(setting=[0.0, 2.0, 0.0, 2.0], mode="a")
-    (ax,) = plot_forecast(driven_forecaster, 3, held_out=asked).flat
+    queried = driven[(driven["time"] >= 10) & (driven["id"] == 3)].assign(setting=[0.0, 2.0, 0.0, 2.0], mode="a")
+    (ax,) = plot_forecast(driven_forecaster, 3, held_out=queried).flat
     times, mean = line(ax, "forecast").get_xydata().T
     between = (times > 10) & ~np.isclose(times % 1, 0)
-    held = asked.iloc[np.searchsorted(asked["time"], times[between], side="right") - 1]
-    told = pd.concat([held.assign(time=times[between]), asked])
-    np.testing.assert_allclose(mean[between], driven_forecaster.predict(told)["y"].iloc[: between.sum()], atol=1e-4)
-    (flat,) = plot_forecast(driven_forecaster, 3, held_out=asked.assign(setting=0.0)).flat
+    held = queried.iloc[np.searchsorted(queried["time"], times[between], side="right") - 1]
+    reported = pd.concat([held.assign(time=times[between]), queried])
+    np.testing.assert_allclose(mean[between], driven_forecaster.predict(reported)["y"].iloc[: between.sum()], atol=1e-4)
+    (flat,) = plot_forecast(driven_forecaster, 3, held_out=queried.assign(setting=0.0)).flat
     assert np.abs(mean - line(flat, "forecast").get_ydata())[times >= 11].max() > 1e-3
 
 
 def test_known_columns_that_the_held_out_rows_do_not_say_are_held_and_named_once(driven, driven_forecaster):
-    asked = driven[driven["time"] >= 10].drop(columns="mode")
+    queried = driven[driven["time"] >= 10].drop(columns="mode")
     with pytest.warns(DataWarning, match=r"the rows asked do not say \['mode'\]") as said:
-        plot_forecast(driven_forecaster, 3, held_out=asked)
+        plot_forecast(driven_forecaster, 3, held_out=queried)
     assert len(said) == 1
 
 
@@ -329,7 +329,7 @@ def small_model():
     return tiny.quick(max_steps=75).fit(tiny.waves(8, 10))
 
 
-def test_training_shows_the_best_look(small_model):
+def test_training_shows_the_best_check(small_model):
     ax = plot_training(small_model)
     x, y = ax.lines[1].get_data()
     first = small_model.history_[small_model.history_["model"] == 0]

@@ -112,8 +112,8 @@ def test_a_browser_shows_it_without_an_error_and_without_asking_the_network(fitt
         "--window-size=1100,4000",
         (tmp_path / "report.html").as_uri(),
     ]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
-    assert not re.findall(r"CONSOLE.*", told)
+    reported = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
+    assert not re.findall(r"CONSOLE.*", reported)
     # What the browser asks for itself has no origin; what a page asks for has one, null for a file.
     assert set(re.findall(r'"initiator":"([^"]*)"', (tmp_path / "net.json").read_text())) <= {"not an origin"}
     assert shot.stat().st_size > 20_000
@@ -127,8 +127,8 @@ def test_a_row_without_a_value_says_what_was_set_to_the_answers_of_the_page(tmp_
     forecaster = quick(max_steps=40, target_cols="y", known_cols="dose").fit(df)
     set_between = df[df["time"] == 8].assign(time=9.4, y=np.nan, dose=8.0)
     whole = pd.concat([df, set_between], ignore_index=True)
-    asked = df["time"] >= 8
-    expected = forecaster.predict(df[asked], history=pd.concat([df[~asked], set_between]))
+    queried = df["time"] >= 8
+    expected = forecaster.predict(df[queried], history=pd.concat([df[~queried], set_between]))
     answers, predict = [], type(forecaster).predict
 
     def watched(self, X, history=None):
@@ -137,7 +137,7 @@ def test_a_row_without_a_value_says_what_was_set_to_the_answers_of_the_page(tmp_
 
     monkeypatch.setattr(type(forecaster), "predict", watched)
     page_of(forecaster, whole, tmp_path)
-    found = [answer for rows, answer in answers if rows.index.equals(df.index[asked])]
+    found = [answer for rows, answer in answers if rows.index.equals(df.index[queried])]
     assert found
     for answer in found:
         np.testing.assert_allclose(answer, expected, atol=1e-6)

@@ -60,4 +60,4 @@ def test_sktimes_own_checks_pass(adapter):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = check_estimator(adapter, raise_exceptions=False, verbose=False)
-    assert {name: told for name, told in results.items() if told != "PASSED"} == {}
+    assert {name: reported for name, reported in results.items() if reported != "PASSED"} == {}

@@ -28,7 +28,7 @@ def test_iso_dates_become_dates(tmp_path):
     assert df["x"].isna().tolist() == [False, False, True]
 
 
-def test_the_time_column_is_found_by_its_name_or_told(tmp_path):
+def test_the_time_column_is_found_by_its_name_or_given(tmp_path):
     path = write(tmp_path / "a.csv", "id,when,x\na,2024-05-01,1\n")
     assert read_table(path, "when")["when"].iloc[0] == pd.Timestamp("2024-05-01")
     assert read_table(path)["when"].iloc[0] == "2024-05-01"
@@ -114,7 +114,7 @@ def test_an_id_that_is_not_there_changes_none_of_the_others(tmp_path):
     assert df["id"].iloc[0] == "1"
 
 
-def test_the_column_of_ids_may_be_told_and_others_are_read_as_before(tmp_path):
+def test_the_column_of_ids_may_be_given_and_others_are_read_as_before(tmp_path):
     path = write(tmp_path / "a.csv", "ward,time,x\n01,0,01\n1,1,02\n")
     assert read_table(path, id_col="ward")["ward"].tolist() == ["01", "1"]
     assert read_table(path)["ward"].tolist() == [1, 1]

@@ -9,21 +9,21 @@ from tests.estimators.tiny import waves
 
 
 class Draws:
-    """A trial that draws at random and remembers what it was asked."""
+    """A trial that draws at random and remembers its suggestions."""
 
     def __init__(self, seed):
-        self.rng, self.asked = np.random.default_rng(seed), []
+        self.rng, self.suggested = np.random.default_rng(seed), []
 
     def suggest_categorical(self, name, choices):
-        self.asked.append(name)
+        self.suggested.append(name)
         return choices[self.rng.integers(len(choices))]
 
     def suggest_float(self, name, low, high, *, log=False):
-        self.asked.append(name)
+        self.suggested.append(name)
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))) if log else self.rng.uniform(low, high))
 
     def suggest_int(self, name, low, high, *, step=1):
-        self.asked.append(name)
+        self.suggested.append(name)
         return int(self.rng.choice(np.arange(low, high + 1, step)))
 
 
@@ -31,7 +31,7 @@ class Draws:
 def test_every_suggestion_can_be_fitted(seed):
     trial = Draws(seed)
     params = suggest(trial)
-    assert set(trial.asked) == set(params) <= set(LatentODEForecaster().get_params())
+    assert set(trial.suggested) == set(params) <= set(LatentODEForecaster().get_params())
     df = waves(4, 6)
     forecaster = LatentODEForecaster(**params, max_steps=2, random_state=0).fit(df)
     assert np.isfinite(forecaster.predict(df)).all().all()

@@ -8,7 +8,8 @@ from latentode.data.parquet import is_stored, read_parquet
 from latentode.data.ragged import pad, slices
 from latentode.data.reshaping import from_events, from_wide
 from latentode.data.scaling import ChannelScaler
-from latentode.data.schema import Schema, infer_keys, infer_schema
+from latentode.data.schema import Schema
+from latentode.data.schema_inference import infer_keys, infer_schema
 from latentode.data.seasons import Seasons, find_seasons
 from latentode.data.time_axis import TimeAxis
 

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from latentode.data.columns import LARGEST, has_hash, numbers_of
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import average_groups, pad, slices
-from latentode.data.schema import LARGEST, has_hash, numbers_of
 
 __all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows", "static_of_series"]
 

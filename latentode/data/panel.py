@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from latentode.data.columns import LARGEST, numbers_of, require_numbers_where_meant
 from latentode.data.covariates import Coding, Covariates, covariates_from_rows, static_of_series
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import average_groups, slices
-from latentode.data.schema import LARGEST, Schema, numbers_of, require_numbers_where_meant
+from latentode.data.schema import Schema
 from latentode.data.time_axis import TimeAxis
 
 __all__ = ["Panel", "Treatment", "order_of", "panel_from_frame", "series_codes", "values_of"]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latentode.data.errors import DataError, DataWarning
-from latentode.data.schema import ID_NAMES
+from latentode.data.schema_inference import ID_NAMES
 
 __all__ = ["MOST_CELLS", "is_stored", "read_parquet"]
 

@@ -19,7 +19,7 @@ CALENDAR = (DAY, 7 * DAY, 365.2425 * DAY)
 
 HARMONICS = 2
 CYCLES = 2.0
-"""A period must repeat so often in the data: fewer repetitions look like a trend."""
+"""A period must repeat so often in the data: fewer repetitions resemble a trend."""
 
 LEAST_EXPLAINED = 0.02
 """Part of a channel's variance around its series' means that a calendar period must explain to be kept."""

@@ -156,7 +156,7 @@ class TimeAxis:
             raise DataError(f"{name}={duration!r} must be between {SHORTEST:g} and {LONGEST:g}")
         return length
 
-    def told(self, length: float) -> str:
+    def duration_text(self, length: float) -> str:
         """A duration on this axis, for a sentence."""
         if self.kind == "number":
             return f"{length:.4g}"

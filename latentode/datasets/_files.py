@@ -28,6 +28,6 @@ def find(dataset: str, filename: str) -> Traversable:
 
 
 def read(dataset: str, filename: str, columns: list[str]) -> pd.DataFrame:
-    """Read the named columns of a bundled ``csv.gz``, in the order asked for."""
+    """Read the named columns of a bundled ``csv.gz``, in the order requested."""
     with find(dataset, filename).open("rb") as packed:
         return pd.read_csv(packed, compression="gzip", usecols=columns)[columns]

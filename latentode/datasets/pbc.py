@@ -24,7 +24,7 @@ def load_pbc(*, extras: bool = False, outcome: bool = False) -> pd.DataFrame:
         what is constant per patient (``age``, ``sex``, ``trt``).
     outcome : bool, default=False
         Add ``futime`` (days to death, transplantation or July 1986) and ``status`` (0 censored,
-        1 transplanted, 2 dead). They look into the future: a forecaster that reads them leaks.
+        1 transplanted, 2 dead). They reveal the future: a forecaster that reads them leaks.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.nn import Model, members_of
-from latentode.training import RaggedSeries, fork_safe, question_batch
+from latentode.training import RaggedSeries, fork_safe, query_batch
 from latentode.training.tasks import MAX_HISTORY
 
 __all__ = ["encoded"]
@@ -40,7 +40,7 @@ def encoded(model: Model, scaler: ChannelScaler, panel: Panel, span: float, seas
         which = np.arange(begin, min(begin + AT_ONCE, panel.n_series))
         stops = panel.offsets[which + 1]
         starts = np.maximum(panel.offsets[which], stops - MAX_HISTORY)
-        batch = question_batch(history, starts, stops, ends[which], ends[which][:, None], span, which)
+        batch = query_batch(history, starts, stops, ends[which], ends[which][:, None], span, which)
         with torch.no_grad():
             found = members_of(model)[0].encoder(batch)
         parts.append(torch.cat([found.mean, found.context], dim=-1).double().numpy())

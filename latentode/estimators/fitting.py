@@ -20,10 +20,10 @@ from latentode.estimators.sizes import config_for, n_models_for, options_for, ro
 from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, members_of
 from latentode.training import (
     Checkpoint,
-    Ended,
     RaggedSeries,
-    TaskMaker,
-    TrainingOptions,
+    TaskSampler,
+    TrainingConfig,
+    TrainingResult,
     fork_safe,
     one_thread,
     train,
@@ -150,13 +150,13 @@ def _fit(
     order = _by_content(series)
     # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
     early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
-    whole = TaskMaker(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
+    whole = TaskSampler(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
     n_models = n_models_for(panel, scaled, settings) if before is None else before.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
     config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
     options = options_for(panel, scaled, n_models, settings)
     if watcher is not None:
-        watcher.begin(n_models * -(-options.n_steps // options.steps_per_round))
+        watcher.begin(n_models * -(-options.n_steps // options.steps_per_check))
     rows = slices(panel.offsets[order], panel.lengths[order])[1]
     course = _Course(config, options, before, checkpoint)
     trained: list[Trained] = []
@@ -191,11 +191,13 @@ class _Course:
     """How the models of a fit are trained."""
 
     config: LatentODEConfig
-    options: TrainingOptions
+    options: TrainingConfig
     before: Model | None
     checkpoint: Checkpoint | None
 
-    def train(self, number: int, fold: Fold, look: Look | None, rng: np.random.Generator) -> tuple[LatentODE, Ended]:
+    def train(
+        self, number: int, fold: Fold, look: Look | None, rng: np.random.Generator
+    ) -> tuple[LatentODE, TrainingResult]:
         """Train one of them, or take it from the checkpoint if it was trained to its end."""
         checkpoint = self.checkpoint
         small = self.config.hidden_dim * self.options.batch_size <= SMALL
@@ -205,8 +207,8 @@ class _Course:
             if self.before is not None:
                 model.load_state_dict(members_of(self.before)[number].state_dict())
             if checkpoint is not None and checkpoint.has_finished(number):
-                return model, Ended(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
-            options = replace(self.options, on_look=look)
+                return model, TrainingResult(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
+            options = replace(self.options, on_check=look)
             ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
         if checkpoint is not None and not (ended.interrupted or ended.stopped):
             checkpoint.finish(model, ended.history)

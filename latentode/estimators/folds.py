@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.nn import Batch
-from latentode.training import TaskMaker, validation_batches
+from latentode.training import TaskSampler, validation_batches
 
 __all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "hold_out", "n_held_out"]
 
@@ -33,7 +33,7 @@ class Fold:
 
     Parameters
     ----------
-    tasks : TaskMaker
+    tasks : TaskSampler
         Of what it learns from.
     held_out : list of Batch
         Fixed questions on what it never sees: a number of rounds, each asking every series once, in the same order.
@@ -43,7 +43,7 @@ class Fold:
         (row,), which rows it learns from.
     """
 
-    tasks: TaskMaker
+    tasks: TaskSampler
     held_out: list[Batch]
     asked: Ints
     seen: NDArray[np.bool_]
@@ -57,12 +57,12 @@ def n_held_out(n_series: int, fraction: float) -> int:
     return min(max(round(fraction * n_series), least), MOST_HELD_OUT, n_series - 1)
 
 
-def hold_out(whole: TaskMaker, fraction: float, n_folds: int, rng: np.random.Generator) -> Iterator[Fold]:
+def hold_out(whole: TaskSampler, fraction: float, n_folds: int, rng: np.random.Generator) -> Iterator[Fold]:
     """Hold out a part of the series, or of each, for every model that is trained: one after the other.
 
     Parameters
     ----------
-    whole : TaskMaker
+    whole : TaskSampler
         Of all series.
     fraction : float
         The part.
@@ -85,7 +85,7 @@ def hold_out(whole: TaskMaker, fraction: float, n_folds: int, rng: np.random.Gen
         yield _series(whole, held, rng)
 
 
-def _series(whole: TaskMaker, held: Ints, rng: np.random.Generator) -> Fold:
+def _series(whole: TaskSampler, held: Ints, rng: np.random.Generator) -> Fold:
     every = np.arange(len(whole.series.lengths))
     draws = 1 if len(held) >= ENOUGH_ASKED else int(np.clip(ENOUGH_ASKED // len(held), 2, 8))
     return Fold(
@@ -96,7 +96,7 @@ def _series(whole: TaskMaker, held: Ints, rng: np.random.Generator) -> Fold:
     )
 
 
-def _last_parts(whole: TaskMaker, usable: Ints, fraction: float, rng: np.random.Generator) -> Fold:
+def _last_parts(whole: TaskSampler, usable: Ints, fraction: float, rng: np.random.Generator) -> Fold:
     series, lengths = whole.series, whole.series.lengths
     cut = np.maximum((lengths * (1 - fraction)).astype(np.int64), 1)
     asked = usable[cut[usable] < lengths[usable]]

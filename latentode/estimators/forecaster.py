@@ -28,8 +28,8 @@ from latentode.data import (
     read_parquet,
     values_of,
 )
+from latentode.data.columns import LARGEST
 from latentode.data.scaling import FARTHEST
-from latentode.data.schema import LARGEST
 from latentode.estimators import storage
 from latentode.estimators.answers import Answers
 from latentode.estimators.asked import Told, asked_of
@@ -868,7 +868,8 @@ class LatentODEForecaster(CallbackSupportMixin, BaseEstimator):
         if (far > FAR).any():
             said.append(
                 f"{int((far > FAR).sum())} rows lie up to {np.nanmax(far):.3g} horizons beyond the end of a series; "
-                f"training went {self.time_axis_.told(self.horizon_)} ahead (horizon=), farther answers are guesses"
+                f"training went {self.time_axis_.duration_text(self.horizon_)} ahead (horizon=), "
+                "farther answers are guesses"
             )
         say(said + asked.said)
         return Answers(

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api import types
 
 from latentode.data import DataError, Panel, Schema, TimeAxis
+from latentode.data.columns import numbers_of
 from latentode.data.errors import shown
-from latentode.data.schema import numbers_of
 from latentode.data.time_axis import means_months
 from latentode.estimators.fitting import outside
 

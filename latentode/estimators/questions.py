@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from latentode.data import Panel, Seasons, pad
 from latentode.nn import Batch
-from latentode.training import RaggedSeries, question_batch
+from latentode.training import RaggedSeries, query_batch
 from latentode.training.tasks import MAX_HISTORY
 
 __all__ = ["Questions"]
@@ -88,7 +88,7 @@ class Questions:
             groups = by_size[part]
             numbers = pad(order, begins[groups], counts[groups], -1)
             asked = np.where(numbers >= 0, self.times[numbers], np.nan)
-            batch = question_batch(
+            batch = query_batch(
                 history,
                 group_starts[groups],
                 group_stops[groups],

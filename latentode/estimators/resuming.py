@@ -16,7 +16,7 @@ from latentode.data import ChannelScaler, Covariates, Panel, Seasons
 from latentode.estimators.settings import FitSettings
 from latentode.nn import Model
 from latentode.training import Checkpoint, checkpoint_in
-from latentode.training.snapshot import rng_of
+from latentode.training.snapshot import rng_state
 
 __all__ = ["resumable"]
 
@@ -56,7 +56,7 @@ def resumable(
     scales = [np.asarray(getattr(scaler, f.name)) for f in fields(ChannelScaler)]
     data = [panel.offsets, panel.times, panel.values, *covariates, *scales, np.array(seasons.periods)]
     start = [] if before is None else [v.numpy() for v in before.state_dict().values()]
-    seed = None if settings.random_state is None else json.dumps(rng_of(rng))
+    seed = None if settings.random_state is None else json.dumps(rng_state(rng))
     fingerprint = {
         "latentode": __version__,
         "torch": str(torch.__version__),

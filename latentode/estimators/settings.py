@@ -6,7 +6,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS
+from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS
 
 __all__ = ["CHOICES", "LARGEST_SIZE", "MOST_MODELS", "FitSettings", "check"]
 
@@ -17,7 +17,7 @@ MOST_MODELS = 100
 """Models that answer together, at most."""
 
 CHOICES: dict[str, Iterable[str]] = {
-    "encoder": READERS,
+    "encoder": ENCODERS,
     "dynamics": DYNAMICS,
     "decoder": DECODERS,
     "likelihood": LIKELIHOODS,

@@ -9,7 +9,7 @@ from latentode.data import ChannelScaler, Panel, Seasons
 from latentode.estimators.folds import FEWEST_SERIES, N_MODELS
 from latentode.estimators.settings import FitSettings
 from latentode.nn import LatentODEConfig
-from latentode.training import TrainingOptions
+from latentode.training import TrainingConfig
 from latentode.training.tasks import MAX_QUERIES
 
 __all__ = ["config_for", "n_models_for", "options_for", "rows_asked_for", "usual_duration"]
@@ -99,9 +99,9 @@ def _steps_for(panel: Panel, n_values: int, n_models: int) -> int:
     return int(np.clip(PER_SERIES * panel.n_series, FEWEST_STEPS, MOST_STEPS if n_values < MUCH else MOST_OF_MUCH))
 
 
-def options_for(panel: Panel, scaled: Floats, n_models: int, settings: FitSettings) -> TrainingOptions:
+def options_for(panel: Panel, scaled: Floats, n_models: int, settings: FitSettings) -> TrainingConfig:
     """How to train: what the user does not say, the size of the data does."""
-    return TrainingOptions(
+    return TrainingConfig(
         n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled), n_models),
         batch_size=_batch_size(panel, settings),
         learning_rate=settings.learning_rate,

@@ -96,8 +96,7 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike) -> float:
 
     References
     ----------
-    Hyndman, R. J. and Koehler, A. B. (2006). Another look at measures of forecast accuracy. International Journal of
-    Forecasting 22.
+    Hyndman, R. J. and Koehler, A. B. (2006). International Journal of Forecasting 22, 679-688.
 
     Examples
     --------

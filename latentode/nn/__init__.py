@@ -1,10 +1,9 @@
 """Latent-ODE models: encoders, dynamics, decoders, likelihoods, and what composes them."""
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.chance import Dropout, InitialisedFrom, drawing_from
-from latentode.nn.decoders import DECODERS, Decoder, Known, LinearDecoder, MLPDecoder, SkipDecoder
+from latentode.nn.decoders import DECODERS, Decoder, DecoderInputs, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
-from latentode.nn.encoders import Encoder, Encoding
+from latentode.nn.encoders import ENCODERS, Encoder, Encoding, GRUEncoder, HistoryEncoder, ODERNNEncoder
 from latentode.nn.ensemble import Ensemble, Model, members_of, model_from
 from latentode.nn.features import Neighbours, neighbours
 from latentode.nn.latent_ode import DYNAMICS, LatentODE, LatentODEConfig, Loss
@@ -17,32 +16,28 @@ from latentode.nn.likelihoods import (
     PoissonLikelihood,
 )
 from latentode.nn.mixture import mixture_quantiles
-from latentode.nn.mlp_tape import ACTIVATIONS
-from latentode.nn.readers import (
-    READERS,
-    GRUReader,
-    ODERNNReader,
-    Reader,
-)
+from latentode.nn.mlp_vjp import ACTIVATIONS
+from latentode.nn.random import Dropout, InitialisedFrom, drawing_from
 
 __all__ = [
     "ACTIVATIONS",
     "DECODERS",
     "DYNAMICS",
+    "ENCODERS",
     "LIKELIHOODS",
-    "READERS",
     "Batch",
     "BernoulliLikelihood",
     "Decoder",
+    "DecoderInputs",
     "Dropout",
     "Encoder",
     "Encoding",
     "Ensemble",
     "FixedLikelihood",
-    "GRUReader",
+    "GRUEncoder",
     "GaussianLikelihood",
+    "HistoryEncoder",
     "InitialisedFrom",
-    "Known",
     "LatentODE",
     "LatentODEConfig",
     "LinearDecoder",
@@ -54,10 +49,9 @@ __all__ = [
     "Model",
     "NegativeBinomialLikelihood",
     "Neighbours",
-    "ODERNNReader",
+    "ODERNNEncoder",
     "PoissonLikelihood",
     "Prediction",
-    "Reader",
     "SkipDecoder",
     "drawing_from",
     "members_of",

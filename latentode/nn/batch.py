@@ -41,10 +41,10 @@ class Batch:
         holding until the next.
     reach : int
         Spans of time, on both sides of the origin, within which every query lies.
-    looks_back : bool
+    backward : bool
         Whether any query lies before its series' origin.
     targets, target_mask : Tensor or None
-        (series, query, channel), the truth where it is known, and what it counts where it is asked: 1, or its weight.
+        (series, query, channel), the truth where it is known, and its weight as a target: 0 where it is none.
     weight : float
         What its loss counts beside those of other processes, which have the other series of the same step.
     """
@@ -55,7 +55,7 @@ class Batch:
     lengths: Tensor
     query_times: Tensor
     reach: int = 1
-    looks_back: bool = False
+    backward: bool = False
     targets: Tensor | None = None
     target_mask: Tensor | None = None
     given: Tensor | None = None

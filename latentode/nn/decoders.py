@@ -1,4 +1,4 @@
-"""Latent states to channels."""
+"""Decoders: from latent states to channels."""
 
 import math
 from collections.abc import Sequence
@@ -7,40 +7,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.chance import Dropout
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
+from latentode.nn.random import Dropout
 
-__all__ = ["DECODERS", "Decoder", "Known", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
+__all__ = ["DECODERS", "Decoder", "DecoderInputs", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
 LOG_SCALES = (-5.0, 5.0)
 
 BETWEEN = 2.0
-"""How much wider the gate of the line between two neighbours is to begin with, before the sigmoid."""
+"""Initial widening of the gate between two neighbours, before the sigmoid."""
 
 TRUST, BEND = -1.0, -2.0
-"""How far an observation is believed at its own time to begin with, and how much of the bow is, before the sigmoid."""
+"""Initial reliability of an observation at its own time, and initial weight of the bow, before the sigmoid."""
 
 REACH = math.log(0.25)
-"""The logarithm of how many usual gaps it takes until the neighbours are believed half as much, to begin with."""
+"""Initial logarithm of the number of typical gaps after which the weight of the neighbours is halved."""
 
 LARGEST_REACH = 20.0
-"""Logarithm of a reach beyond which it makes no difference: what is divided stays a number."""
+"""Bound of a learned logarithm: beyond it nothing changes, and quotients stay finite."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known at each query beside the latent state.
+class DecoderInputs:
+    """Inputs of a decoder at each query besides the latent state.
 
     Parameters
     ----------
     context : Tensor
-        (series, context), what the encoder says of a series for all of its trajectory.
+        (series, context), constant along the trajectory.
     level : Tensor
         (series, channel), the history's mean.
     near : Neighbours
         The observations nearest to each query.
     given : Tensor, optional
-        (series, query, feature), what is given of the time of each query: seasons, known covariates.
+        (series, query, feature), features of the query time: seasons, known covariates.
     """
 
     context: Tensor
@@ -50,34 +50,34 @@ class Known:
 
     @property
     def level_and_base(self) -> tuple[Tensor, Tensor]:
-        """The level at every query, and what the neighbours say there: the level where there is no neighbour."""
+        """The level at every query, and the neighbours' value there (the level where there is no neighbour)."""
         level = self.level[:, None].expand_as(self.near.base)
         return level, torch.where(self.near.known > 0, self.near.base, level)
 
     def beside(self, z: Tensor, *more: Tensor) -> Tensor:
-        """The latent state with context, what is given and more, as one input, (series, query, feature)."""
+        """Latent state, context, features of the query time and more, concatenated, (series, query, feature)."""
         context = self.context[:, None].expand(*z.shape[:2], -1)
         return torch.cat([z, context, *(() if self.given is None else (self.given,)), *more], dim=-1)
 
 
 class Decoder(nn.Module):
-    """The contract: ``decoder(z, known)`` gives a mean and a relative log scale per query.
+    """Interface: ``decoder(z, known)`` returns a mean and a relative log scale per query.
 
     Parameters
     ----------
     n_channels, latent_dim, context_dim, hidden_dim : int
         Sizes.
     usual_gap : float
-        The usual gap between rows, in spans.
+        The median gap between rows, in spans.
     given_dim : int
-        Features given of any time, 0 where there are none.
+        Features known at every time, 0 for none.
     dropout : float
-        Of the hidden layer, in training.
+        Dropout rate of the hidden layer, in training.
     bow, bridge : bool
-        Whether it may bend the line between two neighbours, and whether it learns to meet them.
+        Whether the line between two neighbours may be bent, and whether the mean is pulled towards them.
     log_beyond : float
-        Size of the latent state beyond which a skip reads its logarithm, 0 for never: what decays forward grows
-        backward, and far behind the origin a state of e^4 would have the last word.
+        Magnitude of the latent state above which a skip decoder reads its logarithm, 0 for never. States that decay
+        forward grow backward: far behind the origin a state of e^4 would otherwise dominate.
     """
 
     def __init__(
@@ -106,37 +106,37 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
     def tempered(self, z: Tensor) -> Tensor:
-        """The latent state as a skip reads it: itself where it is small, its logarithm where it is large."""
+        """The latent state as a skip decoder reads it: unchanged where small, its logarithm where large."""
         if not self.log_beyond:
             return z
-        # In single precision answers far behind the origin moved by 1e-5 with what else was asked; so by 1e-7.
+        # In single precision, predictions far behind the origin moved by 1e-5 with the other queries; now by 1e-7.
         return (self.log_beyond * torch.asinh(z.double() / self.log_beyond)).to(z.dtype)
 
-    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
         """Decode latent states.
 
         Parameters
         ----------
         z : Tensor
             (series, query, latent).
-        known : Known
-            What is known at the queries beside it.
+        known : DecoderInputs
+            The other inputs at the queries.
 
         Returns
         -------
         mean, log_scale : Tensor
-            (series, query, channel); the scale is relative to the channel's own. Nothing flows back from it
-            into the mean.
+            (series, query, channel); the scale is relative to the channel's own. Its gradient does not
+            reach the mean.
         """
         raise NotImplementedError
 
 
-class Bridge(nn.Module):
-    """Draws a mean to what the neighbours of a query say, the more the nearer they are.
+class BrownianBridge(nn.Module):
+    """Pulls a mean towards the neighbouring observations of a query, the more the nearer they are.
 
-    The observations of a channel are believed by a trust, and farther away by how far the channel wanders: the weight
-    of the neighbours is that of a Brownian bridge between them beside a mean of another, constant variance. What they
-    say is the line between them, and as much of the bow as suits the channel. All three are learned by channel.
+    The weight of the neighbours is that of a Brownian bridge between them, combined with a mean of another, constant
+    variance. Three parameters are learned per channel: how reliable an observation is, how fast its weight falls with
+    distance, and how much of the bow is added to the line between the neighbours.
 
     Parameters
     ----------
@@ -150,11 +150,11 @@ class Bridge(nn.Module):
             nn.Parameter(torch.full((n_channels,), begin)) for begin in (TRUST, REACH, BEND)
         )
 
-    def forward(self, told: Tensor, base: Tensor, near: Neighbours) -> Tensor:
-        """Draw what is told, (series, query, channel), to the base and the bow there."""
+    def forward(self, mean: Tensor, base: Tensor, near: Neighbours) -> Tensor:
+        """Pull a mean, (series, query, channel), towards base and bow."""
         reach = self.reach.clamp(-LARGEST_REACH, LARGEST_REACH).exp() * near.nearness
         weight = torch.sigmoid(self.trust) * reach / (reach + 1 - near.nearness)
-        return torch.lerp(told, base + torch.sigmoid(self.bend) * near.bow, weight)
+        return torch.lerp(mean, base + torch.sigmoid(self.bend) * near.bow, weight)
 
 
 class LinearDecoder(Decoder):
@@ -168,14 +168,14 @@ class LinearDecoder(Decoder):
     def _build(self, n_channels: int, latent_dim: int, *_: float) -> None:
         self.to_mean = nn.Linear(latent_dim, n_channels)
 
-    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
-        """Decode latent states; context, neighbours and what is given are not read."""
+    def forward(self, z: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
+        """Decode latent states; the other inputs are ignored."""
         mean = self.to_mean(z)
         return mean, torch.zeros_like(mean)
 
 
 class MLPDecoder(Decoder):
-    """A multilayer perceptron on z(t), context and season, without a skip: what a history says must pass through z."""
+    """A multilayer perceptron on z(t), context and season, without a skip: the history acts through z only."""
 
     def _build(
         self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
@@ -186,21 +186,21 @@ class MLPDecoder(Decoder):
         self.to_scale = nn.Linear(hidden_dim, n_channels)
         _start_at_zero(self.to_scale)
 
-    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
-        """Decode latent states; neighbours are not read."""
+    def forward(self, z: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
+        """Decode latent states; neighbours are ignored."""
         hidden = self.trunk(known.beside(z))
         return self.to_mean(hidden), self.to_scale(hidden.detach()).clamp(*LOG_SCALES)
 
 
 class SkipDecoder(Decoder):
-    """A multilayer perceptron on z(t) that corrects what the history already says.
+    """A multilayer perceptron on z(t) that corrects a simple forecast from the history.
 
     The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
     between the neighbours of a query inside the history; level the history's mean; gate and correction are read
-    off z(t), and a channel's gate may be wider between neighbours. Built with a bridge it is drawn back to the base
-    the nearer an observation is, as far as the channel's can be believed. The mean does not see the query time but
-    through what the history says there, base, drift and nearness, and where in a season it lies: z(t) carries it,
-    which is what makes the ODE earn its place. The scale does see how far the neighbours are.
+    off z(t), and a channel's gate may be wider between neighbours. With a bridge, the mean is pulled back
+    to the base near observations. The query time itself is not an input of the mean: it enters through z(t), through
+    base, drift and nearness, and through the season. So the ODE must carry the dynamics. The scale also reads the
+    distance of the neighbours.
     """
 
     def _build(
@@ -211,15 +211,15 @@ class SkipDecoder(Decoder):
         self.n_read = 4 + self.bow
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
-        self.bridging = Bridge(n_channels) if self.bridge else None
+        self.bridging = BrownianBridge(n_channels) if self.bridge else None
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
-        with torch.no_grad():  # begin as the skip alone, with the channel's own scale
+        with torch.no_grad():  # start as the skip alone, with the scale of the channel
             self.to_mean.weight.mul_(0.1)
             self.to_mean.bias.copy_(torch.tensor(_first_read(self.n_read)).repeat_interleave(n_channels))
 
-    def forward(self, z: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = known.level_and_base
         near = known.near
@@ -243,17 +243,17 @@ def _skip(
     near: Neighbours,
     read: Sequence[Tensor],
     between: Tensor,
-    bridge: Bridge | None,
+    bridge: BrownianBridge | None,
 ) -> Tensor:
     """The mean, from what was read off z(t): the gates of level, drifts and bow, and the correction."""
     gate, correction, *along = read
     gate = gate + between * (near.has_left * near.has_right)
-    told = level + torch.sigmoid(gate) * (base - level)
-    # A decoder built without a bow reads no gate for it, and the last path is left out.
+    mean = level + torch.sigmoid(gate) * (base - level)
+    # A decoder without a bow has no gate for it, and zip drops the last path.
     for path, part in zip((*near.drift.unbind(-1), near.bow), along, strict=False):
-        told = told + torch.sigmoid(part) * path
-    told = told + correction
-    return told if bridge is None else bridge(told, base, near)
+        mean = mean + torch.sigmoid(part) * path
+    mean = mean + correction
+    return mean if bridge is None else bridge(mean, base, near)
 
 
 def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:
@@ -262,7 +262,7 @@ def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:
 
 
 def _first_read(n_read: int) -> list[float]:
-    """Where gates and correction begin: the base, hardly any drift or bow."""
+    """Initial gates and correction: the base, with little drift or bow."""
     return [2.0, 0.0, *[-2.0] * (n_read - 2)]
 
 

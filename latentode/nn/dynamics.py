@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.flow import Dynamics, Grid
-from latentode.nn.mlp_tape import ACTIVATIONS, MLPTape
+from latentode.nn.mlp_vjp import ACTIVATIONS, MLPVJP
 
 __all__ = ["LinearDynamics", "MLPDynamics", "MixedDynamics"]
 
@@ -103,7 +103,7 @@ class MLPDynamics(Dynamics):
         slope: Tensor = self.layers[-1](x)
         return slope
 
-    def tape(self, args: Sequence[Tensor], like: Tensor, *, copies: int, record: bool) -> MLPTape:
+    def tape(self, args: Sequence[Tensor], like: Tensor, *, copies: int, record: bool) -> MLPVJP:
         """Prepare one solve by hand; see :class:`latentode.ode.AnalyticField`."""
         if len(args) > 1:
             raise ValueError(f"MLPDynamics takes a context and nothing else, but {len(args)} args were given")
@@ -112,7 +112,7 @@ class MLPDynamics(Dynamics):
         context = args[0].detach() if args else None
         widths = (self.latent_dim, self.context_dim, self.control_dim, int(self.time_dependent))
         activations = [ACTIVATIONS[name] for name in self.activations]
-        return MLPTape(layers, widths, activations, context, like, copies=copies, record=record)
+        return MLPVJP(layers, widths, activations, context, like, copies=copies, record=record)
 
     def _check(self, z: Tensor, given: Sequence[Tensor]) -> None:
         if z.shape[-1] != self.latent_dim:

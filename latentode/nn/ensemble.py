@@ -1,4 +1,4 @@
-"""Several models of the same sizes that answer together."""
+"""Ensembles: several models of the same sizes whose predictions are averaged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,16 +15,16 @@ __all__ = ["Ensemble", "Model", "members_of", "model_from"]
 
 
 class Ensemble(nn.Module):
-    """Models that were trained apart; each query is answered by the mean of their answers.
+    """Models that were trained separately; their predictions are averaged.
 
-    What they say of their uncertainty is averaged too: the spread of an answer is as wide as theirs are on average, and
-    lies about the common mean. (How far they differ among each other is no part of it, since they were calibrated one
-    by one.) Counts, which are not calibrated, are the exception: they have the mixture of the members' distributions.
+    Scales are averaged too, around the common mean. The differences between the members do not widen them, because
+    each member is calibrated alone. Count channels are not calibrated: they get the mixture of the members'
+    distributions.
 
     Parameters
     ----------
     members : sequence of LatentODE
-        Of the same sizes. The config of them together is theirs, with ``n_models``.
+        Of the same sizes. The ensemble's config is theirs, with ``n_models``.
 
     References
     ----------
@@ -45,17 +45,17 @@ class Ensemble(nn.Module):
 
     @property
     def likelihood(self) -> GaussianLikelihood:
-        """Of the first member: what it learned is in its predictions, and the rest is the same in all."""
+        """The likelihood of the first member: what differs between members is already in their predictions."""
         return members_of(self)[0].likelihood
 
     def predict(self, batch: Batch) -> Prediction:
-        """The mean of the members' answers and of their scales, (series, query, channel)."""
-        answers = [member.predict(batch) for member in members_of(self)]
-        mean = torch.stack([answer.mean for answer in answers]).mean(0)
-        return Prediction(mean, torch.stack([answer.scale for answer in answers]).mean(0))
+        """The mean of the members' means and scales, (series, query, channel)."""
+        predictions = [member.predict(batch) for member in members_of(self)]
+        mean = torch.stack([p.mean for p in predictions]).mean(0)
+        return Prediction(mean, torch.stack([p.scale for p in predictions]).mean(0))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
-        """The answer along trajectories from several draws of z0, (sample, series, query, channel).
+        """Predict along trajectories from several draws of z0, (sample, series, query, channel).
 
         Parameters
         ----------
@@ -76,15 +76,15 @@ class Ensemble(nn.Module):
 
 
 Model = LatentODE | Ensemble
-"""What an estimator has fitted."""
+"""The fitted model of an estimator."""
 
 
 def model_from(config: LatentODEConfig) -> Model:
-    """A model of these sizes: one, or several that answer together."""
+    """Build a single model or an ensemble."""
     alone = replace(config, n_models=1)
     return LatentODE(alone) if config.n_models == 1 else Ensemble([LatentODE(alone) for _ in range(config.n_models)])
 
 
 def members_of(model: Model) -> Sequence[LatentODE]:
-    """The models that answer together; of one alone itself."""
+    """The members of an ensemble, or the single model."""
     return [cast(LatentODE, m) for m in model.members] if isinstance(model, Ensemble) else [model]

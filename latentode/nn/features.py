@@ -1,4 +1,4 @@
-"""What can be read off a history without learning: last values, ages, neighbours of a query."""
+"""Features of a history that need no learning: last values, ages, neighbours of a query."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from latentode.nn.batch import Batch
 __all__ = [
     "INPUT_BOUND",
     "Neighbours",
-    "Usual",
+    "TypicalScales",
     "log_gap",
     "neighbours",
     "row_features",
@@ -19,24 +19,24 @@ __all__ = [
 ]
 
 INPUT_BOUND = 8.0
-"""Scaled values enter the network clipped here: an outlier is still the largest, but no longer alone."""
+"""Scaled values are clipped here as inputs: an outlier stays the largest value but does not dominate."""
 
 RATE_BOUND = 4.0
 RECENT_GAPS = 3.0
-"""Usual gaps over which the weight of an observation in the recent slope falls by e."""
+"""Typical gaps over which the weight of an observation in the recent slope falls by e."""
 
 DRIFT_BOUND = 4.0
 SHORTEST_GAP = 0.1
-"""Gaps below this fraction of the usual one do not make a rate any steeper."""
+"""Gaps below this fraction of the typical one count as this fraction, so that no rate explodes."""
 
 
-def log_gap(gap: Tensor, usual: Tensor) -> Tensor:
-    """Gaps over orders of magnitude as numbers of order one: ``log(1 + gap / usual)``."""
-    return torch.log1p(gap.clamp_min(0) / usual)
+def log_gap(gap: Tensor, typical: Tensor) -> Tensor:
+    """Gaps over orders of magnitude as numbers of order one: ``log(1 + gap / typical)``."""
+    return torch.log1p(gap.clamp_min(0) / typical)
 
 
 class _Picked:
-    """Rows of a history, one for each channel, and what stands there; any row will do where there is none.
+    """Rows of a history, one per channel, and the values there; where there is none, any row will do.
 
     Parameters
     ----------
@@ -50,19 +50,19 @@ class _Picked:
         n_series, n, n_channels = batch.mask.shape
         inside = rows.clamp(0, n - 1)
         begin = torch.arange(0, n_series * n, n, device=rows.device)[:, None, None]
-        # Places in the flattened tensor: gather along an inner dimension takes four times as long.
+        # Positions in the flattened tensor: gather along an inner dimension takes four times as long.
         self._place = ((begin + inside) * n_channels + torch.arange(n_channels, device=rows.device)).flatten()
         self.time = batch.times.gather(1, inside.flatten(1)).view_as(rows)
         self.value = self.of(batch.values)
 
     def of(self, x: Tensor) -> Tensor:
-        """What else stands there, of (series, time, channel)."""
+        """The entries of another tensor, (series, time, channel), at these rows."""
         return x.flatten().index_select(0, self._place).view_as(self.time)
 
 
 @dataclass(frozen=True)
 class _LastTwo:
-    """The last two observations of each channel, (series, channel); ``one``, ``two``: 1 where there are so many."""
+    """The last two observations of each channel, (series, channel); ``one``, ``two`` are 1 where they exist."""
 
     value: Tensor
     time: Tensor
@@ -82,48 +82,48 @@ def _last_two(batch: Batch) -> _LastTwo:
 
 
 def shifted(rows: Tensor) -> Tensor:
-    """The same per row, but strictly before it."""
+    """Row indices shifted by one row: strictly before each row."""
     return torch.cat([rows.new_full(rows[:, :1].shape, -1), rows[:, :-1]], dim=1)
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What is ordinary in the data, so that features come out of order one.
+class TypicalScales:
+    """Typical scales of the data, the units of features.
 
     Parameters
     ----------
     gap : Tensor
-        (), the usual gap between rows, in spans.
+        (), the median gap between rows, in spans.
     change : Tensor
-        (channel,), how far a channel usually moves in such a gap, in scaled units.
+        (channel,), typical change of a channel over such a gap, in scaled units.
     """
 
     gap: Tensor
     change: Tensor
 
 
-def _rate(change: Tensor, gap: Tensor, usual: Usual) -> Tensor:
-    rate = change / usual.change / (gap / usual.gap).clamp_min(SHORTEST_GAP)
+def _rate(change: Tensor, gap: Tensor, scales: TypicalScales) -> Tensor:
+    rate = change / scales.change / (gap / scales.gap).clamp_min(SHORTEST_GAP)
     return rate.clamp(-RATE_BOUND, RATE_BOUND)
 
 
-def row_features(batch: Batch, usual: Usual, rows: Tensor) -> Tensor:
+def row_features(batch: Batch, scales: TypicalScales, rows: Tensor) -> Tensor:
     """Inputs of the recurrent encoder.
 
     Parameters
     ----------
     batch : Batch
         The histories.
-    usual : Usual
-        What is ordinary in the data.
+    scales : TypicalScales
+        Typical scales of the data.
     rows : Tensor
-        (row,), of which rows, by their places in the flattened (series * time): padding need not be paid for.
+        (row,), positions of the rows in the flattened (series * time), without padding.
 
     Returns
     -------
     Tensor
         (row, 5 * channel + 2 + given): value, mask, last value before, time since then and rate of change since then
-        for each channel; gap to the row before and time to the origin; what is given of its time.
+        for each channel; gap to the row before and time to the origin; features of its time.
     """
     n = batch.times.shape[1]
     values, mask, before = (x.flatten(0, 1)[rows] for x in (batch.values, batch.mask, shifted(batch.last_seen)))
@@ -137,40 +137,40 @@ def row_features(batch: Batch, usual: Usual, rows: Tensor) -> Tensor:
         values.clamp(-INPUT_BOUND, INPUT_BOUND),
         mask,
         (last * seen).clamp(-INPUT_BOUND, INPUT_BOUND),
-        log_gap(since, usual.gap) * seen,
-        _rate((values - last) * (seen * mask), since, usual),
-        log_gap(gap, usual.gap),
-        log_gap(-times, usual.gap),
+        log_gap(since, scales.gap) * seen,
+        _rate((values - last) * (seen * mask), since, scales),
+        log_gap(gap, scales.gap),
+        log_gap(-times, scales.gap),
     ]
     if batch.given is not None:
         parts.append(batch.given.flatten(0, 1)[rows])
     return torch.cat(parts, dim=-1)
 
 
-def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
-    """What a history says at its end, whatever its length.
+def summary_features(batch: Batch, scales: TypicalScales) -> tuple[Tensor, Tensor]:
+    """Summarise a history at its end, whatever its length.
 
     Returns
     -------
     summary : Tensor
         (series, 5 * channel + 1 + given): last value, mean, age of the last value, number of observations and
-        last rate of change for each channel; length of the history; what is given of the time of its last row.
+        last rate of change for each channel; length of the history; features of the time of its last row.
     mean : Tensor
-        (series, channel), the mean drawn towards the population's (0) as if it had been seen once.
+        (series, channel), the mean, shrunk towards the population's (0) as if 0 had been observed once.
     """
     count = batch.mask.sum(1)
     mean = (batch.values * batch.mask).sum(1) / (count + 1)
     here = () if batch.given is None else (_at_end(batch.given, batch.lengths),)
     last = _last_two(batch)
-    rate = _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, usual)
+    rate = _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, scales)
     summary = torch.cat(
         [
             (last.value * last.one).clamp(-INPUT_BOUND, INPUT_BOUND),
             mean.clamp(-INPUT_BOUND, INPUT_BOUND),
-            log_gap(-last.time, usual.gap) * last.one,
+            log_gap(-last.time, scales.gap) * last.one,
             torch.log1p(count),
             rate,
-            log_gap(-batch.times[:, :1], usual.gap),
+            log_gap(-batch.times[:, :1], scales.gap),
             *here,
         ],
         dim=-1,
@@ -179,7 +179,7 @@ def summary_features(batch: Batch, usual: Usual) -> tuple[Tensor, Tensor]:
 
 
 def _at_end(rows: Tensor, lengths: Tensor) -> Tensor:
-    """What stands in the last row of each series, (series, feature)."""
+    """The last row of each series, (series, feature)."""
     last = (lengths - 1).clamp_min(0)[:, None, None].expand(-1, 1, rows.shape[-1])
     return rows.gather(1, last)[:, 0]
 
@@ -199,13 +199,13 @@ class Neighbours:
     has_left, has_right : Tensor
         1 where there is one.
     drift : Tensor
-        (series, query, channel, 2): how far a channel gets after its last value at its last rate of change,
-        and at that of a line through its recent values; 0 inside the history.
+        (series, query, channel, 2): change since the last value at the last rate of change, and at the slope of a
+        line through recent values; 0 inside the history.
     bow : Tensor
-        (series, query, channel), how far a cubic through both neighbours, with the slopes there, leaves the line.
+        (series, query, channel), departure of the cubic through both neighbours, with the slopes there, from the line.
     nearness : Tensor
         (series, query, channel), 1 at an observation. Between two it is 1 / (1 + v), v the variance of a Brownian
-        bridge between them in usual gaps; outside it falls to 0 within :data:`SHORTEST_GAP` of the usual gap.
+        bridge between them in typical gaps; outside it falls to 0 within :data:`SHORTEST_GAP` of the typical gap.
     """
 
     base: Tensor
@@ -247,7 +247,7 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
 
 
 def _rows_at(x: Tensor, rows: Tensor) -> Tensor:
-    """Whole rows, (series, query, channel), of x, (series, time, channel); any will do for those beyond its ends."""
+    """Whole rows, (series, query, channel), of x, (series, time, channel); any row stands for one outside."""
     n_series, n, _ = x.shape
     begin = torch.arange(0, n_series * n, n, device=x.device)[:, None]
     return x.flatten(0, 1)[begin + rows.clamp(0, n - 1)]
@@ -263,7 +263,7 @@ def _bow(left: _Picked, right: _Picked, weight: Tensor, slope: Tensor) -> Tensor
 def _slopes(batch: Batch, usual_gap: Tensor) -> Tensor:
     """Slope of each channel at each of its observations, (series, time, channel).
 
-    It is that of the parabola through an observation and those beside it; of the line to the only one there is.
+    The slope of the parabola through an observation and its two neighbours, or of the line to its only neighbour.
     """
     n = batch.times.shape[1]
     before_row, after_row = shifted(batch.last_seen), batch.next_seen
@@ -278,7 +278,7 @@ def _slopes(batch: Batch, usual_gap: Tensor) -> Tensor:
 
 
 def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
-    """Slope between the last two observations of each channel, (series, channel); 0 where there are not two."""
+    """Slope between the last two observations of each channel, (series, channel); 0 for fewer than two."""
     last = _last_two(batch)
     gap = torch.maximum(last.time - last.previous_time, SHORTEST_GAP * usual_gap)
     return (last.value - last.previous) / gap * last.two
@@ -293,6 +293,6 @@ def _recent_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
     total = weight.sum(1, keepdim=True).clamp_min(1e-12)
     time = batch.times[..., None] - (weight * batch.times[..., None]).sum(1, keepdim=True) / total
     value = batch.values - (weight * batch.values).sum(1, keepdim=True) / total
-    # The ridge of one shortest gap keeps two values taken together from making a cliff.
+    # A ridge of one shortest gap: two values close in time must not give a steep slope.
     ridge = (SHORTEST_GAP * usual_gap).square() * total[:, 0]
     return (weight * time * value).sum(1) / ((weight * time.square()).sum(1) + ridge)

@@ -1,4 +1,4 @@
-"""From a latent state to its whole trajectory: the contract that all dynamics keep."""
+"""The interface of all dynamics: from a latent state to its trajectory."""
 
 from dataclasses import dataclass
 
@@ -12,24 +12,24 @@ __all__ = ["Dynamics", "Grid"]
 
 @dataclass(frozen=True)
 class Grid:
-    """How a trajectory is solved; its steps do not depend on what is asked of it.
+    """How a trajectory is solved; the steps do not depend on the queries.
 
     Parameters
     ----------
     reach : int
-        Spans ahead.
-    looks_back : bool
-        Whether it goes as far back, too.
+        Spans ahead of the start.
+    backward : bool
+        Whether the trajectory also goes as far back.
     n_steps : int
-        Steps per span.
+        Solver steps per span.
     method, adjoint : str
         Of :func:`latentode.ode.solve`.
     control : NodePath, optional
-        Known covariates along it.
+        DecoderInputs covariates along it.
     """
 
     reach: int = 1
-    looks_back: bool = False
+    backward: bool = False
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
@@ -37,10 +37,10 @@ class Grid:
 
 
 class Dynamics(nn.Module):
-    """A field ``forward(t, z, *given)`` that returns dz/dt, and its flow; a closed form overrides the solver."""
+    """A vector field ``forward(t, z, *context)`` that returns dz/dt, and its flow; closed forms override the solver."""
 
     def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
-        """The states at all times.
+        """The states at all query times.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Dynamics(nn.Module):
             times,
             t0=0.0,
             t1=float(grid.reach),
-            t_back=-float(grid.reach) if grid.looks_back else 0.0,
+            t_back=-float(grid.reach) if grid.backward else 0.0,
             args=context,
             control=grid.control,
             method=grid.method,

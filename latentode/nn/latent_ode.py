@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.decoders import DECODERS, Known
+from latentode.nn.decoders import DECODERS, DecoderInputs
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
@@ -24,53 +24,53 @@ DYNAMICS = ("mlp", "mixed", "linear")
 
 @dataclass(frozen=True)
 class LatentODEConfig:
-    """Sizes and choices of a :class:`LatentODE`; enough to build it again.
+    """Sizes and choices of a :class:`LatentODE`: all that is needed to rebuild it.
 
     Parameters
     ----------
     n_channels : int
         Channels of the data.
     usual_gap : float
-        The usual gap between rows, in spans.
+        The median gap between rows, in spans.
     usual_change : sequence of float, optional
-        (channel,), how far a channel usually moves in such a gap, in scaled units. Empty means 1 for each.
+        (channel,), typical change of a channel over such a gap, in scaled units. Empty means 1 for each.
     bow : bool
-        Whether the decoder is told how a cubic between two neighbours leaves their line.
+        Whether the decoder reads how far a cubic between two neighbours departs from their line.
     bridge : bool
-        Whether it learns to meet two neighbours as far as the observations of a channel can be believed.
+        Whether the mean is pulled towards neighbours, see :class:`~latentode.nn.decoders.BrownianBridge`.
     log_beyond : float
-        Size of the latent state beyond which a decoder with a skip reads its logarithm, 0 for never.
+        Magnitude of the latent state above which a skip decoder reads its logarithm, 0 for never.
     latent_dim, context_dim, hidden_dim : int
-        Sizes of the latent state, of the context that stays the same along a trajectory, and of hidden layers.
+        Sizes of the latent state, of the context (constant along a trajectory), and of hidden layers.
     given_dim : int
-        Features given of any time (seasons, known covariates), 0 where there are none.
+        Features known at every time (seasons, known covariates), 0 for none.
     static_dim : int
-        Features given of a series.
+        Static features of a series.
     control_dim : int
-        How many of the features given of any time are known covariates, which drive the dynamics too.
+        Number of known covariates among them, which are also inputs of the dynamics.
     n_steps : int
-        Steps of the solver per span.
+        Solver steps per span.
     method, adjoint : str
         Method and gradient of :func:`latentode.ode.solve`.
     encoder, dynamics, decoder, likelihood : str
-        Which of :data:`~latentode.nn.readers.READERS`, :data:`DYNAMICS`,
+        Keys of :data:`~latentode.nn.encoders.ENCODERS`, :data:`DYNAMICS`,
         :data:`~latentode.nn.decoders.DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`.
     anchor : {"end", "start"}
-        Where in the history the trajectory starts.
+        The end of the history where the trajectory starts.
     summary : bool
-        Whether the encoder reads a summary of the history beside its rows.
+        Whether the encoder reads a summary of the history as well as its rows.
     activation : str
         Of the first hidden layer of the ``"mlp"`` dynamics; the second is tanh.
     observation_std : float
         Of the ``"fixed"`` likelihood, in scaled units.
     center, unit : sequence of float, optional
-        (channel,), ``value = center + unit * scaled``; what likelihoods of counts need to know.
+        (channel,), ``value = center + unit * scaled``, for count likelihoods.
     variational : bool
-        Whether z(t0) is drawn from q(z0 | history), or is its mean.
+        Whether z0 is drawn from q(z0 | history); otherwise it is the mean.
     dropout : float
         Dropout of encoder and decoder.
     n_models : int
-        Models of these sizes that answer together; more than one make an :class:`~latentode.nn.Ensemble`.
+        Members of the :class:`~latentode.nn.Ensemble`; 1 for a single model.
     """
 
     n_channels: int
@@ -103,20 +103,20 @@ class LatentODEConfig:
     n_models: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """The fields as plain values, for a file."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The parts of the objective, each averaged over what was asked.
+    """The parts of the objective, each averaged over the targets.
 
     Parameters
     ----------
     total : Tensor
-        (), negative ELBO per observation asked.
+        (), negative ELBO per target.
     kl : Tensor
-        (), Kullback-Leibler divergence of q(z0 | history) from the prior, per observation asked.
+        (), Kullback-Leibler divergence of q(z0 | history) from the prior, per target.
     """
 
     total: Tensor
@@ -124,7 +124,7 @@ class Loss:
 
 
 class LatentODE(nn.Module):
-    """A latent ODE whose trajectory starts at the end of the history, or, as published, at its start.
+    """A latent ODE whose trajectory starts at the end of the history or, as published, at its start.
 
     q(z0 | history) is Gaussian; dz/dt = f(z, context) carries z0 to the queries, forward into the future and
     backward into the history; the decoder turns z(t) into a distribution over the channels.
@@ -162,7 +162,7 @@ class LatentODE(nn.Module):
             *sizes,
             usual_gap=config.usual_gap,
             usual_change=changes,
-            reader=config.encoder,
+            history_encoder=config.encoder,
             backward=config.anchor == "start",
             summary=config.summary,
             given_dim=config.given_dim,
@@ -189,40 +189,40 @@ class LatentODE(nn.Module):
     def trajectory(self, z0: Tensor, context: Tensor, batch: Batch) -> Tensor:
         """The latent state at every query, (series, query, latent).
 
-        The grid has ``n_steps`` steps a span whatever the queries are, so that an answer does not depend on
-        what else is asked.
+        The grid has ``n_steps`` steps per span whatever the queries are, so that a prediction does not depend on
+        the other queries.
         """
-        times, reach, looks_back = batch.query_times, batch.reach, batch.looks_back
+        times, reach, backward = batch.query_times, batch.reach, batch.backward
         if self.config.anchor == "start":
             times = times - batch.times[:, :1]
-            reach, looks_back = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
+            reach, backward = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
         grid = Grid(
             reach=reach,
-            looks_back=looks_back,
+            backward=backward,
             n_steps=self.config.n_steps,
             method=self.config.method,
             adjoint=self.config.adjoint,
-            control=self._control(batch, reach, looks_back) if self.config.control_dim else None,
+            control=self._control(batch, reach, backward) if self.config.control_dim else None,
         )
         args = (context,) if self.config.context_dim else ()
         return self.dynamics.flow(z0, times, *args, grid=grid)
 
-    def _control(self, batch: Batch, reach: int, looks_back: bool) -> NodePath:
+    def _control(self, batch: Batch, reach: int, backward: bool) -> NodePath:
         """The known covariates along the trajectory."""
-        assert batch.knot_times is not None  # a batch for a model with covariates has them
+        assert batch.knot_times is not None  # batches for models with covariates have knots
         assert batch.knots is not None
         start = batch.times[:, :1] if self.config.anchor == "start" else 0.0
-        return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, looks_back)
+        return path_on_nodes(batch.knot_times - start, batch.knots, self.config.n_steps, reach, backward)
 
     def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, Known(encoding.context, encoding.level, near, batch.query_given))
+        mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, batch.query_given))
         return mean, log_scale
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:
-        """Negative ELBO, averaged over the observations asked.
+        """Negative ELBO, averaged over the targets.
 
         Parameters
         ----------
@@ -231,7 +231,7 @@ class LatentODE(nn.Module):
         kl_weight : float
             Weight of the Kullback-Leibler divergence, raised from 0 to its final value in training.
         generator : Generator, optional
-            Where the draws of z0 come from.
+            Source of the draws of z0.
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
@@ -246,13 +246,13 @@ class LatentODE(nn.Module):
         return Loss(misfit / batch.target_mask.sum().clamp_min(1) + kl_weight * kl, kl)
 
     def predict(self, batch: Batch) -> Prediction:
-        """The answer at the mean of q(z0 | history)."""
+        """Predict at the mean of q(z0 | history)."""
         encoding = self.encoder(batch)
         mean, log_scale = self.decode(encoding.mean, encoding, batch)
         return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
-        """The answer along trajectories from several draws of z0, (sample, series, query, channel).
+        """Predict along trajectories from several draws of z0, (sample, series, query, channel).
 
         Parameters
         ----------
@@ -260,7 +260,7 @@ class LatentODE(nn.Module):
             Histories and queries.
         noise : Tensor
             (sample, series, latent), standard normal; each draw gives one trajectory, coherent over channels
-            and times. A deterministic latent takes no notice of it.
+            and times. Ignored if the model is not variational.
         """
         encoding = self.encoder(batch)
         n, apart = len(noise), (len(noise), len(encoding.mean))
@@ -277,7 +277,7 @@ def _dynamics(config: LatentODEConfig) -> Dynamics:
         return MLPDynamics(
             dim,
             (config.hidden_dim, config.hidden_dim),
-            (config.activation, "tanh"),  # a bounded slope: far beyond the horizon nothing runs away
+            (config.activation, "tanh"),  # tanh last: a bounded slope keeps z finite far beyond the horizon
             context_dim=config.context_dim,
             control_dim=config.control_dim,
         )
@@ -287,7 +287,7 @@ def _dynamics(config: LatentODEConfig) -> Dynamics:
             return network(config.latent_dim)
         case "mixed":
             n_turning = 2 * (config.latent_dim // 4)
-            if n_turning == 0:  # too small to be divided
+            if n_turning == 0:  # too small to split
                 return network(config.latent_dim)
             return MixedDynamics(network(config.latent_dim - n_turning), LinearDynamics(n_turning, config.context_dim))
         case "linear":

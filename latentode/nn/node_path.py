@@ -1,4 +1,4 @@
-"""Known covariates as an input of the dynamics, on the nodes of the solver's own grid."""
+"""DecoderInputs covariates as an input of the dynamics, on the nodes of the solver's own grid."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ __all__ = ["NodePath", "path_on_nodes"]
 
 
 class NodePath(PiecewiseLinear):
-    """A path whose knots are nodes of the solver's grid: a step ends there anyway, so that none has to be added."""
+    """A control path whose knots are nodes of the solver's grid: steps end there anyway, so none must be added."""
 
     @property
     def kinks(self) -> None:
-        """None that a solver has to know of."""
+        """None that the solver must stop at."""
         return None
 
 
-def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, looks_back: bool) -> NodePath:
-    """Values that hold until the next one, averaged around each node of a grid: no pulse between two nodes is lost.
+def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, backward: bool) -> NodePath:
+    """Piecewise constant values, averaged around each node of the grid: no pulse between two nodes is lost.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, l
     knots : Tensor
         (series, knot, feature)
     n_steps : int
-        Steps of the solver per span.
+        Solver steps per span.
     reach : int
         Spans ahead.
-    looks_back : bool
-        Whether the trajectory goes as far back, too.
+    backward : bool
+        Whether the trajectory also goes as far back.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, l
     >>> path.values[0, :, 0]
     tensor([0.0000, 0.0000, 0.5000, 1.0000, 1.0000])
     """
-    nodes = torch.arange(-reach * n_steps if looks_back else 0, reach * n_steps + 1, device=knots.device) / n_steps
+    nodes = torch.arange(-reach * n_steps if backward else 0, reach * n_steps + 1, device=knots.device) / n_steps
     half = torch.full_like(nodes, 0.5 / n_steps)
     whole = _integral(knot_times, knots, torch.cat([nodes - half, nodes + half]).to(knots.dtype))
     before, after = whole.chunk(2, dim=1)
@@ -53,8 +53,8 @@ def path_on_nodes(knot_times: Tensor, knots: Tensor, n_steps: int, reach: int, l
 
 
 def _integral(knot_times: Tensor, knots: Tensor, times: Tensor) -> Tensor:
-    """The integral of what holds, from the first knot to some times, (series, time, feature)."""
-    start = torch.where(torch.isinf(knot_times[:, :1]), 0.0, knot_times[:, :1])  # a series without any knot
+    """The integral of the piecewise constant values from the first knot, (series, time, feature)."""
+    start = torch.where(torch.isinf(knot_times[:, :1]), 0.0, knot_times[:, :1])  # a series without knots
     begins = torch.cat([start, knot_times[:, 1:]], dim=1)
     gaps = torch.nan_to_num(begins.diff(dim=1), nan=0.0, posinf=0.0, neginf=0.0)
     until = torch.cat([torch.zeros_like(knots[:, :1]), (knots[:, :-1] * gaps[..., None]).cumsum(1)], dim=1)

@@ -1,4 +1,4 @@
-"""Rows of series of several lengths, one after the other in the order in which a recurrence reads them."""
+"""Rows of series of different lengths, packed in the order in which a recurrent network reads them."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ class Packing:
     Parameters
     ----------
     rows : Tensor
-        (row,), where each row stands in the flattened (series * time).
+        (row,), position of each row in the flattened (series * time).
     sizes : list of int
-        (step,), how many series have a row at each step; never rising.
+        (step,), number of series with a row at each step; not increasing.
     before : Tensor
-        (row,), the place of the row before it, counted from 1; 0 at the first step.
+        (row,), position of the series' previous row, counted from 1; 0 at the first step.
     ends : Tensor
-        (series,), the place of the last row of each series.
+        (series,), position of the last row of each series.
     """
 
     rows: Tensor

@@ -14,7 +14,7 @@ from latentode.data import DataError, Panel, panel_from_frame
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 from latentode.nn import members_of
-from latentode.training import RaggedSeries, question_batch
+from latentode.training import RaggedSeries, query_batch
 from latentode.training.tasks import MAX_HISTORY
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _trajectories(
     starts = np.maximum(panel.offsets[which], stops - MAX_HISTORY)
     times = np.linspace(-1, 1, POINTS)
     ends = panel.times[stops - 1]
-    batch = question_batch(known, starts, stops, ends, ends[:, None] + span * times, span, which)
+    batch = query_batch(known, starts, stops, ends, ends[:, None] + span * times, span, which)
     with torch.no_grad():
         encoding = model.encoder(batch)
         z = model.trajectory(encoding.mean, encoding.context, batch)

@@ -1,27 +1,28 @@
-"""Training: tasks drawn from series, the Lightning module, the quiet loop."""
+"""Training: tasks drawn from series, the Lightning module, the training loop, checkpoints."""
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
+from latentode.training.config import TrainingConfig
 from latentode.training.files import try_writing, write_out, write_together, write_whole
-from latentode.training.fit import Ended, train, validation_batches
+from latentode.training.fit import TrainingResult, train, validation_batches
+from latentode.training.lightning_silence import TERMINATED, silent_lightning
 from latentode.training.module import LatentODEModule, gaussian_crps
-from latentode.training.options import TrainingOptions
-from latentode.training.quiet import TERMINATED, fork_safe, one_thread, quiet_lightning
-from latentode.training.tasks import RaggedSeries, TaskMaker, question_batch
+from latentode.training.tasks import RaggedSeries, TaskSampler, query_batch
+from latentode.training.threads import fork_safe, one_thread
 
 __all__ = [
     "TERMINATED",
     "Checkpoint",
-    "Ended",
     "LatentODEModule",
     "RaggedSeries",
-    "TaskMaker",
-    "TrainingOptions",
+    "TaskSampler",
+    "TrainingConfig",
+    "TrainingResult",
     "checkpoint_in",
     "fork_safe",
     "gaussian_crps",
     "one_thread",
-    "question_batch",
-    "quiet_lightning",
+    "query_batch",
+    "silent_lightning",
     "train",
     "try_writing",
     "validation_batches",

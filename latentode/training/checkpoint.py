@@ -1,4 +1,4 @@
-"""Where a training that may be killed keeps its state, and finds it again."""
+"""Checkpoints: where a training that may be killed keeps its state, and finds it again."""
 
 import copy
 import hashlib
@@ -14,44 +14,44 @@ import torch
 from torch import Tensor, nn
 
 from latentode.training.files import leftovers, lock, unlock, write_whole
-from latentode.training.snapshot import Snapshot, history_in, part, rng_from, rng_of, under
+from latentode.training.snapshot import Snapshot, parse_history, part, restore_rng, rng_state, under
 
 __all__ = ["Checkpoint", "checkpoint_in"]
 
 Fingerprint = dict[str, Any]
 
 _MOST_AT_ONCE = 1_000
-"""Fits of one fingerprint at the same time in one directory."""
+"""Largest number of simultaneous fits with one fingerprint in one directory."""
 
 _IN_WORDS = {
-    "data": "the data are others",
-    "sample_weight": "sample_weight is another",
-    "warm_start": "the weights it started from are others",
-    "random_state": "random_state is another",
+    "data": "the data differ",
+    "sample_weight": "sample_weight differs",
+    "warm_start": "the initial weights differ",
+    "random_state": "random_state differs",
 }
 
 
 class Checkpoint:
-    """The file that one running fit keeps its training in.
+    """The file in which one running fit keeps its training state.
 
     Parameters
     ----------
     path : Path
         The file.
     fingerprint : dict
-        What the training depends on, by name, as JSON holds it.
+        What the training depends on, by name, as JSON values.
 
     Attributes
     ----------
     found : Snapshot or None
-        What a fit with this fingerprint left there when it was killed: of the model then in training.
+        The state that a killed fit with this fingerprint left: of the model then in training.
     finished : list of (dict of Tensor, list of dict)
-        Weights and history of the models that were trained before it.
+        Weights and history of the models trained before it.
 
     Raises
     ------
     ValueError
-        When the file is there and is no state of a training with this fingerprint.
+        When the file exists and is not a training state with this fingerprint.
     """
 
     def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
@@ -61,33 +61,33 @@ class Checkpoint:
         self.began: Any = None
 
     def begin(self, rng: np.random.Generator) -> None:
-        """Put the generator where the training kept here began, so that the same series are held out.
+        """Restore the generator to the start of the training kept here, so that the same series are held out.
 
-        With ``random_state=None`` that is another place in every process.
+        With ``random_state=None`` every process would otherwise start from another state.
         """
         if self.found is not None:
             try:
-                rng_from(rng, self.found.facts["began"])
+                restore_rng(rng, self.found.facts["began"])
             except (LookupError, TypeError, ValueError) as cause:
                 raise self.unreadable(cause) from cause
-        self.began = rng_of(rng)
+        self.began = rng_state(rng)
 
     def has_finished(self, number: int) -> bool:
-        """Whether this one of the models of the fit was trained to its end."""
+        """Whether this model of the fit is already trained."""
         return number < len(self.finished)
 
     def finish(self, model: nn.Module, history: list[dict[str, float]]) -> None:
-        """The next model is trained: its weights go with every state of those after it."""
+        """Record a trained model: every later state contains its weights."""
         self.finished.append((copy.deepcopy(model.state_dict()), history))
         self.found = None
 
     def finished_into(self, number: int, model: nn.Module) -> list[dict[str, float]]:
-        """Put the weights of a model that was trained to its end into one of its sizes, and give its history.
+        """Load the weights of a trained model into one of the same sizes, and return its history.
 
         Raises
         ------
         ValueError
-            When they do not fit.
+            When the weights do not fit.
         """
         weights, history = self.finished[number]
         try:
@@ -100,12 +100,12 @@ class Checkpoint:
         return history
 
     def write(self, snapshot: Snapshot) -> None:
-        """Keep the training as it is now in place of what was kept before.
+        """Replace the kept state by the present one.
 
         Raises
         ------
         OSError
-            When it cannot be written; what was kept before is still whole.
+            When it cannot be written; the state kept before is still intact.
         """
         histories = [history for _, history in self.finished]
         facts = {"fingerprint": self.fingerprint, "began": self.began, "finished": histories, **snapshot.facts}
@@ -115,23 +115,23 @@ class Checkpoint:
         try:
             write_whole(self.path, Snapshot(tensors, facts).to_bytes())
         except OSError as cause:
-            kept = "its last state before that is kept whole" if self.path.exists() else "nothing of it is kept yet"
+            kept = "the state before is intact" if self.path.exists() else "no state is kept yet"
             raise OSError(
                 cause.errno,
-                f"the training cannot be kept in checkpoint_dir={str(self.path.parent)!r} "
+                f"the state of training cannot be written to checkpoint_dir={str(self.path.parent)!r} "
                 f"({cause.__cause__ or cause}); {kept}. Make room there and fit again with the same data and "
-                "parameters: it goes on from what is kept",
+                "parameters: training resumes from what is kept",
             ) from cause
 
     def remove(self) -> None:
-        """The training is finished: take the file away."""
+        """Remove the file of a finished training."""
         self.path.unlink(missing_ok=True)
 
     def unreadable(self, cause: object) -> ValueError:
-        """The error for a file that holds something else than it should."""
+        """The error for a file with unexpected content."""
         why = " ".join(str(cause).split()).rstrip(".")
         return ValueError(
-            f"{self.path} is no state of a training that can be gone on from: {why}. Delete it to begin anew"
+            f"{self.path} is not a training state that this fit can resume from: {why}. Delete it to start again"
         )
 
     def _read(self) -> Snapshot:
@@ -139,50 +139,50 @@ class Checkpoint:
             found = Snapshot.from_bytes(self.path.read_bytes())
             theirs = found.facts["fingerprint"]
             for number, history in enumerate(found.facts["finished"]):
-                self.finished.append((part(f"finished.{number}", found.tensors), history_in(history)))
+                self.finished.append((part(f"finished.{number}", found.tensors), parse_history(history)))
         except (LookupError, IsADirectoryError, TypeError, ValueError) as cause:
             raise self.unreadable(cause) from cause
         if theirs != self.fingerprint:
-            raise self.unreadable(f"it is of another fit than its name says ({_difference(theirs, self.fingerprint)})")
+            raise self.unreadable(
+                f"it belongs to another fit than its name says ({_difference(theirs, self.fingerprint)})"
+            )
         return found
 
 
 @contextmanager
 def checkpoint_in(directory: str | Path, fingerprint: Fingerprint) -> Iterator[Checkpoint]:
-    """A place for a training in a directory, for as long as the block lasts.
+    """A checkpoint file in a directory, reserved for as long as the block lasts.
 
-    The file is named by the fingerprint and a number. A fit takes the first file that was left and that no running fit
-    holds, else the first free number. So fits in one directory never meet, be they of the same data and parameters or
-    of others, and as many as were killed find their states again. Killed fits hold nothing: the system gives their
-    locks back.
+    The file is named by the fingerprint and a number. A fit takes the first file that a killed fit left and no running
+    fit holds, else the first free number. So fits in one directory never share a file, and every killed fit finds its
+    state again. The system releases the locks of killed fits.
 
-    A state of another fingerprint is never gone on from. That is a warning and not an error: nothing is mixed and
-    nothing is lost either way, and a search over parameters, which fits many models into one directory, must be able
-    to begin the next one while what was left of another lies there.
+    A fit never resumes from a state with another fingerprint. It warns instead of raising an error: nothing is mixed up
+    or lost, and a search over parameters, which runs many fits in one directory, must not stop at the remains of one.
 
     Parameters
     ----------
     directory : str or Path
-        Made if it is not there.
+        Created if it does not exist.
     fingerprint : dict
-        What the training depends on, by name, as JSON holds it.
+        What the training depends on, by name, as JSON values.
 
     Yields
     ------
     Checkpoint
-        Its file stays when the block ends, unless it was removed.
+        Its file remains after the block unless it was removed.
 
     Raises
     ------
     OSError
-        When the directory cannot be made or written to.
+        When the directory cannot be created or written to.
     ValueError
-        When the file with this fingerprint's name cannot be read.
+        When the file with this fingerprint cannot be read.
 
     Warns
     -----
     UserWarning
-        When there is nothing to go on from, but the state of another fit: what differs, and what to do.
+        When the directory holds the state of another fit only: what differs, and what to do.
     """
     directory = Path(directory)
     fingerprint = json.loads(json.dumps(fingerprint))
@@ -190,14 +190,14 @@ def checkpoint_in(directory: str | Path, fingerprint: Fingerprint) -> Iterator[C
         directory.mkdir(parents=True, exist_ok=True)
         path, held = _free_place(directory, fingerprint)
     except OSError as cause:
-        said = f"checkpoint_dir={str(directory)!r} cannot be used: {cause.strerror or cause}"
-        raise OSError(cause.errno, said) from cause
+        message = f"checkpoint_dir={str(directory)!r} cannot be used: {cause.strerror or cause}"
+        raise OSError(cause.errno, message) from cause
     try:
         for left in leftovers(path):
             left.unlink(missing_ok=True)
         checkpoint = Checkpoint(path, fingerprint)
         if checkpoint.found is None:
-            _tell_of_others(directory, fingerprint)
+            _warn_of_others(directory, fingerprint)
         yield checkpoint
     finally:
         unlock(_lock_of(path), held)
@@ -206,7 +206,7 @@ def checkpoint_in(directory: str | Path, fingerprint: Fingerprint) -> Iterator[C
 def _free_place(directory: Path, fingerprint: Fingerprint) -> tuple[Path, int]:
     places = [directory / f"training-{_short(fingerprint)}-{number}.safetensors" for number in range(_MOST_AT_ONCE)]
     left = set(directory.glob(f"training-{_short(fingerprint)}-*.safetensors"))
-    for path in sorted(places, key=lambda p: p not in left):  # where something was left first
+    for path in sorted(places, key=lambda p: p not in left):  # files that killed fits left come first
         held = lock(_lock_of(path))
         if held is not None:
             return path, held
@@ -221,7 +221,7 @@ def _lock_of(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
-def _tell_of_others(directory: Path, ours: Fingerprint) -> None:
+def _warn_of_others(directory: Path, ours: Fingerprint) -> None:
     others = [p for p in directory.glob("training-*.safetensors") if _short(ours) not in p.name]
     left = {p: written for p in others if (written := _written(p)) is not None and not _in_use(p)}
     if not left:
@@ -229,22 +229,22 @@ def _tell_of_others(directory: Path, ours: Fingerprint) -> None:
     newest = max(left, key=lambda p: left[p])
     try:
         differs = _difference(Snapshot.from_bytes(newest.read_bytes()).facts["fingerprint"], ours)
-    except FileNotFoundError:  # it was finished meanwhile
+    except FileNotFoundError:  # it has finished meanwhile
         return
     except (AttributeError, LookupError, OSError, ValueError):
         differs = "it cannot be read"
     more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
     warnings.warn(
         f"checkpoint_dir={str(directory)!r} holds the unfinished training of another fit, {newest.name}{more}, which "
-        f"this fit cannot go on from: {differs}. It is left as it is and this fit begins anew; to go on from it, fit "
-        "with its data and parameters; if nobody will, delete it",
+        f"this fit cannot resume from: {differs}. The file stays as it is and this fit starts from the beginning; to "
+        "resume from the file, fit with its data and parameters; otherwise delete it",
         UserWarning,
         stacklevel=2,
     )
 
 
 def _written(path: Path) -> float | None:
-    """When a state was last written; None where there is none (any more), and for what is no file."""
+    """When a state was last written; None for what is not, or no longer, a file."""
     try:
         return path.stat().st_mtime if path.is_file() else None
     except FileNotFoundError:
@@ -262,5 +262,5 @@ def _in_use(path: Path) -> bool:
 def _difference(theirs: Fingerprint, ours: Fingerprint) -> str:
     """What differs between two fingerprints, in words."""
     names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
-    said = [_IN_WORDS.get(n, f"{n} was {theirs.get(n)!r} and is {ours.get(n)!r}") for n in names]
-    return "; ".join(said) or "nothing that is told of it"
+    sentences = [_IN_WORDS.get(n, f"{n} was {theirs.get(n)!r} and is {ours.get(n)!r}") for n in names]
+    return "; ".join(sentences) or "nothing that is recorded"

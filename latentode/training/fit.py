@@ -1,4 +1,4 @@
-"""The training loop: quiet, early to stop, best weights kept in memory."""
+"""The training loop: silent, with early stopping; the best weights are kept in memory."""
 
 import warnings
 from typing import NamedTuple
@@ -9,28 +9,28 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.nn import Batch, LatentODE, drawing_from
+from latentode.training.batches import TrainingBatches, ValidationBatches
+from latentode.training.callbacks import EarlyStopping
 from latentode.training.checkpoint import Checkpoint
-from latentode.training.coach import Coach
+from latentode.training.config import TrainingConfig
+from latentode.training.lightning_silence import silent_lightning
 from latentode.training.module import LatentODEModule
-from latentode.training.options import TrainingOptions
-from latentode.training.quiet import quiet_lightning
-from latentode.training.rounds import Fixed, Rounds
-from latentode.training.tasks import TaskMaker
+from latentode.training.tasks import TaskSampler
 
-__all__ = ["Ended", "train", "validation_batches"]
+__all__ = ["TrainingResult", "train", "validation_batches"]
 
 
-class Ended(NamedTuple):
-    """How a training went.
+class TrainingResult(NamedTuple):
+    """The outcome of a training.
 
     Parameters
     ----------
     history : list of dict
-        A row per look at the validation tasks: step, loss, validation_crps, learning_rate, seconds.
+        A row per validation check: step, loss, validation_crps, learning_rate, seconds.
     interrupted : bool
-        Whether the user broke it off (Ctrl-C).
+        Whether the user interrupted it (Ctrl-C).
     stopped : bool
-        Whether who was told of the looks wanted it to stop.
+        Whether ``on_check`` stopped it.
     """
 
     history: list[dict[str, float]]
@@ -39,7 +39,7 @@ class Ended(NamedTuple):
 
 
 class _Trainer(pl.Trainer):
-    """Lightning's trainer, without its look at the random states of the process, which other threads share."""
+    """Lightning's trainer, without saving the global random state, which other threads share."""
 
     def _run_stage(self) -> None:
         self.strategy.barrier("run-stage")
@@ -49,50 +49,49 @@ class _Trainer(pl.Trainer):
 
 def train(
     model: LatentODE,
-    tasks: TaskMaker,
+    sampler: TaskSampler,
     validation: list[Batch],
-    options: TrainingOptions,
+    options: TrainingConfig,
     rng: np.random.Generator,
     checkpoint: Checkpoint | None = None,
-) -> Ended:
-    """Train a model in place and leave it with the best weights seen, when it is interrupted too.
+) -> TrainingResult:
+    """Train a model in place and leave it with the best weights, even if training is interrupted.
 
     Parameters
     ----------
     model : LatentODE
         The model.
-    tasks : TaskMaker
+    sampler : TaskSampler
         Draws training batches.
     validation : list of Batch
-        Fixed questions by which the best weights are chosen.
-    options : TrainingOptions
-        How to train.
+        Fixed queries by which the best weights are chosen.
+    options : TrainingConfig
+        Settings of the loop.
     rng : Generator
-        Where all draws come from.
+        Source of all draws.
     checkpoint : Checkpoint, optional
-        Where the state of training is kept at every look. What is found there is gone on from: the weights are in the
-        end bit for bit those of a training that was not broken off.
+        The file that keeps the state of training at every validation check. Training resumes from what is found there,
+        and ends with the same weights, bit for bit, as a training that was never interrupted.
 
     Returns
     -------
-    Ended
-        How it went.
+    TrainingResult
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     module = LatentODEModule(model, options, generator)
-    rounds = Rounds(tasks, options, rng)
-    coach = Coach(options, module, rounds, checkpoint)
+    batches = TrainingBatches(sampler, options, rng)
+    early_stopping = EarlyStopping(options, module, batches, checkpoint)
     interrupted = False
     try:
-        with quiet_lightning() as root, drawing_from(generator):
+        with silent_lightning() as root, drawing_from(generator):
             trainer = _Trainer(
                 accelerator="cpu",
                 devices=options.devices,
                 num_nodes=options.num_nodes,
                 strategy=options.strategy,
-                max_epochs=rounds.n_left,
+                max_epochs=batches.n_left,
                 gradient_clip_val=options.clip,
-                callbacks=[coach],
+                callbacks=[early_stopping],
                 default_root_dir=root,
                 logger=False,
                 enable_checkpointing=False,
@@ -100,51 +99,51 @@ def train(
                 enable_progress_bar=False,
                 num_sanity_val_steps=0,
             )
-            trainer.fit(module, rounds, Fixed(validation))
-    except KeyboardInterrupt:  # the caller is told once the best weights are in place
+            trainer.fit(module, batches, ValidationBatches(validation))
+    except KeyboardInterrupt:  # reported by the caller, once the best weights are in place
         interrupted = True
     finally:
-        coach.progress.close()
-    model.load_state_dict(coach.average)
+        early_stopping.progress.close()
+    model.load_state_dict(early_stopping.average)
     model.eval()
-    if coach.n_breaks and not coach.progress.silent:
+    if early_stopping.n_breaks and not early_stopping.progress.silent:
         warnings.warn(
-            f"training left the finite numbers {coach.n_breaks} time(s); it went on from the best weights at a lower "
-            "learning rate",
+            f"the loss was not finite {early_stopping.n_breaks} time(s); training resumed from the best weights at a "
+            "lower learning rate",
             UserWarning,
             stacklevel=2,
         )
-    return Ended(coach.history, interrupted, coach.stopped)
+    return TrainingResult(early_stopping.history, interrupted, early_stopping.stopped)
 
 
 def validation_batches(
-    maker: TaskMaker,
+    sampler: TaskSampler,
     which: NDArray[np.int64],
     n_draws: int,
     rng: np.random.Generator,
     after: NDArray[np.int64] | None = None,
     batch_size: int = 128,
 ) -> list[Batch]:
-    """Fixed questions on held-out series, or on held-out rows.
+    """Fixed queries on held-out series, or on held-out rows.
 
     Parameters
     ----------
-    maker : TaskMaker
-        Of the series, whole.
+    sampler : TaskSampler
+        Of the whole series.
     which : array of int
-        The series asked.
+        The series to query.
     n_draws : int
-        Origins per series.
+        Forecast origins per series.
     rng : Generator
-        Where the draws come from.
+        Source of the draws.
     after : array of int, optional
-        (len(which),), rows of each series that training saw. Origins lie at or after the last of them, so that
-        every row asked is new. None means the series are new: origins are spread over them, and of a
-        quarter of them points of the history are asked too.
+        (len(which),), rows of each series that are in training. Origins lie at or after the last of them, so that every
+        query is new. None means that the series are new: origins are spread over them, and for a quarter of them
+        values of the history are hidden and queried too.
     batch_size : int
         Series in a batch.
     """
-    lengths = np.tile(maker.series.lengths[which], n_draws)
+    lengths = np.tile(sampler.series.lengths[which], n_draws)
     first = np.zeros_like(lengths) if after is None else np.tile(after, n_draws) - 1
     n = len(lengths)
     spread = (np.repeat(np.arange(n_draws), len(which)) + rng.random(n)) / n_draws
@@ -154,4 +153,4 @@ def validation_batches(
     whole_rows = rng.random(n) < 0.5
     every = np.tile(which, n_draws)
     parts = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
-    return [maker.at(every[part], origins[part], rate[part], whole_rows[part], rng) for part in parts]
+    return [sampler.at(every[part], origins[part], rate[part], whole_rows[part], rng) for part in parts]

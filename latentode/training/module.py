@@ -1,4 +1,4 @@
-"""The Lightning module: a step, an optimiser, averaged weights."""
+"""The Lightning module: training step, optimiser, averaged weights."""
 
 import math
 from typing import Any, cast
@@ -9,18 +9,18 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from latentode.nn import Batch, LatentODE
-from latentode.training.options import TrainingOptions
+from latentode.training.config import TrainingConfig
 
 __all__ = ["LatentODEModule"]
 
 WARM_UP = 60
-"""Steps over which the learning rate rises, but no more than a twentieth of all."""
+"""Warm-up steps of the learning rate, at most a twentieth of all steps."""
 
 HELD = 0.75
-"""Part of the steps there may be over which the rate is held at most."""
+"""Fraction of ``n_steps`` over which the rate is held at most."""
 
 KL_WARM_UP = 360
-"""Steps over which the weight of the KL divergence rises, but no more than three tenths of all."""
+"""Warm-up steps of the weight of the KL divergence, at most three tenths of all steps."""
 
 
 class LatentODEModule(pl.LightningModule):
@@ -30,24 +30,24 @@ class LatentODEModule(pl.LightningModule):
     ----------
     model : LatentODE
         The model, trained in place.
-    options : TrainingOptions
+    options : TrainingConfig
         Learning rate, weights and number of steps.
     generator : Generator
-        Where draws of z0 come from.
+        Source of the draws of z0.
     """
 
     averaged: AveragedModel
 
-    def __init__(self, model: LatentODE, options: TrainingOptions, generator: torch.Generator) -> None:
+    def __init__(self, model: LatentODE, options: TrainingConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.model = model
         self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(options.averaging))
         self.averaged.requires_grad_(False)
         self.options = options
         self.generator = generator
-        self.first_step = 0  # steps taken before, where training goes on from a checkpoint
-        self.rate = 1.0  # of the learning rate, lowered where a loss was not finite
-        self.annealed: tuple[int, int] | None = None  # the steps between which the rate falls, where not the last ones
+        self.first_step = 0  # steps before a checkpoint that training resumed from
+        self.rate = 1.0  # factor of the learning rate, halved after a loss that is not finite
+        self.annealed: tuple[int, int] | None = None  # first and last step of the annealing once it has started
         self.losses: list[Tensor] = []
         self.scores: list[tuple[Tensor, Tensor]] = []
 
@@ -101,14 +101,14 @@ class LatentODEModule(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def rate_at(self, step: int) -> float:
-        """What the learning rate is multiplied by: it rises, holds, and falls once training anneals, or at the end."""
+        """Factor of the learning rate: warm-up, a plateau, and linear annealing once it starts, or at the end."""
         step += self.first_step
         begin, end = self.annealed or (HELD * self.options.n_steps, self.options.n_steps)
         last = min(1.0, (end - step) / max(end - begin, 1))
         return self.rate * min((step + 1) / self._first(WARM_UP, 0.05), 1.0) * max(last, 0.02)
 
     def _first(self, n_steps: int, part: float) -> float:
-        """So many steps, but no more than this part of all."""
+        """A number of steps, limited to a fraction of all."""
         return max(min(n_steps, part * self.options.n_steps), 1.0)
 
 
@@ -120,7 +120,7 @@ def gaussian_crps(mean: Tensor, scale: Tensor, target: Tensor) -> Tensor:
 
 
 def _moving_average(decay: float) -> Any:
-    """An exponential moving average that follows closely at first."""
+    """An exponential moving average whose decay grows over the first steps."""
 
     def update(averaged: list[Tensor], current: list[Tensor], n: Tensor | int) -> None:
         kept = min(decay, (1 + int(n)) / (10 + int(n)))

@@ -1,4 +1,4 @@
-"""What training says while it runs: a bar for who watches, lines for the log."""
+"""Progress of training: a bar in a terminal or notebook, lines in the log."""
 
 import logging
 from typing import Any
@@ -11,16 +11,16 @@ LOGGER = logging.getLogger("latentode")
 
 
 class Progress:
-    """A bar of steps with losses and time left, and a line per look in the log of ``latentode`` (level INFO).
+    """A progress bar of steps with losses, and a line per validation check in the log ``latentode`` (level INFO).
 
     Parameters
     ----------
     n_steps : int
-        Steps at most.
+        Largest number of steps.
     verbose : int
-        0 for no bar, 1 for a bar, 2 to write the lines of the log beside it.
+        0 for no bar, 1 for a bar, 2 for a bar and the lines of the log.
     done : int
-        Steps taken before, where training goes on.
+        Steps taken before, when training resumes.
     """
 
     def __init__(self, n_steps: int, verbose: int, done: int = 0) -> None:
@@ -29,27 +29,27 @@ class Progress:
             total=n_steps, initial=done, desc="latentode", unit="step", leave=False, disable=not verbose
         )
         if done:
-            LOGGER.info(f"going on from step {done} of at most {n_steps}")
+            LOGGER.info(f"resuming from step {done} of at most {n_steps}")
 
-    def look(self, row: dict[str, float], best: float) -> None:
-        """Tell of a look at the held-out part."""
+    def report(self, row: dict[str, float], best: float) -> None:
+        """Report a validation check."""
         if self.silent:
             return
         step = int(row["step"])
         self.bar.update(step - self.done)
         self.done = step
-        told = f"loss {row['loss']:.4f}, held-out CRPS {row['validation_crps']:.4f} (best {best:.4f})"
-        self.bar.set_postfix_str(told, refresh=False)
-        line = f"step {step} of at most {self.n_steps}: {told}, learning rate {row['learning_rate']:.2g}"
+        scores = f"loss {row['loss']:.4f}, held-out CRPS {row['validation_crps']:.4f} (best {best:.4f})"
+        self.bar.set_postfix_str(scores, refresh=False)
+        line = f"step {step} of at most {self.n_steps}: {scores}, learning rate {row['learning_rate']:.2g}"
         LOGGER.info(line)
         if self.verbose > 1:
             self.bar.write(line)
 
     def silence(self) -> None:
-        """Say nothing: another process tells of the same training."""
+        """Be silent: another process reports the same training."""
         self.close()
         self.silent = True
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.bar.close()

@@ -1,4 +1,4 @@
-"""All of training at one look, as tensors and as what JSON holds; reading it executes nothing."""
+"""The state of training at a validation check, as tensors and JSON values; reading it executes nothing."""
 
 import hashlib
 import json
@@ -12,21 +12,30 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["Snapshot", "history_in", "optimiser_from", "optimiser_of", "part", "rng_from", "rng_of", "under"]
+__all__ = [
+    "Snapshot",
+    "optimiser_state",
+    "parse_history",
+    "part",
+    "restore_optimiser",
+    "restore_rng",
+    "rng_state",
+    "under",
+]
 
 _KEY, _DIGEST = "training", "sha256"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Training as it was at one look.
+    """The state of training at a validation check.
 
     Parameters
     ----------
     tensors : dict of Tensor
         Weights, moments of the optimiser, states of generators.
     facts : dict
-        Counters and the like, as JSON holds them.
+        Counters and other JSON values.
 
     Examples
     --------
@@ -52,7 +61,7 @@ class Snapshot:
         Raises
         ------
         ValueError
-            When it is nothing of the kind, or a byte of it is another than was written.
+            When the content is something else, or any byte of it has changed.
         """
         try:
             tensors = load(content)
@@ -61,55 +70,55 @@ class Snapshot:
             facts = json.loads(written[_KEY])
             changed = written[_DIGEST] != _digest(tensors, written[_KEY])
         except (SafetensorError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as cause:
-            raise ValueError(f"no state of a training: {cause}") from cause
+            raise ValueError(f"not a training state: {cause}") from cause
         if not isinstance(facts, dict):
-            raise ValueError("no state of a training: its facts are no object")
+            raise ValueError("not a training state: its facts are not an object")
         if changed:
-            raise ValueError("no state of a training: it was changed since it was written")
+            raise ValueError("not a training state: it was changed after it was written")
         return cls(tensors, facts)
 
 
 def _digest(tensors: dict[str, Tensor], facts: str) -> str:
-    """Of names, kinds, shapes and bytes of the tensors, and of the facts, as a file without a digest holds them."""
+    """Digest of the tensors (names, dtypes, shapes, bytes) and of the facts."""
     return hashlib.sha256(save(tensors, {_KEY: facts})).hexdigest()
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors with longer names."""
+    """The tensors with a prefix before their names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def part(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose names begin so, without it: what :func:`under` was given."""
+    """The tensors with this prefix, without it: the inverse of :func:`under`."""
     return {n.removeprefix(f"{prefix}."): t for n, t in tensors.items() if n.startswith(f"{prefix}.")}
 
 
-def history_in(said: Any) -> list[dict[str, float]]:
-    """A history as facts hold it.
+def parse_history(rows_read: Any) -> list[dict[str, float]]:
+    """Validate a training history read from facts.
 
     Raises
     ------
     ValueError
-        When it is something else.
+        When it is not a list of rows of numbers.
     """
-    rows = isinstance(said, list) and all(isinstance(row, dict) for row in said)
-    if not rows or not all(isinstance(x, int | float) for row in said for x in row.values()):
-        raise ValueError("a history is no list of rows of numbers")
-    return list(said)
+    rows = isinstance(rows_read, list) and all(isinstance(row, dict) for row in rows_read)
+    if not rows or not all(isinstance(x, int | float) for row in rows_read for x in row.values()):
+        raise ValueError("a history is not a list of rows of numbers")
+    return list(rows_read)
 
 
-def rng_of(rng: np.random.Generator) -> Any:
-    """The state of a generator of NumPy's, of any kind, as JSON holds it."""
+def rng_state(rng: np.random.Generator) -> Any:
+    """The state of a NumPy generator as JSON values."""
     return _plain(rng.bit_generator.state)
 
 
-def rng_from(rng: np.random.Generator, state: Any) -> None:
-    """Put a generator into the state that :func:`rng_of` gave.
+def restore_rng(rng: np.random.Generator, state: Any) -> None:
+    """Restore the state that :func:`rng_state` gave.
 
     Raises
     ------
     ValueError, TypeError, KeyError
-        When it is no state of such a generator.
+        When it is not the state of such a generator.
     """
     rng.bit_generator.state = _unplain(state)
 
@@ -130,20 +139,20 @@ def _unplain(state: Any) -> Any:
     return {k: _unplain(v) for k, v in state.items()}
 
 
-def optimiser_of(optimiser: Optimizer) -> tuple[dict[str, Tensor], list[float]]:
-    """The moments of every parameter, and the rate of every group: all that changes in training."""
+def optimiser_state(optimiser: Optimizer) -> tuple[dict[str, Tensor], list[float]]:
+    """The moments of every parameter and the learning rate of every group: all that changes in training."""
     state = optimiser.state_dict()
     moments = {f"{i}.{name}": value for i, of_one in state["state"].items() for name, value in of_one.items()}
     return moments, [float(group["lr"]) for group in state["param_groups"]]
 
 
-def optimiser_from(optimiser: Optimizer, moments: dict[str, Tensor], rates: list[float]) -> None:
-    """Put back what :func:`optimiser_of` gave.
+def restore_optimiser(optimiser: Optimizer, moments: dict[str, Tensor], rates: list[float]) -> None:
+    """Restore what :func:`optimiser_state` returned.
 
     Raises
     ------
     ValueError
-        When it is of other parameters.
+        When it belongs to other parameters.
     """
     state = optimiser.state_dict()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]

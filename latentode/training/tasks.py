@@ -1,4 +1,4 @@
-"""Questions drawn from series: an origin, points hidden before it, points asked after it."""
+"""Training tasks drawn from series: a forecast origin, hidden values before it, queries after it."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,29 +17,29 @@ __all__ = [
     "MAX_REACH",
     "NEARLY",
     "RaggedSeries",
-    "TaskMaker",
-    "draws_per_epoch",
-    "question_batch",
+    "TaskSampler",
+    "query_batch",
+    "visits_per_epoch",
 ]
 
 MAX_HISTORY = 256
-"""Rows of history that are read: the latest ones."""
+"""Rows of a history that the model reads: the latest ones."""
 
 MAX_QUERIES = 128
-"""Rows asked of one series in one task, at most: a random choice where there are more."""
+"""Queries of one series in one task at most; more are subsampled."""
 
 ONE_SPAN = 1 + 1e-9
 MAX_REACH = 24
-"""Spans ahead of (and behind) the origin beyond which the trajectory is not carried on."""
+"""Spans ahead of (and behind) the origin to which a trajectory is integrated at most."""
 
 FARTHEST = 1e6
-"""Spans that are told apart: single precision can square them."""
+"""Times in spans are clipped here: single precision can square them."""
 
 TARGET_BOUND = 20.0
-"""Scaled targets are drawn in to this in training, so that one absurd value does not own the loss."""
+"""Scaled targets are clipped here in training, so that one absurd value does not dominate the loss."""
 
 NEARLY = 0.6
-"""A series is far shorter than a span if it lasts less than this part of it."""
+"""A series that lasts less than this fraction of a span is far shorter than a span."""
 
 ROWS_PER_DRAW = 32
 """A series is visited once an epoch for every so many of its rows."""
@@ -62,9 +62,9 @@ class RaggedSeries:
     seasons : Seasons
         Periods of the times.
     covariates : Covariates, optional
-        What else is known of the same series.
+        Covariates of the same series.
     weights : array of float32, optional
-        (rows,), what a row asked counts in the loss; None where all count the same.
+        (rows,), weight of a row in the loss when it is a query; None for equal weights.
     """
 
     offsets: Ints
@@ -85,7 +85,7 @@ class RaggedSeries:
         return self._rows(self.offsets[:-1][which], self.lengths[which], covariates)
 
     def head(self, lengths: Ints) -> "RaggedSeries":
-        """The first rows of every series, so many of each."""
+        """The first rows of every series."""
         return self._rows(self.offsets[:-1], np.minimum(self.lengths, lengths), self.covariates)
 
     def _rows(self, starts: Ints, lengths: Ints, covariates: Covariates | None) -> "RaggedSeries":
@@ -94,67 +94,67 @@ class RaggedSeries:
         return RaggedSeries(offsets, self.times[rows], self.values[rows], self.seasons, covariates, weights)
 
 
-def draws_per_epoch(lengths: Ints) -> Ints:
+def visits_per_epoch(lengths: Ints) -> Ints:
     """How often each series is visited in an epoch."""
     return np.clip(lengths // ROWS_PER_DRAW, 1, 64)
 
 
 @dataclass(frozen=True)
-class TaskMaker:
-    """Makes batches of questions whose answers are known.
+class TaskSampler:
+    """Draws batches of queries with known targets.
 
     Parameters
     ----------
     series : RaggedSeries
         The observations.
     span : float
-        The unit of the model's time, in the panel's unit; questions go one span ahead and one back.
+        The unit of the model's time, in the panel's unit; queries reach one span ahead and one back.
     gaps : float
-        Part of the series with hidden points that lose all of some channels for a while: a sensor that drops out.
+        Fraction of the series with hidden values that lose some channels for a stretch: a sensor that drops out.
     early : float
-        Part of the questions whose origin is drawn among the rows with (nearly) a whole span ahead of them.
-    most_asked : int
-        Rows asked of one series at most; those drawn from more of them count for all.
+        Fraction of the tasks whose origin is drawn among the rows with (nearly) a whole span ahead of them.
+    max_queries : int
+        Queries of one series at most; where rows are subsampled, their weights rise in proportion.
     """
 
     series: RaggedSeries
     span: float
     gaps: float = 0.0
     early: float = 0.0
-    most_asked: int = MAX_QUERIES
+    max_queries: int = MAX_QUERIES
 
     def draw(self, which: Ints, rng: np.random.Generator, hide: float = 0.5) -> Batch:
-        """A training batch: for each series a random origin, and for a part of them hidden points.
+        """A training batch: a random origin for each series, and hidden values for a fraction of them.
 
         Parameters
         ----------
         which : array of int
             Positions of the series; one may come several times.
         rng : Generator
-            Where the draws come from.
+            Source of the draws.
         hide : float
-            Part of the series of which points of the history are hidden and asked.
+            Fraction of the series with values of the history hidden and queried.
         """
         lengths = self.series.lengths[which]
         origins = rng.integers(0, np.maximum(lengths, 1))
         if self.early:
             first = (rng.random(len(which)) * self._with_room[which]).astype(np.int64)
             origins = np.where(rng.random(len(which)) < self.early, first, origins)
-        # Now and then nothing is known: the model learns to answer for the population.
+        # Rarely, the history is empty: the model learns to predict for an unknown series.
         origins = np.where(rng.random(len(which)) < 0.02, -1, origins)
         hides = rng.random(len(which)) < hide
-        # Half of those lose whole rows, half single values: interpolation and imputation.
+        # Half of the hidden values are whole rows (interpolation), half single values (imputation).
         whole_rows = rng.random(len(which)) < 0.5
         rate = np.where(hides, rng.uniform(0.1, 0.6, len(which)), 0.0)
         return self.at(which, origins, rate, whole_rows, rng)
 
     @cached_property
     def _with_room(self) -> Ints:
-        """Rows with nine tenths of a span, or of the whole course, ahead of them; of a far shorter series all."""
+        """Number of rows with nine tenths of a span, or of the series, ahead of them; all of a far shorter series."""
         offsets, times = self.series.offsets, self.series.times
         begin, end = (np.append(times, 0.0)[at] for at in (offsets[:-1], offsets[1:] - 1))
-        course = np.minimum(self.span, end - begin)
-        last = np.where(course >= NEARLY * self.span, end - 0.9 * course, end)
+        duration = np.minimum(self.span, end - begin)
+        last = np.where(duration >= NEARLY * self.span, end - 0.9 * duration, end)
         room = times <= np.repeat(last, self.series.lengths)
         rows: Ints = np.maximum(np.diff(np.concatenate([[0], np.cumsum(room)])[offsets]), 1)
         return rows
@@ -167,7 +167,7 @@ class TaskMaker:
         whole_rows: NDArray[np.bool_],
         rng: np.random.Generator,
     ) -> Batch:
-        """Questions at given origins: row ``origins[i]`` is the last of the history, -1 leaves none."""
+        """Tasks at given origins: row ``origins[i]`` is the last of the history, -1 leaves none."""
         starts = self.series.offsets[:-1][which]
         n_rows = self.series.lengths[which]
         first = np.maximum(origins - MAX_HISTORY + 1, 0)
@@ -188,10 +188,10 @@ class TaskMaker:
             hidden = np.where(gone[:, None, None], gap, hidden)
         hidden &= (times >= -ONE_SPAN)[..., None]
         ahead = inside & ~past & (times <= ONE_SPAN)
-        asked = (observed & ahead[..., None]) | hidden
-        wanted = asked.any(-1)
-        query_rows = _some_rows(wanted, self.most_asked, rng)
-        batch = _batch(times, values, past, observed & past[..., None] & ~hidden, asked, query_rows)
+        queried = (observed & ahead[..., None]) | hidden
+        wanted = queried.any(-1)
+        query_rows = _some_rows(wanted, self.max_queries, rng)
+        batch = _batch(times, values, past, observed & past[..., None] & ~hidden, queried, query_rows)
         n_wanted, n_kept = np.minimum(wanted.sum(1), MAX_QUERIES), (query_rows >= 0).sum(1)
         counts = (n_wanted / np.maximum(n_kept, 1)).astype(np.float32)[:, None]
         if self.series.weights is not None:
@@ -199,9 +199,9 @@ class TaskMaker:
             counts = counts * np.take_along_axis(weights, np.maximum(query_rows, 0), axis=1)
         assert batch.target_mask is not None  # _batch always makes one
         batch = replace(batch, target_mask=batch.target_mask * torch.from_numpy(counts)[..., None])
-        asked_at = np.take_along_axis(clock, np.maximum(query_rows, 0), axis=1)
+        queried_at = np.take_along_axis(clock, np.maximum(query_rows, 0), axis=1)
         origin = clock[np.arange(len(which)), anchor]
-        return _with_given(batch, self.series, which, clock[:, : batch.times.shape[1]], asked_at, origin, self.span)
+        return _with_given(batch, self.series, which, clock[:, : batch.times.shape[1]], queried_at, origin, self.span)
 
     @staticmethod
     def _hidden(
@@ -219,13 +219,13 @@ class TaskMaker:
 def _gap(
     times: NDArray[np.float64], past: NDArray[np.bool_], n_channels: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """A stretch of the history, of a tenth to a half of its length, in some of the channels."""
+    """A stretch of the history, between a tenth and a half of its length, in some of the channels."""
     begin = np.where(past, times, 0.0).min(axis=1)
     width = -begin * rng.uniform(0.1, 0.5, len(times))
     left = begin + rng.random(len(times)) * (-begin - width)
     inside = (times >= left[:, None]) & (times <= (left + width)[:, None])
-    struck = rng.random((len(times), n_channels)) < rng.uniform(0.2, 0.8, (len(times), 1))
-    gap: NDArray[np.bool_] = inside[..., None] & struck[:, None]
+    affected = rng.random((len(times), n_channels)) < rng.uniform(0.2, 0.8, (len(times), 1))
+    gap: NDArray[np.bool_] = inside[..., None] & affected[:, None]
     return gap
 
 
@@ -246,7 +246,7 @@ def _batch(
     values: NDArray[np.float32],
     past: NDArray[np.bool_],
     visible: NDArray[np.bool_],
-    asked: NDArray[np.bool_],
+    queried: NDArray[np.bool_],
     query_rows: Ints,
 ) -> Batch:
     lengths = past.sum(1)
@@ -254,7 +254,7 @@ def _batch(
     series = np.arange(len(times))[:, None]
     there = query_rows >= 0
     query_times = np.where(there, times[series, query_rows], 0.0)
-    target_mask = asked[series, query_rows] & there[..., None]
+    target_mask = queried[series, query_rows] & there[..., None]
     targets = np.where(target_mask, values[series, query_rows], 0.0)
     return Batch(
         times=_floats(np.where(past, times, 0.0)[:, :longest]),
@@ -262,13 +262,13 @@ def _batch(
         mask=_floats(visible[:, :longest]),
         lengths=torch.from_numpy(lengths),
         query_times=_floats(np.clip(query_times, -1, 1)),
-        looks_back=bool((query_times < 0).any()),
+        backward=bool((query_times < 0).any()),
         targets=_floats(np.clip(targets, -TARGET_BOUND, TARGET_BOUND)),
         target_mask=_floats(target_mask),
     )
 
 
-def question_batch(
+def query_batch(
     history: RaggedSeries,
     starts: Ints,
     stops: Ints,
@@ -282,7 +282,7 @@ def question_batch(
     Parameters
     ----------
     history : RaggedSeries
-        What is known.
+        The observations.
     starts, stops : array of int
         (batch,), history i is the rows ``starts[i]:stops[i]``.
     origins : array of float
@@ -308,11 +308,11 @@ def question_batch(
         lengths=torch.from_numpy(lengths),
         query_times=_floats(np.clip(ahead, -MAX_REACH, MAX_REACH)),
         reach=int(np.clip(np.ceil(np.abs(ahead).max(initial=0.0) - 1e-6), 1, MAX_REACH)),
-        looks_back=bool((ahead < 0).any()),
+        backward=bool((ahead < 0).any()),
     )
-    asked_at = np.where(np.isnan(query_times), origins[:, None], query_times)
+    queried_at = np.where(np.isnan(query_times), origins[:, None], query_times)
     which = np.zeros(0, dtype=np.int64) if which is None else which
-    return _with_given(batch, history, which, clock, asked_at, origins, span)
+    return _with_given(batch, history, which, clock, queried_at, origins, span)
 
 
 def _with_given(
@@ -324,7 +324,7 @@ def _with_given(
     origins: NDArray[np.float64],
     span: float,
 ) -> Batch:
-    """The batch with what is known of its times and series beside the observations."""
+    """The batch with seasons and covariates of its rows, queries and series."""
     seasons, covariates = series.seasons, series.covariates
     rows, queries = seasons.features(row_times), seasons.features(query_times)
     if covariates is not None:
@@ -334,8 +334,8 @@ def _with_given(
             begin = np.minimum(row_times[:, 0], query_times.min(1))
             end = np.maximum(origins + batch.reach * span, query_times.max(1))
             knot_times, knots = covariates.knots(which, begin, end)
-            rows = np.concatenate([_holding(knot_times, knots, row_times), rows], axis=-1)
-            queries = np.concatenate([_holding(knot_times, knots, query_times), queries], axis=-1)
+            rows = np.concatenate([_held_values(knot_times, knots, row_times), rows], axis=-1)
+            queries = np.concatenate([_held_values(knot_times, knots, query_times), queries], axis=-1)
             relative = _floats((knot_times - origins[:, None]) / span)
             batch = replace(batch, knot_times=relative, knots=torch.from_numpy(knots))
     if rows.shape[-1]:
@@ -345,10 +345,10 @@ def _with_given(
     return batch
 
 
-def _holding(
+def _held_values(
     knot_times: NDArray[np.float64], knots: NDArray[np.float32], times: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """What holds at some times: the last knot's value, before the first that of the first, (series, time, feature)."""
+    """Values held at some times, (series, time, feature): the last knot's; before the first knot, the first one's."""
     at = torch.searchsorted(torch.from_numpy(knot_times), torch.from_numpy(np.ascontiguousarray(times)), right=True)
     place = np.clip(at.numpy() - 1, 0, None)
     held: NDArray[np.float32] = np.take_along_axis(knots, place[..., None], axis=1)

@@ -12,7 +12,7 @@ from latentode.data.covariates import MOST_CATEGORIES, Coding, ColumnCoding, Cov
 NAN = float("nan")
 
 
-def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_told_from_it():
+def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_reported_from_it():
     coding = ColumnCoding.from_column(pd.Series([1.0, 3.0, NAN, np.inf], name="age"))
     assert (coding.center, coding.scale) == (2.0, 1.0)
     np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [NAN], [8.0]])
@@ -52,7 +52,7 @@ def test_the_rarest_of_many_categories_are_one():
     assert coding.features(pd.Series(["c099"])).sum() == 0
 
 
-def test_of_equally_frequent_categories_the_first_by_name_are_told_apart_whatever_row_comes_first():
+def test_of_equally_frequent_categories_the_first_by_name_are_reported_apart_whatever_row_comes_first():
     column = pd.Series([f"c{k:03d}" for k in range(100)])
     first = ColumnCoding.from_column(column)
     assert first.categories == tuple(f"c{k:03d}" for k in range(MOST_CATEGORIES))
@@ -206,7 +206,7 @@ def test_knots_reach_from_what_holds_at_the_beginning_to_the_end():
     assert values[1].ravel().tolist() == [0.0, 0.0]
 
 
-def test_knots_at_the_very_times_asked_are_among_them():
+def test_knots_at_the_very_times_queried_are_among_them():
     found = rows([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [0, 1, 2, 3])
     times, values = found.knots(np.array([0]), np.array([1.0]), np.array([2.0]))
     assert times.tolist() == [[1.0, 2.0]]

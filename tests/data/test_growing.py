@@ -33,15 +33,15 @@ def assert_same(left, right):
 
 
 @pytest.mark.parametrize("covariates", [False, True])
-@pytest.mark.parametrize("asked_every", [1, 3, 100])
-def test_growing_is_updating_one_by_one_whenever_it_is_asked(covariates, asked_every):
+@pytest.mark.parametrize("queried_every", [1, 3, 100])
+def test_growing_is_updating_one_by_one_whenever_it_is_queried(covariates, queried_every):
     rng = np.random.default_rng(0)
     expected = piece(rng, 12, covariates)
     growing = GrowingPanel(expected)
     for k in range(40):
         new = piece(rng, int(rng.integers(1, 9)), covariates)
         expected, growing = expected.updated(new), growing.with_rows(new)
-        if k % asked_every == 0:
+        if k % queried_every == 0:
             assert_same(growing.panel, expected)
     assert_same(growing.panel, expected)
 

@@ -130,11 +130,11 @@ def test_covariates_are_updated_with_their_panel_where_both_have_them():
 
 def test_whether_there_is_a_row_of_a_series_and_time():
     panel = panel_of(["a", "b"], [0, 0, 1], [1, 3, 2], [[1], [3], [2]])
-    asked = pd.Index(["a", "a", "b", "b", "c"]), np.array([3.0, 2.0, 2.0, 3.0, 1.0])
-    assert panel.holds(*asked).tolist() == [True, False, True, False, False]
+    queried = pd.Index(["a", "a", "b", "b", "c"]), np.array([3.0, 2.0, 2.0, 3.0, 1.0])
+    assert panel.holds(*queried).tolist() == [True, False, True, False, False]
 
 
-def test_what_is_known_of_a_series_is_told_by_its_place():
+def test_what_is_known_of_a_series_is_reported_by_its_place():
     panel = panel_of(["a", "b", "c"], [0, 0, 2], [1, 3, 2], [[1], [3], [2]])
     series = np.array([0, 1, 2, -1])
     np.testing.assert_array_equal(panel.is_known(series), [True, False, True, False])

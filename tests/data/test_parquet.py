@@ -131,9 +131,9 @@ def test_no_more_than_the_chosen_series_are_in_memory(tmp_path):
     df.to_parquet(tmp_path / "t.parquet", row_group_size=25_000)
     # In a process of its own: what Arrow has held at most is counted from the start.
     command = [sys.executable, "-c", PEAK, str(tmp_path / "t.parquet")]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert told.returncode == 0, told.stderr
-    assert int(told.stdout) < 0.5 * df.memory_usage(deep=True).sum()
+    reported = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert reported.returncode == 0, reported.stderr
+    assert int(reported.stdout) < 0.5 * df.memory_usage(deep=True).sum()
 
 
 def test_a_path_is_fitted_as_the_frame_is(path):

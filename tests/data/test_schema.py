@@ -276,7 +276,7 @@ def test_times_that_nothing_can_rank_are_left_to_those_who_read_them():
 
 
 @pytest.mark.parametrize("name", ["variable", "parameter"])
-def test_one_measurement_a_row_is_no_channel_and_the_way_out_is_told(name):
+def test_one_measurement_a_row_is_no_channel_and_the_way_out_is_reported(name):
     df = pd.DataFrame({"id": list("aab"), "time": [0, 1, 2], name: ["hr", "temp", "hr"], "value": [71.0, 36.6, 80.0]})
     ways_out = (
         r"a row per \(series, time\) with latentode\.data\.from_events\(df, \.\.\.\), or pass target_cols=\['value'\]"
@@ -387,7 +387,7 @@ def test_whole_numbers_beyond_those_with_a_point_are_numbers_still():
         infer_schema(df.assign(hr=pd.Series([3, 10**400, "4"], dtype=object)), target_cols=["hr"])
 
 
-def test_ids_that_cannot_be_told_apart_are_refused_with_the_first_of_them():
+def test_ids_that_cannot_be_reported_apart_are_refused_with_the_first_of_them():
     df = pd.DataFrame({"id": pd.Series(["a", [1], {}], dtype=object), "time": [0, 1, 2], "hr": [1.0, 2.0, 3.0]})
     with pytest.raises(DataError, match=r"column 'id' names the series, but row 1 holds \[1\], which is no name"):
         infer_schema(df).ids_of(df)
@@ -404,7 +404,7 @@ def test_dates_as_a_channel_are_refused():
         infer_schema(df, target_cols=["seen"])
 
 
-def test_a_text_column_without_an_id_is_asked_about():
+def test_a_text_column_without_an_id_is_queried_about():
     df = frame(patient=["a", "b"], time=[0, 1])
     way_out = r"or target_cols=\[\.\.\.\] to say which columns to forecast$"
     with pytest.raises(DataError, match=rf"column 'patient' holds text: pass id_col='patient' .*, {way_out}"):
@@ -437,11 +437,11 @@ def test_dates_of_every_kind_are_no_channel(dates):
 @pytest.mark.parametrize(("n_columns", "more"), [(12, False), (13, True)])
 def test_a_dozen_columns_are_listed_and_more_are_counted(n_columns, more):
     df = pd.DataFrame(0.0, index=[0], columns=["id", "time", *(f"c{k}" for k in range(n_columns - 2))])
-    with pytest.raises(DataError, match="no such column") as told:
+    with pytest.raises(DataError, match="no such column") as reported:
         infer_schema(df, id_col="nobody")
-    assert (", ... (13 in all)" in str(told.value)) == ("in all" in str(told.value)) == more
-    assert "'c9'" in str(told.value)
-    assert "'c10'" not in str(told.value)
+    assert (", ... (13 in all)" in str(reported.value)) == ("in all" in str(reported.value)) == more
+    assert "'c9'" in str(reported.value)
+    assert "'c10'" not in str(reported.value)
 
 
 def test_times_keep_the_index_of_the_frame():

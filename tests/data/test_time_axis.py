@@ -190,9 +190,9 @@ def test_another_kind_of_times_than_in_fit_is_refused():
         "periods": pd.Series(pd.period_range("2024", periods=2, freq="D"), name="when"),
     }
     for fitted, fit_times in kinds.items():
-        for asked, times in kinds.items():
-            if fitted != asked:
-                with pytest.raises(DataError, match=rf"times are {asked} here but were {fitted} in fit.*'when'"):
+        for queried, times in kinds.items():
+            if fitted != queried:
+                with pytest.raises(DataError, match=rf"times are {queried} here but were {fitted} in fit.*'when'"):
                     TimeAxis.from_times(fit_times).to_float(times)
 
 
@@ -287,13 +287,13 @@ def test_numbers_and_dates_without_a_zone_go_there_and_back():
     assert (back == dates).all()
 
 
-def test_a_duration_is_told_in_the_unit_of_the_axis_and_none_becomes_nothing():
-    assert TimeAxis("number").told(1234.567) == "1235"
-    assert TimeAxis("datetime").told(0.02) == "0.02 s"
-    assert TimeAxis("timedelta").told(59.0) == "59 s"
-    assert TimeAxis("datetime").told(60.0) == TimeAxis("datetime").told(60.4) == "0 days 00:01:00"
-    assert TimeAxis("datetime").told(1e15) == "3.169e+07 years"
-    assert TimeAxis("period", freq="D").told(3 * 86_400.0) == "3 days 00:00:00"
+def test_a_duration_is_reported_in_the_unit_of_the_axis_and_none_becomes_nothing():
+    assert TimeAxis("number").duration_text(1234.567) == "1235"
+    assert TimeAxis("datetime").duration_text(0.02) == "0.02 s"
+    assert TimeAxis("timedelta").duration_text(59.0) == "59 s"
+    assert TimeAxis("datetime").duration_text(60.0) == TimeAxis("datetime").duration_text(60.4) == "0 days 00:01:00"
+    assert TimeAxis("datetime").duration_text(1e15) == "3.169e+07 years"
+    assert TimeAxis("period", freq="D").duration_text(3 * 86_400.0) == "3 days 00:00:00"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_the_ends_of_the_calendar_are_held(zone):
     assert days.str.zfill(10).tolist() == ["0001-01-03", "9999-12-29"]  # pandas before 3 writes the year 1
 
 
-def test_dates_before_and_after_any_calendar_of_years_are_told_by_their_microseconds():
+def test_dates_before_and_after_any_calendar_of_years_are_reported_by_their_microseconds():
     times = pd.Series(np.array([-9_000_000_000_000_000_000, 9_000_000_000_000_000_000]).view("datetime64[us]"))
     axis, floats = axis_and_floats(times)
     assert axis.from_float(floats).to_numpy().view(np.int64).tolist() == times.to_numpy().view(np.int64).tolist()

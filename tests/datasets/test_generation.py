@@ -38,7 +38,7 @@ def test_every_series_has_its_own_increasing_times(make):
 
 
 @pytest.mark.parametrize(("observed", "kept"), [(1.0, 20), (0.3, 6), (0.001, 1)])
-def test_every_series_keeps_the_asked_fraction_of_its_own_records(make, observed, kept):
+def test_every_series_keeps_the_wanted_fraction_of_its_own_records(make, observed, kept):
     whole = make(50, 20, random_state=0)
     part = make(50, 20, observed=observed, random_state=0)
     assert (part.groupby("id").size() == kept).all()

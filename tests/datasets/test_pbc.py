@@ -38,7 +38,7 @@ def test_known_values_of_the_first_patient_are_unchanged(visits):
     assert first[LABS].tolist() == [14.5, 261.0, 2.60, 1718.0, 138.0, 190.0, 12.2]
 
 
-def test_the_survival_outcome_is_given_only_when_asked():
+def test_the_survival_outcome_is_given_only_on_request():
     assert not {"futime", "status"} & set(load_pbc(extras=True).columns)
     outcome = load_pbc(outcome=True)
     assert list(outcome.columns) == ["id", "time", *LABS, "futime", "status"]

@@ -45,7 +45,7 @@ def test_series_start_clear_of_the_ends_and_last_a_fifth_of_the_spiral():
     assert starts.max() > 380 * step
 
 
-def test_noise_has_the_asked_spread_around_the_same_truth():
+def test_noise_has_the_wanted_spread_around_the_same_truth():
     noisy = make_spirals(200, 50, noise_std=0.3, random_state=2)
     truth = make_spirals(200, 50, noise_std=0, random_state=2)
     assert noisy[["id", "time"]].equals(truth[["id", "time"]])

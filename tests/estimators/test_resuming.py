@@ -1,4 +1,4 @@
-"""A fit that is killed is gone on from, and ends where it would have ended."""
+"""A killed fit is resumed, and ends where it would have ended."""
 
 import contextlib
 import errno
@@ -20,7 +20,7 @@ from safetensors.numpy import load as load_arrays
 
 from latentode import LatentODEForecaster, load
 from latentode.estimators import sizes
-from latentode.training import TrainingOptions
+from latentode.training import TrainingConfig
 from latentode.training.checkpoint import Checkpoint
 from latentode.training.files import lock, unlock, write_whole
 from latentode.training.snapshot import Snapshot
@@ -34,7 +34,7 @@ MODELS, LOOKS, STEPS = 3, 4, 5
 def often_looking():
     """Within the block training looks every few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sizes, "TrainingOptions", partial(TrainingOptions, steps_per_round=STEPS))
+        patch.setattr(sizes, "TrainingConfig", partial(TrainingConfig, steps_per_check=STEPS))
         yield
 
 
@@ -137,7 +137,7 @@ def test_a_finished_model_that_does_not_fit_is_refused(small, second_model, tmp_
     path = tmp_path / second_model.name
     path.write_bytes(second_model.read_bytes())
     tampered(path, change)
-    with pytest.raises(ValueError, match=r"is no state of a training that can be gone on from.*Delete it"):
+    with pytest.raises(ValueError, match=r"is not a training state that this fit can resume from.*Delete it"):
         forecaster(checkpoint_dir=tmp_path).fit(small)
 
 
@@ -162,12 +162,12 @@ def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, 
 
     monkeypatch.setattr(LatentODE, "loss", broken)
     params = {"patience": 1, "learning_rate": 0.3}
-    with pytest.warns(UserWarning, match="left the finite numbers 1 time"):
+    with pytest.warns(UserWarning, match="the loss was not finite 1 time"):
         expected = forecaster(**params).fit(small)
     assert expected.history_["learning_rate"].nunique() > 1
     calls.clear()
     killed_after(2, small, checkpoint_dir=tmp_path, **params)
-    with pytest.warns(UserWarning, match="left the finite numbers 1 time"):
+    with pytest.warns(UserWarning, match="the loss was not finite 1 time"):
         resumed = forecaster(checkpoint_dir=tmp_path, **params).fit(small)
     assert_same_weights(resumed, expected)
 
@@ -210,9 +210,9 @@ def test_an_interrupt_leaves_the_state_and_the_next_fit_goes_on(small, whole, tm
     ("change", "message"),
     [
         ({"hidden_dim": 9}, "hidden_dim was 8 and is 9"),
-        ({"random_state": 1}, "random_state is another"),
-        ({"data": 1}, "the data are others"),
-        ({"sample_weight": 2.0}, "sample_weight is another"),
+        ({"random_state": 1}, "random_state differs"),
+        ({"data": 1}, "the data differ"),
+        ({"sample_weight": 2.0}, "sample_weight differs"),
     ],
     ids=lambda c: "".join(c) if isinstance(c, dict) else "",
 )
@@ -331,7 +331,7 @@ def tampered(path, change):
 def test_a_state_that_does_not_fit_is_refused_and_says_what_to_do(kept_state, change):
     df, directory, path = kept_state
     tampered(path, change)
-    with pytest.raises(ValueError, match=r"no state of a training that can be gone on from.*Delete it to begin anew"):
+    with pytest.raises(ValueError, match=r"not a training state .* resume from.*Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
     assert path.exists()
 
@@ -343,7 +343,7 @@ def test_a_state_of_which_one_bit_was_changed_is_refused(kept_state, place):
     header = 8 + int.from_bytes(content[:8], "little")
     content[header + int(place * (len(content) - header))] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"changed since it was written. Delete it to begin anew"):
+    with pytest.raises(ValueError, match=r"changed after it was written. Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
 
 
@@ -352,7 +352,7 @@ def test_a_state_whose_counters_were_changed_is_refused(kept_state):
     content = path.read_bytes()
     assert content.count(b'\\"step\\": 5,') == 1
     path.write_bytes(content.replace(b'\\"step\\": 5,', b'\\"step\\": 9,'))
-    with pytest.raises(ValueError, match=r"changed since it was written. Delete it to begin anew"):
+    with pytest.raises(ValueError, match=r"changed after it was written. Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
 
 
@@ -360,7 +360,7 @@ def test_a_directory_in_its_place_is_refused(kept_state):
     df, directory, path = kept_state
     path.unlink()
     path.mkdir()
-    with pytest.raises(ValueError, match=r"gone on from: .* Delete it to begin anew"):
+    with pytest.raises(ValueError, match=r"resume from: .* Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
 
 
@@ -368,7 +368,7 @@ def test_a_directory_in_its_place_is_refused(kept_state):
 def test_a_file_that_holds_something_else_is_refused(kept_state, content):
     df, directory, path = kept_state
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="Delete it to begin anew"):
+    with pytest.raises(ValueError, match="Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
 
 
@@ -421,7 +421,7 @@ def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, 
         fsync(descriptor)
 
     monkeypatch.setattr("latentode.training.files.os.fsync", full)
-    with pytest.raises(OSError, match="last state before that is kept whole") as raised:
+    with pytest.raises(OSError, match="the state before is intact") as raised:
         forecaster(checkpoint_dir=tmp_path).fit(small)
     assert raised.value.errno == errno.ENOSPC
     assert str(tmp_path) in str(raised.value)
@@ -451,7 +451,7 @@ def test_a_disk_that_is_really_full(small, whole, tiny_disk):
     with contextlib.suppress(OSError), (tiny_disk / "others").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
-    with pytest.raises(OSError, match=r"No space left on device.*kept whole. Make room") as raised:
+    with pytest.raises(OSError, match=r"No space left on device.*is intact. Make room") as raised:
         forecaster(checkpoint_dir=tiny_disk).fit(small)
     assert str(tiny_disk) in str(raised.value)
     assert state.read_bytes() == before

@@ -13,8 +13,8 @@ import torch
 from latentode import LatentODEForecaster, load
 from latentode.datasets import make_spirals
 from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskMaker
-from latentode.training.share import Share
+from latentode.training import RaggedSeries, TaskSampler
+from latentode.training.distributed import BatchShard
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,19 +70,19 @@ def test_gradients_of_the_shares_average_to_that_of_the_batch(n_series):
         np.arange(0, 10 * n_series + 1, 10), rng.uniform(size=10 * n_series), _values(10 * n_series, rng)
     )
     origins = rng.integers(2, 8, n_series)
-    batch = TaskMaker(series, 1.0).at(
+    batch = TaskSampler(series, 1.0).at(
         np.arange(n_series), origins, np.zeros(n_series), np.ones(n_series, dtype=bool), rng
     )
     torch.manual_seed(0)
     model = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1, variational=False, dropout=0.0))
     whole = torch.cat([g.flatten() for g in _gradient(model, batch)])
-    parts = [torch.cat([g.flatten() for g in _gradient(model, Share(rank, 3).of(batch))]) for rank in range(3)]
+    parts = [torch.cat([g.flatten() for g in _gradient(model, BatchShard(rank, 3).of(batch))]) for rank in range(3)]
     torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-4, atol=1e-6)
 
 
 def test_a_single_process_takes_the_batch_itself():
     batch = object()
-    assert Share().of(batch) is batch  # type: ignore[arg-type, comparison-overlap]
+    assert BatchShard().of(batch) is batch  # type: ignore[arg-type, comparison-overlap]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from latentode import CutoffSplit, LatentODEForecaster
 from latentode.data import DataError, DataWarning
-from latentode.training import Ended
+from latentode.training import TrainingResult
 from tests.estimators.tiny import quick, waves
 
 
@@ -233,7 +233,7 @@ def test_permuted_future_values_change_no_tensor_of_training(small, monkeypatch)
         generator = np.random.default_rng(0)
         batches = [tasks.draw(np.arange(len(tasks.series.lengths)), generator), *validation]
         seen.append([getattr(b, f.name) for b in batches for f in fields(b)] + [tasks.series.values])
-        return Ended([], interrupted=False, stopped=False)
+        return TrainingResult([], interrupted=False, stopped=False)
 
     monkeypatch.setattr("latentode.estimators.fitting.train", watched)
     rng = np.random.default_rng(1)

@@ -23,42 +23,42 @@ class Stub:
 
 
 def test_each_series_is_cut_at_its_own_origin_and_fitted_on_what_precedes():
-    told = backtest(Stub(), DF, fractions=[0.5, 0.75], horizon=1, naive={})
-    assert told["origin"].tolist() == [2, 12, 3, 13]
-    assert told["time"].tolist() == [3, 13, 4, 14]
-    assert told["lead"].tolist() == [1] * 4
-    assert told["mean"].tolist() == [12, 12, 13, 13]
-    assert told["y"].tolist() == [3, 8, 4, 9]
+    reported = backtest(Stub(), DF, fractions=[0.5, 0.75], horizon=1, naive={})
+    assert reported["origin"].tolist() == [2, 12, 3, 13]
+    assert reported["time"].tolist() == [3, 13, 4, 14]
+    assert reported["lead"].tolist() == [1] * 4
+    assert reported["mean"].tolist() == [12, 12, 13, 13]
+    assert reported["y"].tolist() == [3, 8, 4, 9]
 
 
 def test_absolute_origins_leave_out_series_without_a_history():
-    told = backtest(Stub(), DF, origins=[2], naive={"last": LastValue})
-    assert set(told["series"]) == {1}
-    assert told["model"].tolist() == ["forecaster"] * 2 + ["last"] * 2
-    assert told["mean"].tolist() == [2, 2, 2, 2]
+    reported = backtest(Stub(), DF, origins=[2], naive={"last": LastValue})
+    assert set(reported["series"]) == {1}
+    assert reported["model"].tolist() == ["forecaster"] * 2 + ["last"] * 2
+    assert reported["mean"].tolist() == [2, 2, 2, 2]
 
 
 def test_with_train_it_is_fitted_once_and_answers_from_histories():
     train = DF[DF["id"] == 2]
-    told = backtest(Stub(), DF[DF["id"] == 1], fractions=[0.5], train=train, naive={"last": LastValue})
-    assert told["mean"].tolist() == [14, 14, 2, 2]
+    reported = backtest(Stub(), DF[DF["id"] == 1], fractions=[0.5], train=train, naive={"last": LastValue})
+    assert reported["mean"].tolist() == [14, 14, 2, 2]
     with pytest.raises(ValueError, match="future would be seen"):
         backtest(Stub(), DF, train=train)
 
 
 def test_dates_have_leads_that_are_durations_and_can_be_binned():
     dated = DF.assign(time=pd.Timestamp("2024-01-01") + pd.to_timedelta(DF["time"], unit="D"))
-    told = backtest(LastValue(), dated, fractions=[0.5], horizon=pd.Timedelta("2D"))
-    assert told["lead"].max() == pd.Timedelta("2D")
-    table = summarise_backtest(told, bins=[pd.Timedelta(0), pd.Timedelta("1D"), pd.Timedelta("2D")])
+    reported = backtest(LastValue(), dated, fractions=[0.5], horizon=pd.Timedelta("2D"))
+    assert reported["lead"].max() == pd.Timedelta("2D")
+    table = summarise_backtest(reported, bins=[pd.Timedelta(0), pd.Timedelta("1D"), pd.Timedelta("2D")])
     ours = table[table["model"] == "last value"]
     assert ours["mae"].tolist() == [1.0, 2.0]
     assert ours["n"].tolist() == [2, 2]
 
 
-def test_values_that_were_not_measured_are_not_asked():
-    told = backtest(LastValue(), DF.assign(x=DF["x"].where(DF["time"] != 4)), fractions=[0.5], naive={})
-    assert told["time"].tolist() == [3, 13, 14]
+def test_values_that_were_not_measured_are_not_queried():
+    reported = backtest(LastValue(), DF.assign(x=DF["x"].where(DF["time"] != 4)), fractions=[0.5], naive={})
+    assert reported["time"].tolist() == [3, 13, 14]
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_a_lead_in_no_bin_is_refused():
 def test_dates_are_cut_by_one_clock_and_numbers_by_each_series_own():
     days = pd.to_datetime("2024-01-01") + pd.to_timedelta([0, 40, 90, 100, 60, 90], unit="D")
     df = pd.DataFrame({"id": [1, 1, 1, 1, 2, 2], "time": days, "x": np.arange(6.0)})
-    told = backtest(LastValue(), df, naive={})
-    assert set(told["origin"]) == {pd.Timestamp("2024-02-20"), pd.Timestamp("2024-03-11")}
-    assert set(told.loc[told["cut"] == pd.Timestamp("2024-02-20"), "series"]) == {1}  # the other began later
+    reported = backtest(LastValue(), df, naive={})
+    assert set(reported["origin"]) == {pd.Timestamp("2024-02-20"), pd.Timestamp("2024-03-11")}
+    assert set(reported.loc[reported["cut"] == pd.Timestamp("2024-02-20"), "series"]) == {1}  # the other began later
     numbers = df.assign(time=(df["time"] - df["time"].min()).dt.days)
     assert set(backtest(LastValue(), numbers, naive={})["origin"]) == {50.0, 75.0, 70.0, 81.0}
 
 
-def test_scaled_and_log_scores_are_told():
+def test_scaled_and_log_scores_are_reported():
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"id": np.repeat(np.arange(30), 40), "time": np.tile(np.arange(40), 30)})
     df["x"] = rng.normal(size=1200)

@@ -97,8 +97,8 @@ def test_a_history_given_with_the_query_replaces_the_fitted_one():
     assert fitted.predict(query)["x"].tolist() == [2.0, 9.0, 4.0]
     assert fitted.predict(query, history)["x"].tolist() == [7.0, 4.0, 8.0]
     assert fitted.predict(query)["x"].tolist() == [2.0, 9.0, 4.0]
-    fan = fitted.predict_quantiles(query, [0.5], history)
-    assert (fan["x-q0.5"] - fitted.predict(query, history)["x"]).tolist() == [fitted.residuals_["x"].mean()] * 3
+    band = fitted.predict_quantiles(query, [0.5], history)
+    assert (band["x-q0.5"] - fitted.predict(query, history)["x"]).tolist() == [fitted.residuals_["x"].mean()] * 3
 
 
 def test_values_given_twice_for_one_moment_are_averaged():
@@ -126,9 +126,9 @@ def test_columns_may_have_other_names_and_text_is_no_channel():
 
 def test_a_channel_without_any_data_is_answered_with_nan_and_the_others_are_not():
     history = pd.DataFrame({"id": 1, "time": range(4), "x": 1.0, "empty": NAN})
-    fan = LastValue().fit(history).predict_quantiles(history, [0.1, 0.9])
-    assert fan.filter(like="empty").isna().all(axis=None)
-    assert fan.filter(like="x").notna().all(axis=None)
+    band = LastValue().fit(history).predict_quantiles(history, [0.1, 0.9])
+    assert band.filter(like="empty").isna().all(axis=None)
+    assert band.filter(like="x").notna().all(axis=None)
 
 
 def test_an_empty_query_gives_an_empty_answer(visits):
@@ -196,14 +196,14 @@ def test_where_nothing_can_be_hidden_the_deviations_from_the_mean_are_the_spread
 def test_quantiles_are_named_ordered_and_laid_around_the_answer():
     history = pd.DataFrame({"id": 1, "time": range(10), "x": np.arange(10.0) ** 2, "y": 1.0})
     fitted = LastValue(hidden_fraction=0.5).fit(history)
-    fan = fitted.predict_quantiles(pd.DataFrame({"id": [1], "time": [20]}), [0.1, 0.5, 0.975])
-    assert list(fan.columns) == ["x-q0.1", "x-q0.5", "x-q0.975", "y-q0.1", "y-q0.5", "y-q0.975"]
-    assert fan.loc[0, "x-q0.5"] == 81 + 33
-    assert fan.loc[0, "x-q0.1"] == pytest.approx(81 + np.quantile([9, 20, 33, 48, 65], 0.1))
-    assert (fan.filter(like="y") == 1.0).all(axis=None)
+    band = fitted.predict_quantiles(pd.DataFrame({"id": [1], "time": [20]}), [0.1, 0.5, 0.975])
+    assert list(band.columns) == ["x-q0.1", "x-q0.5", "x-q0.975", "y-q0.1", "y-q0.5", "y-q0.975"]
+    assert band.loc[0, "x-q0.5"] == 81 + 33
+    assert band.loc[0, "x-q0.1"] == pytest.approx(81 + np.quantile([9, 20, 33, 48, 65], 0.1))
+    assert (band.filter(like="y") == 1.0).all(axis=None)
 
 
-def test_the_fan_covers_as_asked_where_the_future_is_like_the_past():
+def test_the_band_covers_as_promised_where_the_future_is_like_the_past():
     rng = np.random.default_rng(0)
     n_series, n_points = 500, 9
     walks = pd.DataFrame(
@@ -216,8 +216,8 @@ def test_the_fan_covers_as_asked_where_the_future_is_like_the_past():
     fitted = LastValue().fit(walks[walks["id"] < 250])
     new = walks[walks["id"] >= 250]
     past, future = new[new["time"] < 6], new[new["time"] >= 6]
-    fan = fitted.predict_quantiles(future, [0.05, 0.95], past)
-    inside = (fan["x-q0.05"] <= future["x"]) & (future["x"] <= fan["x-q0.95"])
+    band = fitted.predict_quantiles(future, [0.05, 0.95], past)
+    inside = (band["x-q0.05"] <= future["x"]) & (future["x"] <= band["x-q0.95"])
     assert inside.mean() == pytest.approx(0.9, abs=0.04)
 
 

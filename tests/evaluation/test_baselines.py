@@ -164,8 +164,8 @@ def test_the_season_before_is_the_answer_where_it_was_seen():
     error = (seasonal.predict(query)["x"] - load).abs().mean()
     assert error < 0.15
     assert error < 0.3 * (LastValue().fit(history).predict(query)["x"] - load).abs().mean()
-    fan = seasonal.predict_quantiles(query, (0.05, 0.95))
-    assert ((fan["x-q0.05"] <= load) & (load <= fan["x-q0.95"])).mean() > 0.8
+    band = seasonal.predict_quantiles(query, (0.05, 0.95))
+    assert ((band["x-q0.05"] <= load) & (load <= band["x-q0.95"])).mean() > 0.8
 
 
 def test_without_a_value_a_period_before_the_last_one_answers():

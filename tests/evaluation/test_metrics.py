@@ -19,13 +19,13 @@ from latentode.evaluation import (
 NAN = float("nan")
 
 
-def test_errors_are_averaged_over_the_values_asked_for_only():
+def test_errors_are_averaged_over_the_values_scored_only():
     truth, forecast = [[1.0, NAN], [3.0, -1.0]], [[2.0, 50.0], [3.0, 4.0]]
     assert mae(truth, forecast) == pytest.approx((1 + 0 + 5) / 3)
     assert rmse(truth, forecast) == pytest.approx(np.sqrt((1 + 0 + 25) / 3))
 
 
-def test_a_forecast_may_be_nan_where_nothing_was_asked():
+def test_a_forecast_may_be_nan_where_nothing_was_queried():
     assert mae([1.0, NAN], [1.5, NAN]) == 0.5
 
 
@@ -68,7 +68,7 @@ def test_frames_whose_labels_disagree_are_refused():
     assert mae(truth, truth) == 0
 
 
-def test_with_nothing_asked_every_score_is_nan_in_silence(recwarn):
+def test_with_nothing_queried_every_score_is_nan_in_silence(recwarn):
     nothing = [NAN, NAN]
     scores = [
         mae(nothing, nothing),
@@ -104,7 +104,7 @@ def test_crps_of_two_samples_is_on_average_that_of_many():
     assert crps_samples(truth, rng.normal(size=(20_000, 50))) == pytest.approx(exact, abs=0.01)
 
 
-def test_crps_of_samples_skips_what_was_not_asked():
+def test_crps_of_samples_skips_what_was_not_queried():
     samples = [[1.0, 6.0, 3.0], [NAN, NAN, NAN]]
     assert crps_samples([2.0, NAN], samples) == crps_samples([2.0], samples[:1])
 
@@ -148,13 +148,13 @@ def test_as_many_levels_as_quantiles_are_needed():
         crps_quantiles([0.0], [[1.0, 2.0]], [0.5])
 
 
-def test_coverage_counts_the_bounds_as_inside_and_skips_what_was_not_asked():
+def test_coverage_counts_the_bounds_as_inside_and_skips_what_was_not_queried():
     truth = [0.0, 1.0, 1.5, NAN, -0.1]
     low, high = [0.0] * 5, [1.0] * 5
     assert coverage(truth, low, high) == pytest.approx(2 / 4)
 
 
-def test_width_is_that_of_the_intervals_asked_for():
+def test_width_is_that_of_the_intervals_scored():
     assert interval_width([5.0, NAN, 5.0], [0, 0, 0], [1, 100, 4]) == pytest.approx(2.5)
 
 
@@ -190,14 +190,14 @@ def test_a_channel_without_steps_is_scaled_by_its_spread_or_by_one():
 def test_the_log_score_of_many_quantiles_is_the_log_density():
     levels = np.arange(1, 400) / 400
     values = np.random.default_rng(0).normal(2.0, 3.0, 4000)
-    fan = np.broadcast_to(norm.ppf(levels, 2.0, 3.0), (4000, 399))
-    assert log_score_quantiles(values, fan, levels) == pytest.approx(-norm.logpdf(values, 2.0, 3.0).mean(), abs=0.01)
+    band = np.broadcast_to(norm.ppf(levels, 2.0, 3.0), (4000, 399))
+    assert log_score_quantiles(values, band, levels) == pytest.approx(-norm.logpdf(values, 2.0, 3.0).mean(), abs=0.01)
 
 
 def test_the_log_scores_density_integrates_to_one():
-    fan, levels = np.array([0.0, 1.0, 1.5, 4.0]), np.array([0.1, 0.4, 0.5, 0.9])
+    band, levels = np.array([0.0, 1.0, 1.5, 4.0]), np.array([0.1, 0.4, 0.5, 0.9])
     grid = np.linspace(-60, 60, 240_001)
-    density = [np.exp(-log_score_quantiles([x], [fan], levels)) for x in grid[::200]]
+    density = [np.exp(-log_score_quantiles([x], [band], levels)) for x in grid[::200]]
     assert trapezoid(density, grid[::200]) == pytest.approx(1.0, abs=0.03)
 
 

@@ -54,7 +54,7 @@ def brought_to_the_data(case: Case) -> None:
 
 
 def brought_to_fit(case: Case) -> None:
-    """A frame fitted, and every question asked of it."""
+    """A frame fitted, and every question for it."""
     before = case.frame.copy()
     model = quick(**TINY, **case.params).fit(case.frame)
     assert all(p.isfinite().all() for p in model.model_.state_dict().values())
@@ -88,9 +88,9 @@ def brought_to(model: LatentODEForecaster, case: Case) -> None:
         model.panel_ = panel
 
 
-def each(*asked: Callable[[], Any]) -> None:
-    """Questions of which some may be refused without keeping the others from being asked."""
-    for ask in asked:
+def each(*calls: Callable[[], Any]) -> None:
+    """Questions of which some may be refused without keeping the others from being made."""
+    for ask in calls:
         fault_of(ask, reraise=True)
 
 
@@ -105,11 +105,11 @@ def fault_of(meet: Callable[[], Any], reraise: bool = False) -> str | None:
             if not last.filename.startswith(OURS) or not str(error):
                 if reraise:
                     raise
-                return _told(error)
+                return _reported(error)
         except Exception as error:
             if reraise:
                 raise
-            return _told(error)
+            return _reported(error)
     foreign = [w for w in said if w.category is not DataWarning]
     if foreign:
         text = f"{foreign[0].category.__name__}: {foreign[0].message} ({foreign[0].filename}:{foreign[0].lineno})"
@@ -119,7 +119,7 @@ def fault_of(meet: Callable[[], Any], reraise: bool = False) -> str | None:
     return None
 
 
-def _told(error: Exception) -> str:
+def _reported(error: Exception) -> str:
     """The error, and where in our code it came from."""
     ours = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(OURS)]
     place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].line}" if ours else "the test"

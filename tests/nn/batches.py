@@ -26,7 +26,7 @@ def batch_of(*histories, queries=None, pad=0, **more):
         mask=(~values.isnan()).float(),
         lengths=torch.tensor([len(history) for history in histories]),
         query_times=torch.tensor(queries),
-        looks_back=bool((torch.tensor(queries) < 0).any()),
+        backward=bool((torch.tensor(queries) < 0).any()),
         **more,
     )
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentode.nn import DECODERS, Known, SkipDecoder
-from latentode.nn.decoders import Bridge
+from latentode.nn import DECODERS, DecoderInputs, SkipDecoder
+from latentode.nn.decoders import BrownianBridge
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
@@ -33,7 +33,7 @@ def inputs(seed=0):
 
 def decoded(decoder, around, *given):
     z, context, level = given or inputs()
-    return decoder(z, Known(context, level, around))
+    return decoder(z, DecoderInputs(context, level, around))
 
 
 def test_the_mean_does_not_see_the_time_of_the_query():
@@ -137,7 +137,7 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
 
 
 @pytest.mark.parametrize("name", ["skip"])
-def test_a_skip_told_of_a_bow_bends_the_line_and_one_that_is_not_does_not(name):
+def test_a_skip_with_a_bow_bends_the_line_and_one_without_does_not(name):
     for bow in (False, True):
         decoder = lively(decoder=name, bow=bow).decoder
         straight, bent = (decoded(decoder, near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
@@ -154,7 +154,7 @@ def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_it_trusts_the_chann
 
 
 def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches():
-    bridge = Bridge(2)
+    bridge = BrownianBridge(2)
     with torch.no_grad():
         bridge.reach.copy_(torch.log(torch.tensor([0.5, 4.0])))
     ones = torch.ones(1, 1, 2)
@@ -166,7 +166,7 @@ def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches(
 
 
 def test_a_bridge_bends_with_the_bow_and_leaves_what_has_no_neighbour():
-    bridge = Bridge(2)
+    bridge = BrownianBridge(2)
     zeros, ones = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     bent = bridge(zeros, zeros, near(0.0, until=0.1, bow=1.0, nearness=1.0))
     torch.testing.assert_close(bent, ones * torch.sigmoid(bridge.trust) * torch.sigmoid(bridge.bend))
@@ -180,8 +180,8 @@ def test_of_a_large_state_a_skip_reads_the_logarithm(name):
     z, context, level = inputs()
     for size in (0.1, 1.0, 100.0, 1e4):
         ours = decoded(tempered, near(0.5), size * z, context, level)[0]
-        told = decoded(plain, near(0.5), 4 * torch.asinh(size * z / 4), context, level)[0]
-        torch.testing.assert_close(ours, told)
+        reported = decoded(plain, near(0.5), 4 * torch.asinh(size * z / 4), context, level)[0]
+        torch.testing.assert_close(ours, reported)
     far, farther = (decoded(tempered, near(0.5), size * z, context, level)[0] for size in (100.0, 200.0))
     assert (farther - far).abs().max() < 0.1 * (
         decoded(plain, near(0.5), 200.0 * z, context, level)[0] - far

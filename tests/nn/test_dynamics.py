@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
-from latentode.nn.mlp_tape import ACTIVATIONS
+from latentode.nn.mlp_vjp import ACTIVATIONS
 from latentode.ode import AnalyticField, solve
 from latentode.ode.field import is_analytic
 

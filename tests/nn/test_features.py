@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
-from latentode.nn.features import Usual, log_gap, neighbours, row_features, summary_features
+from latentode.nn.features import TypicalScales, log_gap, neighbours, row_features, summary_features
 from tests.nn.batches import NAN, batch_of
 
 GAP = torch.tensor(0.5)
-USUAL = Usual(GAP, torch.tensor([1.0, 2.0]))
+USUAL = TypicalScales(GAP, torch.tensor([1.0, 2.0]))
 HISTORY = [(-1.0, 1.0, NAN), (-0.5, 3.0, 10.0), (0.0, 2.0, NAN)]
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from latentode.nn import DECODERS, DYNAMICS, LIKELIHOODS, READERS, LatentODE, LatentODEConfig, MLPDynamics
+from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS, LatentODE, LatentODEConfig, MLPDynamics
 from latentode.nn.latent_ode import _kl_from_standard_normal
 from tests.nn.batches import batch_of, lively, random_batch
 
@@ -23,7 +23,7 @@ def close(left, right, atol=1e-5):
 # -------------------------------------------------------------------------------------------- every choice
 
 CHOICES = [
-    *({"encoder": name} for name in READERS),
+    *({"encoder": name} for name in ENCODERS),
     *({"dynamics": name} for name in DYNAMICS),
     *({"decoder": name} for name in DECODERS),
     *({"likelihood": name} for name in LIKELIHOODS),
@@ -144,8 +144,8 @@ def test_how_far_the_others_reach_changes_nothing():
             parameter.mul_(2.0)  # so that steps of another length would be seen
     near = model.predict(batch).mean
     close(model.predict(replace(batch, reach=3)).mean, near)
-    ahead = replace(batch, query_times=batch.query_times.abs(), looks_back=False)
-    close(model.predict(replace(ahead, looks_back=True)).mean, model.predict(ahead).mean)
+    ahead = replace(batch, query_times=batch.query_times.abs(), backward=False)
+    close(model.predict(replace(ahead, backward=True)).mean, model.predict(ahead).mean)
 
 
 # ----------------------------------------------------------------------------------------------- predict
@@ -225,7 +225,7 @@ def test_the_loss_is_the_misfit_and_the_weighted_divergence_per_observation():
     close(losses[2].total - losses[0].total, 3 * losses[0].kl)
 
 
-def test_the_misfit_is_the_mean_over_what_was_asked():
+def test_the_misfit_is_the_mean_over_what_was_queried():
     model, batch = lively(variational=False), random_batch()
     encoding = model.encoder(batch)
     each = model.likelihood(*model.decode(encoding.mean, encoding, batch), batch.targets)
@@ -234,14 +234,14 @@ def test_the_misfit_is_the_mean_over_what_was_asked():
     assert loss.kl == 0
 
 
-def test_what_was_not_asked_does_not_matter():
+def test_what_was_not_queried_does_not_matter():
     model, batch = lively(), random_batch()
     other = replace(batch, targets=torch.where(batch.target_mask > 0, batch.targets, 1e6))
     losses = [model.loss(b, 1.0, torch.Generator().manual_seed(0)).total for b in (batch, other)]
     close(*losses)
 
 
-def test_nothing_asked_is_no_loss():
+def test_nothing_queried_is_no_loss():
     model, batch = lively(variational=False), random_batch()
     loss = model.loss(replace(batch, target_mask=torch.zeros_like(batch.targets)), 1.0)
     assert loss.total == 0

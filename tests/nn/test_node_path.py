@@ -1,4 +1,4 @@
-"""Known covariates on the solver's grid: what holds, averaged around each node."""
+"""DecoderInputs covariates on the solver's grid: what holds, averaged around each node."""
 
 import math
 
@@ -10,12 +10,12 @@ from latentode.nn.node_path import path_on_nodes
 PAD = math.inf
 
 
-def nodes(knot_times, knots, n_steps=4, reach=1, looks_back=False):
-    return path_on_nodes(torch.tensor(knot_times), torch.tensor(knots)[..., None], n_steps, reach, looks_back)
+def nodes(knot_times, knots, n_steps=4, reach=1, backward=False):
+    return path_on_nodes(torch.tensor(knot_times), torch.tensor(knots)[..., None], n_steps, reach, backward)
 
 
 def test_a_constant_is_that_constant_everywhere():
-    path = nodes([[0.3]], [[2.5]], looks_back=True)
+    path = nodes([[0.3]], [[2.5]], backward=True)
     assert path.times.shape == (1, 9)
     torch.testing.assert_close(path.values, torch.full((1, 9, 1), 2.5))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskMaker, TrainingOptions, gaussian_crps, train, validation_batches
+from latentode.training import RaggedSeries, TaskSampler, TrainingConfig, gaussian_crps, train, validation_batches
 from latentode.training.module import LatentODEModule
 
 
@@ -24,19 +24,19 @@ def small_model(seed=0):
 
 
 def score_of(model, batches):
-    total = asked = 0.0
+    total = count = 0.0
     with torch.no_grad():
         for batch in batches:
             prediction = model.predict(batch)
             crps = gaussian_crps(prediction.mean, prediction.scale, batch.targets) * batch.target_mask
-            total, asked = total + float(crps.sum()), asked + float(batch.target_mask.sum())
-    return total / asked
+            total, count = total + float(crps.sum()), count + float(batch.target_mask.sum())
+    return total / count
 
 
 @pytest.fixture
 def setting():
-    maker = TaskMaker(waves(), span=1.0)
-    held_out = TaskMaker(waves(seed=1), span=1.0)
+    maker = TaskSampler(waves(), span=1.0)
+    held_out = TaskSampler(waves(seed=1), span=1.0)
     return maker, validation_batches(held_out, np.arange(8), 2, np.random.default_rng(0))
 
 
@@ -44,24 +44,24 @@ def trained(setting, seed=0, **options):
     model = small_model()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        options = TrainingOptions(**{"n_steps": 25, "batch_size": 4, **options})
+        options = TrainingConfig(**{"n_steps": 25, "batch_size": 4, **options})
         history, *_ = train(model, *setting, options, np.random.default_rng(seed))
     return model, history
 
 
 def test_the_model_is_left_with_the_best_weights_seen(setting, monkeypatch):
-    ask, looks = LatentODEModule.validation_step, []
+    ask, checks = LatentODEModule.validation_step, []
 
-    def worse_from_the_fourth_look_on(self, batch, index):
+    def worse_from_the_fourth_check_on(self, batch, index):
         ask(self, batch, index)
-        crps, asked = self.scores.pop()
-        self.scores.append((crps + 1e3 * asked * (self.step > 75), asked))
+        crps, queried = self.scores.pop()
+        self.scores.append((crps + 1e3 * queried * (self.step > 75), queried))
 
-    monkeypatch.setattr(LatentODEModule, "validation_step", worse_from_the_fourth_look_on)
-    model, history = trained(setting, n_steps=150, on_look=lambda seen, _: looks.append(copy.deepcopy(seen)))
+    monkeypatch.setattr(LatentODEModule, "validation_step", worse_from_the_fourth_check_on)
+    model, history = trained(setting, n_steps=150, on_check=lambda seen, _: checks.append(copy.deepcopy(seen)))
     scores = [row["validation_crps"] for row in history]
-    best, last = looks[int(np.argmin(scores))], looks[-1]
-    assert len(looks) == 6
+    best, last = checks[int(np.argmin(scores))], checks[-1]
+    assert len(checks) == 6
     assert min(scores[3:]) > 1e3 > max(scores[:3])  # so training does not end at its best
     assert score_of(model, setting[1]) == pytest.approx(min(scores), rel=1e-4)
     assert all(torch.equal(left, kept) for left, kept in zip(model.parameters(), best.parameters(), strict=True))
@@ -103,17 +103,17 @@ def test_where_nothing_gets_better_the_rate_falls_to_almost_nothing_and_training
 def test_training_goes_back_to_the_best_weights_before_it_anneals(setting, monkeypatch):
     ask, seen = LatentODEModule.validation_step, []
 
-    def worse_from_the_third_look_on(self, batch, index):
+    def worse_from_the_third_check_on(self, batch, index):
         ask(self, batch, index)
-        crps, asked = self.scores.pop()
-        self.scores.append((crps + 1e3 * asked * (self.step > 50), asked))
+        crps, queried = self.scores.pop()
+        self.scores.append((crps + 1e3 * queried * (self.step > 50), queried))
         if index == 0:
             seen.append((self.step, torch.cat([p.detach().flatten() for p in self.model.parameters()])))
 
-    monkeypatch.setattr(LatentODEModule, "validation_step", worse_from_the_third_look_on)
+    monkeypatch.setattr(LatentODEModule, "validation_step", worse_from_the_third_check_on)
     _, history = trained(setting, n_steps=2000, patience=2, learning_rate=1e-2)
     steps = [row["step"] for row in history]
-    assert steps == [25.0 * k for k in range(1, 9)]  # best at 50, waited until 100, annealed over four looks
+    assert steps == [25.0 * k for k in range(1, 9)]  # best at 50, waited until 100, annealed over four checks
     at = dict(seen)
     assert (at[125] - at[50]).norm() < (at[100] - at[50]).norm()  # from the best again, at a falling rate
 
@@ -127,7 +127,7 @@ def test_a_loss_that_is_not_finite_is_recovered_from_and_said_once(setting, monk
         return type(found)(found.total * float("nan"), found.kl) if len(calls) == 60 else found
 
     monkeypatch.setattr(LatentODE, "loss", broken)
-    with pytest.warns(UserWarning, match="left the finite numbers 1 time") as said:
+    with pytest.warns(UserWarning, match="the loss was not finite 1 time") as said:
         model, history = trained(setting, n_steps=150)
     assert len(said) == 1
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_is_recovered_from_and_said_once(setting, monk
 
 
 @pytest.mark.parametrize("n_steps", [1, 30, 50])
-def test_no_more_steps_are_taken_than_asked(setting, n_steps, monkeypatch):
+def test_no_more_steps_are_taken_than_allowed(setting, n_steps, monkeypatch):
     taken = []
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: taken.append(1) or step(*a, **k))
@@ -161,21 +161,21 @@ def numbered(*lengths):
     return RaggedSeries(offsets, times, np.arange(len(times), dtype=np.float32)[:, None])
 
 
-def test_of_held_out_rows_only_those_after_the_trained_ones_are_asked(monkeypatch):
+def test_of_held_out_rows_only_those_after_the_trained_ones_are_queried(monkeypatch):
     monkeypatch.setattr("latentode.training.tasks.TARGET_BOUND", 1e9)
     series = numbered(10, 20)
     batches = validation_batches(
-        TaskMaker(series, 1.0), np.array([0, 1]), 6, np.random.default_rng(0), after=np.array([7, 15])
+        TaskSampler(series, 1.0), np.array([0, 1]), 6, np.random.default_rng(0), after=np.array([7, 15])
     )
     new = {7.0, 8.0, 9.0, *np.arange(25.0, 30.0)}
-    asked = {v for b in batches for v in b.targets[b.target_mask > 0].tolist()}
-    assert asked == new
+    queried = {v for b in batches for v in b.targets[b.target_mask > 0].tolist()}
+    assert queried == new
     assert all((b.query_times >= 0).all() for b in batches)
 
 
 def test_of_held_out_series_origins_are_spread_and_some_points_hidden():
     series = numbered(*[40] * 30)
-    batches = validation_batches(TaskMaker(series, 1.0), np.arange(30), 4, np.random.default_rng(0))
+    batches = validation_batches(TaskSampler(series, 1.0), np.arange(30), 4, np.random.default_rng(0))
     lengths = np.concatenate([b.lengths.numpy() for b in batches]).reshape(4, 30)
     assert ((lengths >= np.array([[1], [10], [20], [29]])) & (lengths <= np.array([[11], [21], [31], [40]]))).all()
     hidden = np.mean(np.concatenate([(b.mask[..., 0].sum(1) < b.lengths).numpy() for b in batches]))
@@ -185,6 +185,6 @@ def test_of_held_out_series_origins_are_spread_and_some_points_hidden():
 
 def test_validation_batches_hold_no_more_series_than_said():
     batches = validation_batches(
-        TaskMaker(numbered(*[5] * 30), 1.0), np.arange(30), 2, np.random.default_rng(0), batch_size=8
+        TaskSampler(numbered(*[5] * 30), 1.0), np.arange(30), 2, np.random.default_rng(0), batch_size=8
     )
     assert [len(b.lengths) for b in batches] == [8] * 7 + [4]

@@ -7,14 +7,14 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from latentode.nn import Batch, LatentODE, LatentODEConfig
-from latentode.training import LatentODEModule, TrainingOptions, gaussian_crps
+from latentode.training import LatentODEModule, TrainingConfig, gaussian_crps
 
 
 def module_of(**options):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LatentODE(LatentODEConfig(n_channels=1, usual_gap=0.1, latent_dim=2, context_dim=2, hidden_dim=4))
-    return LatentODEModule(model, TrainingOptions(**options), torch.Generator())
+    return LatentODEModule(model, TrainingConfig(**options), torch.Generator())
 
 
 @pytest.mark.parametrize(("mean", "scale", "target"), [(0.0, 1.0, 0.0), (1.0, 0.3, -0.5), (-2.0, 4.0, 3.0)])

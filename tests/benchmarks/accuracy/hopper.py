@@ -2,8 +2,8 @@
 
 Protocol: 10,000 trajectories of 200 steps, 14 positions and velocities, from dm_control (seed 123), each feature as
 (x - min) / max over all data, as published. The first 80 % are learned from, with 10, 20, 30 or 50 % of all their
-points kept at random; of the others as many are kept of the first part, and all points after it are asked: 100 -> 100,
-and 66 -> 134. Interpolation: as many points of all 100 of a random slice are kept and all 100 asked. Mean squared
+points kept at random; of the others as many are kept of the first part, and all later points are queried: 100 -> 100,
+and 66 -> 134. Interpolation: as many points of all 100 of a random slice are kept and all 100 queried. Mean squared
 errors, in hundredths, beside the published ones. (The published models were taught all points of the later part; ours
 only those kept.) Needs ``pip install latentode[bench]`` to generate the data; a file once generated is read again.
 
@@ -65,9 +65,9 @@ def main(file: str, task: str = "extrapolation", *densities: str) -> None:
         else:
             found = extrapolation(values, times, T // 3 if task == "third" else 100, percent / 100, seed=0)
         errors = {k: round(100 * v, 6) for k, v in found.items() if k[0].isupper() or k == "latentode"}
-        told = {k: v for k, v in found.items() if k not in errors}
+        reported = {k: v for k, v in found.items() if k not in errors}
         published = PUBLISHED.get("extrapolation" if task == "third" else task, {}).get(percent)
-        results.append({"task": task, "observed": percent, "mse_x100": errors, "published": published, **told})
+        results.append({"task": task, "observed": percent, "mse_x100": errors, "published": published, **reported})
         sys.stderr.write(f"{results[-1]}\n")
     json.dump(results, sys.stdout, indent=1)
 

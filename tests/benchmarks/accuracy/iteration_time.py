@@ -1,7 +1,7 @@
 """Milliseconds of a training iteration at the sizes of the published models: loss, gradients, optimiser.
 
-Toy: one channel, latent 10, 50 points seen and 100 asked, batch 50. Hopper: 14 channels, latent 15, dynamics with
-hidden layers of 300, 20 points seen and 100 asked, batch 50; every series has its own times. The default, and the
+Toy: one channel, latent 10, 50 points seen and 100 queried, batch 50. Hopper: 14 channels, latent 15, dynamics with
+hidden layers of 300, 20 points seen and 100 queried, batch 50; every series has its own times. The default, and the
 published decoder and likelihood (``PUBLISHED``) with our GRU and with the ODE-RNN encoder, all as wide as the published
 dynamics, where the published encoder's state has 20 and 30; and the default with the hidden layers that it takes by
 itself for the toy data. Beside them, in the same run, the published model's iteration as ``published_iteration`` writes
@@ -21,12 +21,12 @@ import torch
 
 from latentode.estimators.sizes import LOG_BEYOND
 from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskMaker
+from latentode.training import RaggedSeries, TaskSampler
 from tests.benchmarks.accuracy import published_iteration
 
 SIZES = {
-    "toy": {"n_channels": 1, "latent_dim": 10, "hidden_dim": 100, "context_dim": 0, "seen": 50, "asked": 100},
-    "hopper": {"n_channels": 14, "latent_dim": 15, "hidden_dim": 300, "context_dim": 0, "seen": 20, "asked": 100},
+    "toy": {"n_channels": 1, "latent_dim": 10, "hidden_dim": 100, "context_dim": 0, "seen": 50, "queried": 100},
+    "hopper": {"n_channels": 14, "latent_dim": 15, "hidden_dim": 300, "context_dim": 0, "seen": 20, "queried": 100},
 }
 PUBLISHED_PARTS = {"decoder": "linear", "likelihood": "fixed", "dynamics": "mlp", "summary": False, "anchor": "start"}
 DEFAULT = {"dynamics": "mixed", "bow": True, "bridge": True, "log_beyond": LOG_BEYOND}
@@ -42,15 +42,15 @@ CASES = [
 BATCH, PASSES, REPEATS, WARM_UP = 50, 3, 20, 5
 
 
-def milliseconds(seen: int, asked: int, n_channels: int, **config: object) -> float:
+def milliseconds(seen: int, queried: int, n_channels: int, **config: object) -> float:
     """The median over iterations."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    rows = seen + asked
+    rows = seen + queried
     offsets = np.arange(0, BATCH * rows + 1, rows)
     times = np.sort(rng.uniform(0, 1, (BATCH, rows)), axis=1).ravel()
     values = rng.normal(size=(len(times), n_channels)).astype(np.float32)
-    maker = TaskMaker(RaggedSeries(offsets, times, values), 0.5)
+    maker = TaskSampler(RaggedSeries(offsets, times, values), 0.5)
     whole = np.arange(BATCH)
     batch = maker.at(whole, np.full(BATCH, seen), np.zeros(BATCH), np.ones(BATCH, dtype=bool), rng)
     model = LatentODE(LatentODEConfig(n_channels=n_channels, usual_gap=1 / rows, **config)).float()
@@ -80,8 +80,8 @@ def main(*threads: str) -> None:
         {"data": data, "mode": mode, "ms": round(took, 1), "times": round(reference[data] / took, 1)}
         for (data, mode, _), took in zip(CASES, ours.tolist(), strict=True)
     ]
-    told = {data: round(took, 1) for data, took in reference.items()}
-    json.dump({"threads": torch.get_num_threads(), "reference_ms": told, "results": results}, sys.stdout, indent=1)
+    reported = {data: round(took, 1) for data, took in reference.items()}
+    json.dump({"threads": torch.get_num_threads(), "reference_ms": reported, "results": results}, sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

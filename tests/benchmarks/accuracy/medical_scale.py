@@ -1,7 +1,7 @@
 """Seconds of an epoch and of a default fit at the scale of a clinical data set, and what the fit is worth.
 
 10,000 series of 75 rows and 37 channels, 15 % of the values observed: four slow latent walks mixed into all channels,
-each value with noise. A tenth of the series is not fitted; their later half is asked. Mean absolute error in units of
+each value with noise. A tenth of the series is not fitted; their later half is queried. Mean absolute error in units of
 each channel's spread, beside naive forecasts.
 
     python -m tests.benchmarks.accuracy.medical_scale > medical_scale.json
@@ -41,27 +41,27 @@ def main() -> None:
     is_test = df["id"] >= 0.9 * N_SERIES
     train, test = df[~is_test], df[is_test]
     known = test["time"] <= HOURS / 2
-    history, asked = test[known], test[~known]
-    queries, truth, spread = asked[["id", "time"]], asked[channels], train[channels].std()
+    history, queried = test[known], test[~known]
+    queries, truth, spread = queried[["id", "time"]], queried[channels], train[channels].std()
     started = time.perf_counter()
     forecaster = LatentODEForecaster(random_state=0).fit(train)
     seconds = time.perf_counter() - started
-    looks = forecaster.history_
-    taken, steps = (float(looks[c].iloc[-1] - looks[c].iloc[0]) for c in ("seconds", "step"))
+    checks = forecaster.history_
+    taken, steps = (float(checks[c].iloc[-1] - checks[c].iloc[0]) for c in ("seconds", "step"))
     a_step = taken / steps
     answers = {"latentode": forecaster.predict(queries, history=history)}
     for naive in (LastValue, SeriesMean, PopulationMean):
         answers[naive.__name__] = naive().fit(train).predict(queries, history=history)
-    told = {
+    reported = {
         "threads": torch.get_num_threads(),
         "seconds of a step": round(a_step, 3),
         "seconds of an epoch": round(a_step * N_SERIES / BATCH, 1),
         "seconds of the fit": round(seconds),
-        "steps": int(looks["step"].iloc[-1]),
+        "steps": int(checks["step"].iloc[-1]),
         "mae": {k: round(float(((v[channels] - truth).abs() / spread).mean().mean()), 4) for k, v in answers.items()},
     }
-    sys.stderr.write(f"{told}\n")
-    json.dump(told, sys.stdout, indent=1)
+    sys.stderr.write(f"{reported}\n")
+    json.dump(reported, sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def extrapolation(
     times : array
         (time,), or (series, time).
     n_known : int
-        Points of the first part, of which a fraction is seen; all later ones are asked.
+        Points of the first part, of which a fraction is seen; all later ones are queried.
     observed : float
         The fraction of points seen, in fit and of the test histories.
     seed : int

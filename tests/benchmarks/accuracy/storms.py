@@ -22,7 +22,7 @@ DAY = pd.Timedelta("24h")
 
 def questions(full, kept, test_ids):
     """A row per question, and the histories, each under an id of its own."""
-    asked, histories = [], []
+    queried, histories = [], []
     track = full.set_index(["id", "time"])
     for storm, records in kept[kept["id"].isin(test_ids)].groupby("id"):
         records = records.sort_values("time")
@@ -34,7 +34,7 @@ def questions(full, kept, test_ids):
             share = DAY / (last["time"] - before["time"])
             name = f"{storm}/{k}"
             histories.append(records.iloc[: k + 1].assign(id=name))
-            asked.append(
+            queried.append(
                 {
                     "id": name,
                     "time": last["time"] + DAY,
@@ -43,7 +43,7 @@ def questions(full, kept, test_ids):
                     **{f"moved_{c}": last[c] + share * (last[c] - before[c]) for c in ("lat", "long")},
                 }
             )
-    return pd.DataFrame(asked), pd.concat(histories)
+    return pd.DataFrame(queried), pd.concat(histories)
 
 
 def kilometres(lat, long, other_lat, other_long):
@@ -61,24 +61,27 @@ def run(seed):
     kept = full[rng.random(len(full)) < 0.5]
     ids = kept["id"].unique()
     test_ids = rng.permutation(ids)[: len(ids) // 5]
-    asked, histories = questions(full, kept, test_ids)
+    queried, histories = questions(full, kept, test_ids)
     started = time.perf_counter()
     forecaster = LatentODEForecaster(horizon="48h", random_state=seed).fit(kept[~kept["id"].isin(test_ids)])
     seconds = time.perf_counter() - started
-    query = asked[["id", "time"]]
+    query = queried[["id", "time"]]
     said = forecaster.predict(query, history=histories)
-    fans = forecaster.predict_interval(query, level=90, history=histories)
+    bands = forecaster.predict_interval(query, level=90, history=histories)
     distance = {
-        "latentode": kilometres(asked["true_lat"], asked["true_long"], said["lat"], said["long"]),
-        "constant velocity": kilometres(asked["true_lat"], asked["true_long"], asked["moved_lat"], asked["moved_long"]),
-        "persistence": kilometres(asked["true_lat"], asked["true_long"], asked["last_lat"], asked["last_long"]),
+        "latentode": kilometres(queried["true_lat"], queried["true_long"], said["lat"], said["long"]),
+        "constant velocity": kilometres(
+            queried["true_lat"], queried["true_long"], queried["moved_lat"], queried["moved_long"]
+        ),
+        "persistence": kilometres(queried["true_lat"], queried["true_long"], queried["last_lat"], queried["last_long"]),
     }
     wind = {
-        "latentode": (asked["true_wind"] - said["wind"]).abs(),
-        "persistence": (asked["true_wind"] - asked["last_wind"]).abs(),
+        "latentode": (queried["true_wind"] - said["wind"]).abs(),
+        "persistence": (queried["true_wind"] - queried["last_wind"]).abs(),
     }
     inside = {
-        c: asked[f"true_{c}"].between(fans[f"{c}-lo-90"], fans[f"{c}-hi-90"]).mean() for c in ("lat", "long", "wind")
+        c: queried[f"true_{c}"].between(bands[f"{c}-lo-90"], bands[f"{c}-hi-90"]).mean()
+        for c in ("lat", "long", "wind")
     }
     return pd.DataFrame(
         {
@@ -86,7 +89,11 @@ def run(seed):
             "median_km": {name: d.median() for name, d in distance.items()},
             "wind_knots": {name: w.mean() for name, w in wind.items()},
         }
-    ), {"questions": len(asked), "seconds": round(seconds), "coverage_90": {c: round(v, 3) for c, v in inside.items()}}
+    ), {
+        "questions": len(queried),
+        "seconds": round(seconds),
+        "coverage_90": {c: round(v, 3) for c, v in inside.items()},
+    }
 
 
 if __name__ == "__main__":

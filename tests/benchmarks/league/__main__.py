@@ -43,14 +43,14 @@ def main() -> None:
     rendering = commands.add_parser("render")
     rendering.add_argument("labels", nargs="+")
     rendering.add_argument("--full", action="store_true")
-    told = parser.parse_args()
-    if told.command == "run":
-        seeds = range(told.seeds or (3 if told.full else 1))
-        run(told.label, dict(_params(told.params)), told.sets or _names(told.untouched), seeds, not told.full)
-    elif told.command == "compare":
-        print(comparison(RESULTS, told.labels, not told.full))
+    args = parser.parse_args()
+    if args.command == "run":
+        seeds = range(args.seeds or (3 if args.full else 1))
+        run(args.label, dict(_params(args.params)), args.sets or _names(args.untouched), seeds, not args.full)
+    elif args.command == "compare":
+        print(comparison(RESULTS, args.labels, not args.full))
     else:
-        print(page(RESULTS, told.labels, not told.full))
+        print(page(RESULTS, args.labels, not args.full))
 
 
 if __name__ == "__main__":

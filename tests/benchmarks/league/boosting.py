@@ -3,8 +3,8 @@
 One :class:`sklearn.ensemble.HistGradientBoostingRegressor` per channel for the mean, and one per channel and quantile,
 on the last two values of every channel, their rate of change, age, mean and count, the number of rows so far, the lead
 time, the time since the series began, the calendar where times are dates, and exponentially weighted sums of known
-covariates up to the row asked. Origins are drawn as they will be asked: a few random ones per series, and every row
-after them within the horizon (or, with ``gaps``, rows between others). Of more than 12 channels each sees its own
+covariates up to the query row. Origins are drawn as in the contest: a few random ones per series, and every row after
+them within the horizon (or, with ``gaps``, rows between others). Of more than 12 channels each sees its own
 features and the last values of the others, and learns from fewer rows; the time that takes is what limits it.
 """
 
@@ -38,7 +38,7 @@ class LagBoosting:
     between: bool = False
     random_state: int = 0
     means: list[HistGradientBoostingRegressor] = field(default_factory=list)
-    fans: list[list[HistGradientBoostingRegressor]] = field(default_factory=list)
+    bands: list[list[HistGradientBoostingRegressor]] = field(default_factory=list)
 
     def fit(self, df: pd.DataFrame) -> "LagBoosting":
         rng = np.random.default_rng(self.random_state)
@@ -49,10 +49,10 @@ class LagBoosting:
         for _, times, values, driven, dates in series:
             seen = np.flatnonzero(~np.isnan(values).all(1))
             for row in rng.choice(seen, min(ORIGINS, len(seen)), replace=False) if len(seen) > 1 else ():
-                asked = times > times[row]
+                queried = times > times[row]
                 if horizon is not None:
-                    asked &= times <= times[row] + horizon
-                at = np.flatnonzero(asked)
+                    queried &= times <= times[row] + horizon
+                at = np.flatnonzero(queried)
                 at = rng.choice(at, min(len(at), 100), replace=False)
                 known = seen[seen <= row]
                 if self.between:
@@ -67,26 +67,26 @@ class LagBoosting:
         x, y = x[kept], y[kept]
         options = {"early_stopping": True, "max_iter": 300, "learning_rate": 0.06, "random_state": self.random_state}
         # Five of these for each of the mean: as many trees would take minutes, and say little more of a quantile.
-        options_of_fan = options | {"max_iter": 100, "learning_rate": 0.12, "max_leaf_nodes": 15}
+        options_of_band = options | {"max_iter": 100, "learning_rate": 0.12, "max_leaf_nodes": 15}
         for k, channel in enumerate(y.T):
             known = ~np.isnan(channel)
-            seen, told = self._of_channel(x[known], k), channel[known]
-            self.means.append(HistGradientBoostingRegressor(**options).fit(seen, told))
-            self.fans.append(
+            seen, reported = self._of_channel(x[known], k), channel[known]
+            self.means.append(HistGradientBoostingRegressor(**options).fit(seen, reported))
+            self.bands.append(
                 [
-                    HistGradientBoostingRegressor(loss="quantile", quantile=q, **options_of_fan).fit(seen, told)
+                    HistGradientBoostingRegressor(loss="quantile", quantile=q, **options_of_band).fit(seen, reported)
                     for q in self.quantiles
                 ]
             )
         return self
 
-    def predict(self, known: pd.DataFrame, asked: pd.DataFrame) -> tuple[Floats, Floats]:
-        """Return means, (row, channel), and quantiles, (quantile, row, channel), of the rows of ``asked``."""
+    def predict(self, known: pd.DataFrame, queried: pd.DataFrame) -> tuple[Floats, Floats]:
+        """Return means, (row, channel), and quantiles, (quantile, row, channel), of the rows of ``queried``."""
         both = pd.concat(
-            [known.assign(row=-1), asked.assign(**dict.fromkeys(self.channels), row=np.arange(len(asked)))]
+            [known.assign(row=-1), queried.assign(**dict.fromkeys(self.channels), row=np.arange(len(queried)))]
         )
         both = both.sort_values(["id", "time"], kind="stable")
-        x: Any = [None] * len(asked)
+        x: Any = [None] * len(queried)
         for _, rows in both.groupby("id", sort=False):
             _, times, values, driven, dates = next(self._series(rows))
             place = rows["row"].to_numpy()
@@ -96,8 +96,8 @@ class LagBoosting:
         stacked = np.stack(x)
         inputs = [self._of_channel(stacked, k) for k in range(len(self.channels))]
         means = np.stack([m.predict(s) for m, s in zip(self.means, inputs, strict=True)], -1)
-        fans = [[m.predict(s) for m in fan] for fan, s in zip(self.fans, inputs, strict=True)]
-        return means, np.moveaxis(np.array(fans), 0, 2)
+        bands = [[m.predict(s) for m in band] for band, s in zip(self.bands, inputs, strict=True)]
+        return means, np.moveaxis(np.array(bands), 0, 2)
 
     def _of_channel(self, x: Floats, k: int) -> Floats:
         n = len(self.channels)
@@ -123,7 +123,7 @@ class LagBoosting:
         known: NDArray[np.int64],
         at: NDArray[np.int64],
     ) -> Floats:
-        """What the known rows say of the rows at some places, (asked, feature)."""
+        """What the known rows say of the rows at some places, (queried, feature)."""
         if self.between:
             return np.stack([self._at(times, values, known, row) for row in at])
         each: list[float] = []
@@ -141,8 +141,8 @@ class LagBoosting:
             times[at] - times[0],
         ]
         if dates is not None:
-            asked = dates.iloc[at].dt
-            columns += [asked.hour.to_numpy(), asked.dayofweek.to_numpy(), asked.dayofyear.to_numpy()]
+            queried = dates.iloc[at].dt
+            columns += [queried.hour.to_numpy(), queried.dayofweek.to_numpy(), queried.dayofyear.to_numpy()]
         if driven.shape[1]:
             filled = np.nan_to_num(driven)
             for scale in SCALES:

@@ -1,4 +1,4 @@
-"""One contest: what is learned from, what is known of the series asked, and what is asked of them."""
+"""One contest: what is learned from, what is known of the series queried, and the queries of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ class Contest:
     train : DataFrame
         The rows to fit on: ``id``, ``time``, channels, known covariates; NaN where a channel was not measured.
     history : DataFrame or None
-        What is known of series that are not in `train`; None where the series asked are those fitted.
-    asked : DataFrame
+        What is known of series that are not in `train`; None where the series queried are those fitted.
+    queried : DataFrame
         The rows to answer, with the truth in the channels.
     horizon : number, Timedelta or None
-        How far ahead is asked, where a user would say it.
+        How far ahead is queried, where a user would say it.
     known_cols : tuple of str
-        Columns known at the rows asked too.
+        Columns known at the query rows too.
     """
 
     train: pd.DataFrame
     history: pd.DataFrame | None
-    asked: pd.DataFrame
+    queried: pd.DataFrame
     horizon: Any = None
     known_cols: tuple[str, ...] = ()
 
@@ -43,7 +43,7 @@ class Contest:
 
     @property
     def known(self) -> pd.DataFrame:
-        """All that is known of the series asked."""
+        """All that is known of the series queried."""
         return self.train if self.history is None else self.history
 
 
@@ -83,36 +83,36 @@ def new_series(
     known_cols: tuple[str, ...] = (),
     n_learned: int | None = None,
 ) -> Contest:
-    """A third of the series (or all but `n_learned`) are new: their first part in time is known, the rest asked."""
+    """A third of the series (or all but `n_learned`) are new: their first part in time is known, the rest queried."""
     train, test = _divided(df, rng, n_learned)
     begin, end = (test.groupby("id")["time"].transform(how) for how in ("min", "max"))
     cut = begin + part * (end - begin)
     later = test["time"] > cut
-    asked = test[later if horizon is None else later & (test["time"] <= cut + horizon)]
-    return Contest(train, test[~later], asked, horizon, known_cols)
+    queried = test[later if horizon is None else later & (test["time"] <= cut + horizon)]
+    return Contest(train, test[~later], queried, horizon, known_cols)
 
 
 def first_rows_known(df: pd.DataFrame, rng: Generator, n_rows: int) -> Contest:
-    """A third of the series are new: their first rows are known, all later ones asked."""
+    """A third of the series are new: their first rows are known, all later ones queried."""
     train, test = _divided(df, rng)
     known = test.groupby("id").cumcount() < n_rows
     return Contest(train, test[known], test[~known])
 
 
 def later_rows(df: pd.DataFrame, part: float = 0.75, horizon: Any = None) -> Contest:
-    """The last rows of every series are asked, all before are learned from."""
+    """The last rows of every series are queried, all before are learned from."""
     place = df.groupby("id").cumcount()
     size = df.groupby("id")["time"].transform("size")
     later = place >= np.maximum((part * size).astype(int), 2)
-    asked = df[later]
+    queried = df[later]
     if horizon is not None:
         last = df[~later].groupby("id")["time"].max()
-        asked = asked[asked["time"] <= asked["id"].map(last) + horizon]
-    return Contest(df[~later], None, asked, horizon)
+        queried = queried[queried["time"] <= queried["id"].map(last) + horizon]
+    return Contest(df[~later], None, queried, horizon)
 
 
 def interpolation(df: pd.DataFrame, rng: Generator, hidden: float = 0.3) -> Contest:
-    """A third of the series are new; some of their rows, anywhere, are asked given all the others."""
+    """A third of the series are new; some of their rows, anywhere, are queried given all the others."""
     train, test = _divided(df, rng)
     gone = rng.random(len(test)) < hidden
     return Contest(train, test[~gone], test[gone])

@@ -36,7 +36,7 @@ def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
     A parameter named ``config.NAME`` is one of the model's config, for choices that are no parameters.
     """
     warnings.filterwarnings("ignore", category=UserWarning)  # series of one row are among them
-    queries = contest.asked[["id", "time", *contest.known_cols]]
+    queries = contest.queried[["id", "time", *contest.known_cols]]
     given = {} if contest.history is None else {"history": contest.history}
     begin = time.perf_counter()
     known = list(contest.known_cols) or None
@@ -46,11 +46,11 @@ def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
         forecaster.fit(contest.train)
     fitted = time.perf_counter()
     means = forecaster.predict(queries, **given).to_numpy()
-    fans = forecaster.predict_quantiles(queries, QUANTILES, **given).to_numpy()
+    bands = forecaster.predict_quantiles(queries, QUANTILES, **given).to_numpy()
     answered = time.perf_counter()
     drawn = forecaster.sample(queries, N_SAMPLES, random_state=seed, **given)[contest.channels].to_numpy()
     samples = drawn.reshape(N_SAMPLES, len(queries), len(contest.channels))
-    found = scores(contest, means, _by_quantile(fans), samples)
+    found = scores(contest, means, _by_quantile(bands), samples)
     last = forecaster.history_.groupby("model")["step"].max()
     return found | {
         "fit_seconds": fitted - begin,
@@ -60,20 +60,20 @@ def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
     }
 
 
-def _by_quantile(fans: np.ndarray) -> np.ndarray:
+def _by_quantile(bands: np.ndarray) -> np.ndarray:
     """Columns that hold the quantiles channel by channel, (row, channel * quantile), as (quantile, row, channel)."""
-    return np.moveaxis(fans.reshape(len(fans), -1, len(QUANTILES)), 2, 0)
+    return np.moveaxis(bands.reshape(len(bands), -1, len(QUANTILES)), 2, 0)
 
 
 def baselines(contest: Contest, seed: int) -> dict[str, dict[str, float]]:
     """Scores and seconds of gradient boosting and of the naive forecasts, by name."""
-    channels, asked = contest.channels, contest.asked
+    channels, queried = contest.channels, contest.queried
     found = {}
     begin = time.perf_counter()
     between = contest.history is not None and _is_between(contest)
     boosting = LagBoosting(channels, contest.known_cols, contest.horizon, QUANTILES, between, seed)
-    means, fans = boosting.fit(contest.train).predict(contest.known, asked)
-    found["boosting"] = scores(contest, means, fans) | {"fit_seconds": time.perf_counter() - begin}
+    means, bands = boosting.fit(contest.train).predict(contest.known, queried)
+    found["boosting"] = scores(contest, means, bands) | {"fit_seconds": time.perf_counter() - begin}
     columns = ["id", "time", *channels]
     known = contest.known[columns].dropna(subset=channels, how="all")
     learned = (
@@ -83,14 +83,14 @@ def baselines(contest: Contest, seed: int) -> dict[str, dict[str, float]]:
     )
     for naive in NAIVE:
         fitted = naive().fit(learned)
-        fans = fitted.predict_quantiles(asked[["id", "time"]], QUANTILES).to_numpy()
-        found[naive.__name__] = scores(contest, fitted.predict(asked[["id", "time"]]).to_numpy(), _by_quantile(fans))
+        bands = fitted.predict_quantiles(queried[["id", "time"]], QUANTILES).to_numpy()
+        found[naive.__name__] = scores(contest, fitted.predict(queried[["id", "time"]]).to_numpy(), _by_quantile(bands))
     return found
 
 
 def _is_between(contest: Contest) -> bool:
-    """Whether rows are asked that lie before others that are known."""
+    """Whether rows are queried that lie before others that are known."""
     assert contest.history is not None
     end = contest.history.groupby("id")["time"].max()
-    asked = contest.asked
-    return bool((days_of(asked["time"]) < days_of(asked["id"].map(end))).mean() > 0.5)
+    queried = contest.queried
+    return bool((days_of(queried["time"]) < days_of(queried["id"].map(end))).mean() > 0.5)

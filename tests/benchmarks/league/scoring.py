@@ -13,21 +13,21 @@ Floats = NDArray[np.float64]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def scores(contest: Contest, means: Floats, fans: Floats, samples: Floats | None = None) -> dict[str, float]:
+def scores(contest: Contest, means: Floats, bands: Floats, samples: Floats | None = None) -> dict[str, float]:
     """Score means, (row, channel), quantiles, (quantile, row, channel), and joint samples, (sample, row, channel).
 
     CRPS is twice the mean pinball loss of :data:`QUANTILES`, for all alike; coverage that of the interval between the
-    outermost; energy the score of the joint answer of a series, over the square root of the number of values asked.
+    outermost; energy the score of the joint answer of a series, over the square root of the number of values queried.
     """
     spread = contest.train[contest.channels].std().to_numpy()
     spread = np.where(spread > 0, spread, 1.0)
-    truth = contest.asked[contest.channels].to_numpy(dtype=float) / spread
-    means, fans = means / spread, np.sort(fans, 0) / spread
+    truth = contest.queried[contest.channels].to_numpy(dtype=float) / spread
+    means, bands = means / spread, np.sort(bands, 0) / spread
     error = means - truth
     levels = np.array(QUANTILES)[:, None, None]
-    below = truth - fans
+    below = truth - bands
     pinball = 2 * np.maximum(levels * below, (levels - 1) * below).mean(0)
-    inside = np.where(np.isnan(truth), np.nan, (truth >= fans[0]) & (truth <= fans[-1]))
+    inside = np.where(np.isnan(truth), np.nan, (truth >= bands[0]) & (truth <= bands[-1]))
     found = {
         "mse": _mean(error**2),
         "mae": _mean(np.abs(error)),
@@ -35,14 +35,14 @@ def scores(contest: Contest, means: Floats, fans: Floats, samples: Floats | None
         "coverage": float(np.nanmean(inside)),
     }
     if samples is not None:
-        found["energy"] = _energy(contest.asked["id"], truth, samples / spread)
+        found["energy"] = _energy(contest.queried["id"], truth, samples / spread)
     return found
 
 
 def _mean(x: Floats) -> float:
-    """Of the channels' means; a channel that is never asked is none."""
-    asked = ~np.isnan(x).all(0)
-    return float(np.nanmean(x[:, asked], 0).mean())
+    """Of the channels' means; a channel that is never queried is none."""
+    queried = ~np.isnan(x).all(0)
+    return float(np.nanmean(x[:, queried], 0).mean())
 
 
 def _energy(ids: pd.Series, truth: Floats, samples: Floats) -> float:

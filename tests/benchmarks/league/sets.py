@@ -141,14 +141,14 @@ def _shared(folder: str, *parts: str) -> list[pd.DataFrame]:
 
 
 def _air_quality(rng: Generator, quick: bool, *, truth: bool) -> Contest:
-    """Weeks of twelve stations: six days known, one asked. Without the truth the last weeks of training are asked."""
+    """Weeks of twelve stations: six days known, one queried; without the truth, in the last weeks of training."""
     (train,) = _shared("air_quality", "train")
     if truth:
-        history, asked = _shared("air_quality", "history", "truth")
+        history, queried = _shared("air_quality", "history", "truth")
         if quick:
             train, kept = capped(train, 2 * _most(quick), rng), capped(history, _most(quick), rng)["id"].unique()
-            history, asked = (df[df["id"].isin(kept)] for df in (history, asked))
-        return Contest(train, history, asked, 24.0)
+            history, queried = (df[df["id"].isin(kept)] for df in (history, queried))
+        return Contest(train, history, queried, 24.0)
     week = train["id"].str.rpartition("-")[2].astype(int)
     late = week >= week.quantile(0.8)
     early, last = capped(train[~late], 2 * _most(quick), rng), capped(train[late], _most(quick), rng)
@@ -157,16 +157,16 @@ def _air_quality(rng: Generator, quick: bool, *, truth: bool) -> Contest:
 
 
 def _climate(rng: Generator, quick: bool, *, truth: bool) -> Contest:
-    """Daily stations: known up to day 150, the next three rows asked. Without the truth of training stations."""
+    """Daily stations: known up to day 150, the next three query rows. Without the truth of training stations."""
     (train,) = _shared("climate", "train")
     if truth:
-        history, asked = _shared("climate", "history", "truth")
-        return Contest(capped(train, _most(quick), rng), history, asked)
+        history, queried = _shared("climate", "history", "truth")
+        return Contest(capped(train, _most(quick), rng), history, queried)
     ids = rng.permutation(train["id"].unique())
     test = train[train["id"].isin(ids[:100])]
     known = test["time"] <= 150
-    asked = test[~known].groupby("id").head(3)
-    return Contest(capped(train[train["id"].isin(ids[100:])], _most(quick), rng), test[known], asked)
+    queried = test[~known].groupby("id").head(3)
+    return Contest(capped(train[train["id"].isin(ids[100:])], _most(quick), rng), test[known], queried)
 
 
 def _sources(sources: dict[str, Source], choosing: bool) -> list[LeagueSet]:

@@ -56,8 +56,8 @@ def comparison(results: Path, labels: list[str], quick: bool) -> str:
         mean = np.exp(np.log(ratio).mean())
         by_set = ratio.groupby("set")[["mse", "crps"]].mean()
         order = by_set["mse"].sort_values()
-        told = ", ".join(f"{n} {v:.2f}" for n, v in [*order.head(4).items(), *order.tail(5).items()])
-        lines.append(f"{label}: " + ", ".join(f"{k} {v:.3f}" for k, v in mean.items()) + f" | {told}")
+        reported = ", ".join(f"{n} {v:.2f}" for n, v in [*order.head(4).items(), *order.tail(5).items()])
+        lines.append(f"{label}: " + ", ".join(f"{k} {v:.3f}" for k, v in mean.items()) + f" | {reported}")
     return "\n".join(lines)
 
 
@@ -102,15 +102,23 @@ def page(results: Path, labels: list[str], quick: bool) -> str:
             mean = np.exp(np.log(part[["mse/boosting", "crps/boosting", "mse/naive", "fit_seconds"]]).mean())
             worst = part["mse/naive"].sort_values(ascending=False)
             worst = worst[worst > NAIVE_LIMIT] if (worst > NAIVE_LIMIT).any() else worst.head(1)
-            told = ", ".join(f"{n} {v:.2f}" for n, v in worst.items())
+            reported = ", ".join(f"{n} {v:.2f}" for n, v in worst.items())
             values = [f"{mean[k]:.3f}" for k in ("mse/boosting", "crps/boosting", "mse/naive")]
             rows.append(
-                [label, name, len(part), *values, told, f"{part['coverage'].mean():.3f}", f"{mean['fit_seconds']:.1f}"]
+                [
+                    label,
+                    name,
+                    len(part),
+                    *values,
+                    reported,
+                    f"{part['coverage'].mean():.3f}",
+                    f"{mean['fit_seconds']:.1f}",
+                ]
             )
         each.append(found)
-    told = [[n, *(_cell(found, n) for found in each)] for n in SETS if any(n in found.index for found in each)]
+    reported = [[n, *(_cell(found, n) for found in each)] for n in SETS if any(n in found.index for found in each)]
     cell = "MSE / boosting's / best naive's; CRPS / boosting's; coverage; seconds"
-    return table(head, rows) + "\n" + f"Each cell: {cell}.\n\n" + table(["set", *labels], told)
+    return table(head, rows) + "\n" + f"Each cell: {cell}.\n\n" + table(["set", *labels], reported)
 
 
 def _cell(found: pd.DataFrame, name: str) -> str:

@@ -28,7 +28,7 @@ BOUNCES = 3
 
 
 def weights(*shape, shift=0.0):
-    """Numbers that look random and are the same everywhere."""
+    """Pseudo-random numbers that are the same everywhere."""
     n = torch.arange(1, torch.Size(shape).numel() + 1, dtype=torch.float64)
     return nn.Parameter(0.6 * torch.sin(2.7 * n + shift).view(shape))
 

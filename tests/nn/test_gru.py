@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from latentode.nn.gru import Slope, last_states
 from latentode.nn.packing import packing
-from latentode.nn.recurrence import Slope, last_states
 
 LENGTHS = pytest.mark.parametrize("lengths", [[4, 1, 7, 7, 2], [3, 3], [1], [1, 1, 2]])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from latentode.training import one_thread, quiet_lightning
+from latentode.training import one_thread, silent_lightning
 
 NAMES = ("lightning", "lightning.pytorch", "lightning.fabric")
 
@@ -18,10 +18,10 @@ def test_levels_are_as_before_afterwards():
     before = logger.level
     logger.setLevel(17)
     try:
-        with quiet_lightning():
+        with silent_lightning():
             assert logger.level == logging.ERROR
         assert logger.level == 17
-        with pytest.raises(KeyError), quiet_lightning():
+        with pytest.raises(KeyError), silent_lightning():
             raise KeyError
         assert logger.level == 17
     finally:
@@ -30,22 +30,22 @@ def test_levels_are_as_before_afterwards():
 
 def test_warning_filters_are_as_before_afterwards():
     before = list(warnings.filters)
-    with quiet_lightning():
+    with silent_lightning():
         assert warnings.filters != before
     assert warnings.filters == before
 
 
 def test_a_sigterm_is_an_exit_with_its_code_and_other_exits_are_as_they_were():
-    with pytest.raises(SystemExit) as end, quiet_lightning():
+    with pytest.raises(SystemExit) as end, silent_lightning():
         raise SIGTERMException
     assert end.value.code == 143
-    with pytest.raises(SystemExit) as end, quiet_lightning():
+    with pytest.raises(SystemExit) as end, silent_lightning():
         raise SystemExit(5)
     assert end.value.code == 5
 
 
 def test_the_root_is_a_directory_that_goes_away():
-    with quiet_lightning() as root:
+    with silent_lightning() as root:
         assert Path(root).is_dir()
         (Path(root) / "file").touch()
     assert not Path(root).exists()
@@ -56,7 +56,7 @@ def test_no_root_is_needed_where_there_is_no_room_for_one(monkeypatch):
         raise FileNotFoundError("No usable temporary directory found")
 
     monkeypatch.setattr("tempfile.mkdtemp", full)
-    with quiet_lightning() as root:
+    with silent_lightning() as root:
         assert not Path(root).is_dir()
 
 
@@ -89,7 +89,7 @@ def overlapping(manager):
 def test_what_is_silenced_is_as_before_when_the_first_in_is_the_first_out():
     logger = logging.getLogger("lightning.pytorch")
     filters, level = list(warnings.filters), logger.level
-    while_the_second_is_in, _ = overlapping(quiet_lightning)
+    while_the_second_is_in, _ = overlapping(silent_lightning)
     assert while_the_second_is_in == logging.ERROR
     assert warnings.filters == filters
     assert logger.level == level
@@ -98,7 +98,7 @@ def test_what_is_silenced_is_as_before_when_the_first_in_is_the_first_out():
 def test_a_filter_of_the_callers_outlives_ours():
     with warnings.catch_warnings():
         before = list(warnings.filters)
-        with quiet_lightning():
+        with silent_lightning():
             warnings.filterwarnings("error", message="mine")
         assert warnings.filters[1:] == before
         assert warnings.filters[0][0] == "error"
@@ -106,7 +106,7 @@ def test_a_filter_of_the_callers_outlives_ours():
 
 def test_a_block_of_the_callers_that_began_within_ours_leaves_nothing_of_it():
     before = list(warnings.filters)
-    ours = quiet_lightning()
+    ours = silent_lightning()
     ours.__enter__()
     with warnings.catch_warnings():
         ours.__exit__(None, None, None)
@@ -117,7 +117,7 @@ def test_a_level_set_meanwhile_stays():
     logger = logging.getLogger("lightning.pytorch")
     before = logger.level
     try:
-        with quiet_lightning():
+        with silent_lightning():
             logger.setLevel(17)
         assert logger.level == 17
     finally:

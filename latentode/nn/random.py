@@ -1,7 +1,7 @@
-"""Where a model's own draws come from: a generator that is handed over, never torch's global random state.
+"""Random draws of a model: from a generator that is passed in, never from torch's global random state.
 
-The global state belongs to the process: two fits in two threads that drew from it would take each other's numbers, and
-the caller's too. What is set here holds for the thread that set it.
+The global state belongs to the process: two fits in two threads would take each other's numbers, and the caller's
+too. A setting made here holds for the thread that made it.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,16 +28,16 @@ _DRAWS: frozenset[Callable[..., Any]] = frozenset(
         nn.init.kaiming_uniform_,
     }
 )
-"""What modules are initialised by; :mod:`torch.nn.init`'s other functions end in one of these."""
+"""Functions that initialise modules; the other functions of :mod:`torch.nn.init` call one of these."""
 
 
 class InitialisedFrom(TorchFunctionMode):
-    """Within the block modules built in this thread take their first weights from a generator.
+    """Within the block, modules built in this thread draw their initial weights from a generator.
 
     Parameters
     ----------
     generator : Generator
-        Where the draws come from.
+        Source of the draws.
 
     Examples
     --------
@@ -65,12 +65,12 @@ class InitialisedFrom(TorchFunctionMode):
 
 @contextmanager
 def drawing_from(generator: Generator) -> Iterator[None]:
-    """Within the block the dropout of this thread's models is drawn from a generator.
+    """Within the block, dropout of models in this thread is drawn from a generator.
 
     Parameters
     ----------
     generator : Generator
-        Where the draws come from.
+        Source of the draws.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Dropout(nn.Dropout):
     """:class:`torch.nn.Dropout` that draws from the generator of :func:`drawing_from`; outside of one, as torch's."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop a part of what comes in, in training, and scale up the rest."""
+        """Drop a fraction of the inputs in training, and scale up the rest."""
         if not self.training or self.p == 0:
             return input
         kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=_CURRENT.get())

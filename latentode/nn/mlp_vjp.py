@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentode.ode.field import FieldGradients
 
-__all__ = ["ACTIVATIONS", "Activation", "MLPTape"]
+__all__ = ["ACTIVATIONS", "MLPVJP", "Activation"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ ACTIVATIONS = {
 }
 
 
-class MLPTape:
+class MLPVJP:
     """One solve of a multilayer perceptron: activations in, cotangents out, all stacked by stage.
 
     Parameters

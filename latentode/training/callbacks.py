@@ -1,4 +1,4 @@
-"""Who looks at the held-out questions while a model trains, and what is decided then."""
+"""Early stopping: validation checks while a model trains, and the decisions that follow from them."""
 
 import copy
 import time
@@ -9,30 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentode.training.batches import TrainingBatches
 from latentode.training.checkpoint import Checkpoint
+from latentode.training.config import TrainingConfig
+from latentode.training.distributed import BatchShard
 from latentode.training.module import HELD, LatentODEModule
-from latentode.training.options import TrainingOptions
 from latentode.training.progress import Progress
-from latentode.training.rounds import Rounds
-from latentode.training.share import Share
-from latentode.training.snapshot import Snapshot, history_in, optimiser_from, optimiser_of, part, under
+from latentode.training.snapshot import Snapshot, optimiser_state, parse_history, part, restore_optimiser, under
 
-__all__ = ["Coach"]
+__all__ = ["EarlyStopping"]
 
 _COUNTERS = ("best", "best_step", "since_best", "n_breaks", "history")
 
 FEWEST_ANNEALED = 4
-"""Looks over which the learning rate falls at least."""
+"""Validation checks that the annealing spans at least."""
 
 
-class Coach(pl.Callback):
-    """Looks at the held-out questions: keeps the best weights, anneals where they get no better, and stops.
+class EarlyStopping(pl.Callback):
+    """Keeps the best weights by validation score, anneals the learning rate once they stop improving, and stops.
 
-    The learning rate is held until ``patience`` looks have brought no improvement, or three quarters of the steps there
-    may be are taken. Training then goes back to the best weights and on at a rate that falls to 0, once, over a quarter
-    of the steps that led there; the best weights seen are kept. How long a fit takes is so decided by the data: where
-    the held-out part gets no better after 200 steps, it ends after some 500. A loss that is not finite sends training
-    back to the best weights, at half the rate.
+    The learning rate is held until ``patience`` checks bring no improvement, or until three quarters of ``n_steps``.
+    Training then returns to the best weights and anneals the rate to 0 once, over a quarter of the steps that led to
+    them. The best weights of all are kept. So the data decide how long a fit takes: if the score stops improving after
+    200 steps, training ends after about 500. After a loss that is not finite, training returns to the best weights at
+    half the rate.
 
     References
     ----------
@@ -40,25 +40,29 @@ class Coach(pl.Callback):
 
     Parameters
     ----------
-    options : TrainingOptions
-        How to train.
+    options : TrainingConfig
+        Settings of the loop.
     module : LatentODEModule
-        What is trained.
-    rounds : Rounds
+        The module in training.
+    batches : TrainingBatches
         The batches.
     checkpoint : Checkpoint, optional
-        Where all of this is kept at every look; what is found there is gone on from.
+        The file that keeps the state of training at every check, and from which training resumes.
 
     Raises
     ------
     ValueError
-        When what is found there does not fit the model.
+        When the state found there does not fit the model.
     """
 
     def __init__(
-        self, options: TrainingOptions, module: LatentODEModule, rounds: Rounds, checkpoint: Checkpoint | None = None
+        self,
+        options: TrainingConfig,
+        module: LatentODEModule,
+        batches: TrainingBatches,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.options, self.module, self.rounds, self.checkpoint = options, module, rounds, checkpoint
+        self.options, self.module, self.batches, self.checkpoint = options, module, batches, checkpoint
         self.best = float("inf")
         self.best_step = self.since_best = self.n_breaks = 0
         self.stopped = False
@@ -70,38 +74,38 @@ class Coach(pl.Callback):
         if self.found is None:
             self._keep()
         else:
-            self._go_on(self.found)
+            self._resume(self.found)
         self.progress = Progress(options.n_steps, options.verbose, module.first_step)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Where several processes train together: take this one's share, and draw other numbers than the others."""
+        """With several processes: take this one's shard of each batch, and draw random numbers of its own."""
         if trainer.world_size == 1:
             return
-        self.rounds.share = Share(trainer.global_rank, trainer.world_size)
+        self.batches.shard = BatchShard(trainer.global_rank, trainer.world_size)
         self.module.generator.manual_seed(self.module.generator.initial_seed() + trainer.global_rank)
         if not trainer.is_global_zero:
             self.progress.silence()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Give the optimiser, which exists only now, its state of before."""
+        """Restore the optimiser, which exists only now."""
         if self.checkpoint is None or self.found is None:
             return
         try:
-            optimiser_from(trainer.optimizers[0], part("optimiser", self.found.tensors), self.found.facts["rates"])
+            restore_optimiser(trainer.optimizers[0], part("optimiser", self.found.tensors), self.found.facts["rates"])
         except (LookupError, RuntimeError, TypeError, ValueError) as cause:
             raise self.checkpoint.unreadable(cause) from cause
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Take the score of this look."""
-        self._look(trainer)
-        if self.checkpoint is not None and self.rounds.steps_left and not trainer.should_stop:
+        """Judge this check, and write the checkpoint."""
+        self._check(trainer)
+        if self.checkpoint is not None and self.batches.steps_left and not trainer.should_stop:
             self.checkpoint.write(self._snapshot(trainer))
 
-    def _look(self, trainer: pl.Trainer) -> None:
+    def _check(self, trainer: pl.Trainer) -> None:
         module = self.module
-        asked = sum(float(n) for _, n in module.scores)
-        score = sum(float(s) for s, _ in module.scores) / max(asked, 1.0)
-        losses = self._of_all(trainer)
+        n_targets = sum(float(n) for _, n in module.scores)
+        score = sum(float(s) for s, _ in module.scores) / max(n_targets, 1.0)
+        losses = self._losses(trainer)
         module.scores, module.losses = [], []
         self.history.append(
             {
@@ -118,36 +122,36 @@ class Coach(pl.Callback):
         if score < self.best and not broken:
             self.best, self.best_step, self.since_best = score, module.step, 0
             self._keep()
-        self.progress.look(self.history[-1], self.best)
-        stop = self.options.on_look is not None and self.options.on_look(module.average, self.history)
+        self.progress.report(self.history[-1], self.best)
+        stop = self.options.on_check is not None and self.options.on_check(module.average, self.history)
         self.stopped = bool(trainer.strategy.reduce_boolean_decision(stop, all=False))
         if self.stopped:
             trainer.should_stop = True
             return
         if broken:
-            self._go_back()
+            self._restore_best()
             module.rate *= 0.5
             trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
         elif module.annealed is not None:
             trainer.should_stop = module.step >= module.annealed[1]
         elif self.since_best >= self.options.patience and module.step < HELD * self.options.n_steps:
-            self._go_back()
+            self._restore_best()
             self._anneal()
 
     def _anneal(self) -> None:
-        """Let the learning rate fall to 0."""
+        """Start the annealing of the learning rate."""
         options, step = self.options, self.module.step
-        n_looks = max(-(-int(options.annealing * self.best_step) // options.steps_per_round), FEWEST_ANNEALED)
-        self.module.annealed = step, min(step + n_looks * options.steps_per_round, options.n_steps)
+        n_checks = max(-(-int(options.annealing * self.best_step) // options.steps_per_check), FEWEST_ANNEALED)
+        self.module.annealed = step, min(step + n_checks * options.steps_per_check, options.n_steps)
 
-    def _go_back(self) -> None:
-        """Go on from the best weights."""
+    def _restore_best(self) -> None:
+        """Return to the best weights."""
         module = self.module
         module.average.load_state_dict(self.average)
         module.model.load_state_dict(self.weights)
 
-    def _of_all(self, trainer: pl.Trainer) -> list[float]:
-        """The losses since the last look, of whole batches: every process decides by the same ones."""
+    def _losses(self, trainer: pl.Trainer) -> list[float]:
+        """The losses since the last check, averaged over processes, so that all of them decide alike."""
         if not self.module.losses:
             return []
         losses: list[float] = trainer.strategy.reduce(torch.stack(self.module.losses), reduce_op="mean").tolist()
@@ -158,9 +162,9 @@ class Coach(pl.Callback):
         self.weights = copy.deepcopy(self.module.model.state_dict())
 
     def _snapshot(self, trainer: pl.Trainer) -> Snapshot:
-        """All that training goes on from."""
-        moments, rates = optimiser_of(trainer.optimizers[0])
-        drawn, rounds = self.rounds.state()
+        """Everything that a resumed training needs."""
+        moments, rates = optimiser_state(trainer.optimizers[0])
+        drawn, rounds = self.batches.state()
         return Snapshot(
             {
                 **under("model", self.module.model.state_dict()),
@@ -182,12 +186,12 @@ class Coach(pl.Callback):
             },
         )
 
-    def _go_on(self, found: Snapshot) -> None:
+    def _resume(self, found: Snapshot) -> None:
         module, facts, tensors = self.module, found.facts, found.tensors
         try:
             self._keep()
             for kept, name in ((self.average, "best_average"), (self.weights, "best_weights")):
-                module.model.load_state_dict(part(name, tensors))  # refuses what does not fit
+                module.model.load_state_dict(part(name, tensors))  # refuses weights of other sizes
                 kept.update(copy.deepcopy(module.model.state_dict()))
             module.model.load_state_dict(part("model", tensors))
             module.averaged.load_state_dict(part("averaged", tensors))
@@ -195,10 +199,10 @@ class Coach(pl.Callback):
             module.first_step, module.rate = int(facts["step"]), float(facts["rate"])
             annealed = facts["annealed"]
             module.annealed = None if annealed is None else (int(annealed[0]), int(annealed[1]))
-            self.rounds.go_on(part("rounds", tensors), facts["rounds"])
+            self.batches.resume(part("rounds", tensors), facts["rounds"])
             for name in _COUNTERS:
                 setattr(self, name, cast(Any, type(getattr(self, name)))(facts[name]))
-            self.history = history_in(facts["history"])
+            self.history = parse_history(facts["history"])
             self.started -= float(facts["seconds"])
         except (LookupError, RuntimeError, TypeError, ValueError) as cause:
             assert self.checkpoint is not None  # it is where this was found

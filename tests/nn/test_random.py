@@ -7,8 +7,8 @@ from torch import nn
 from latentode.nn import (
     DECODERS,
     DYNAMICS,
+    ENCODERS,
     LIKELIHOODS,
-    READERS,
     Dropout,
     InitialisedFrom,
     LatentODE,
@@ -17,7 +17,7 @@ from latentode.nn import (
 )
 
 CHOICES = [
-    *({"encoder": name} for name in READERS),
+    *({"encoder": name} for name in ENCODERS),
     *({"dynamics": name} for name in DYNAMICS),
     *({"decoder": name} for name in DECODERS),
     *({"likelihood": name} for name in LIKELIHOODS),

@@ -1,0 +1,59 @@
+"""Settings of the training loop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from latentode.nn import LatentODE
+
+__all__ = ["TrainingConfig"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of the training loop.
+
+    Parameters
+    ----------
+    n_steps : int
+        Largest number of optimiser steps.
+    steps_per_check : int
+        Steps between two validation checks.
+    batch_size : int
+        Series in a batch.
+    learning_rate, weight_decay : float
+        Of AdamW; the learning rate is the highest of the schedule.
+    kl_weight : float
+        Final weight of the KL divergence.
+    patience : int
+        Validation checks without improvement before the learning rate is annealed from the best weights.
+    annealing : float
+        Length of the annealing, as a fraction of the steps up to the best weights.
+    averaging : float
+        Decay of the moving average of the weights.
+    clip : float
+        Largest gradient norm.
+    devices, num_nodes : int
+        Processes on each machine, and machines.
+    strategy : str
+        Lightning's strategy for several processes.
+    verbose : int
+        0 for silence, 1 for a progress bar, 2 for a line at every validation check as well.
+    on_check : callable, optional
+        Called at every validation check with the averaged model and the history; training stops when it returns True.
+    """
+
+    n_steps: int = 1500
+    steps_per_check: int = 25
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    kl_weight: float = 1.0
+    patience: int = 8
+    annealing: float = 0.25
+    averaging: float = 0.98
+    clip: float = 1.0
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    verbose: int = 0
+    on_check: Callable[[LatentODE, list[dict[str, float]]], bool] | None = None
