@@ -405,7 +405,7 @@ CHECKS = [
     Check("check_f_contiguous_array_estimator", "a frame whose columns lie one after the other in memory", column_order_in_memory_is_nothing),
     Check("check_methods_sample_order_invariance", "rows in another order get their answers in that order", the_order_of_rows_is_that_of_the_answers),
     Check("check_methods_subset_invariance", "row by row (an imputer: series by series) the same within 1e-5", parts_are_answered_as_the_whole),
-    Check("check_fit2d_1sample", "one row is refused: there is no course to learn", one_row_teaches_nothing),
+    Check("check_fit2d_1sample", "one row is refused: too little data to learn from", one_row_teaches_nothing),
     Check("check_fit2d_1feature", "one channel", one_channel_is_enough),
     Check("check_dict_unchanged", "on a long frame", answering_changes_nothing),
     Check("check_fit_idempotent", "the second fit is the first, bit for bit", fitting_twice_is_fitting_once),

@@ -188,7 +188,7 @@ def _fans(
     """All questions at once, so that what is to be said about the history is not said once per series."""
     levels = sorted({float(v) for v in np.atleast_1d(np.asarray(level, dtype=float))}, reverse=True)
     query = _query(forecaster, chosen, times)
-    mean, bounds = forecaster._fans(query, levels, history, told=held_out)
+    mean, bounds = forecaster._means_and_intervals(query, levels, history, covariates=held_out)
     ends = np.cumsum([len(t) for t in times])
     rows = [slice(end - len(t), end) for end, t in zip(ends, times, strict=True)]
     return [Fan(t, mean.iloc[r], bounds.iloc[r], levels) for t, r in zip(times, rows, strict=True)]

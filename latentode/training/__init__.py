@@ -1,7 +1,6 @@
 """Training: tasks drawn from series, the Lightning module, the quiet loop."""
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
-from latentode.training.files import try_writing, write_out, write_together, write_whole
 from latentode.training.fit import Ended, train, validation_batches
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.options import TrainingOptions
@@ -23,9 +22,5 @@ __all__ = [
     "question_batch",
     "quiet_lightning",
     "train",
-    "try_writing",
     "validation_batches",
-    "write_out",
-    "write_together",
-    "write_whole",
 ]

@@ -6,10 +6,11 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import LEADS, LEVELS, Calibration, Trained, spread_of
+from latentode.estimators.calibration import Trained
 from latentode.estimators.calibration import calibrate as calibrate_all
 from latentode.nn import Batch, Prediction
 from latentode.nn.mixture import mixture_quantiles
+from latentode.persistence.calibration import LEADS, LEVELS, Calibration, mixture_spread
 
 
 class Known(torch.nn.Module):
@@ -131,7 +132,7 @@ def test_quantiles_of_the_longest_tails_are_finite_and_where_they_lay():
     calibration = calibrate(Known(1.0), [asked(values)], 1)
     levels, beyond = calibration.levels(np.array([0.5, 0.95, 0.995]))
     mean, scale = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-    found = mixture_quantiles(mean, scale, levels).numpy() + beyond * spread_of(mean, scale, mean[0]).numpy()
+    found = mixture_quantiles(mean, scale, levels).numpy() + beyond * mixture_spread(mean, scale, mean[0]).numpy()
     drawn = calibration.deviations(ndtri(np.array([0.5, 0.95, 0.995]))[:, None])
     np.testing.assert_allclose(found[:, 0], drawn, rtol=1e-3, atol=1e-3)
     assert np.isfinite(found).all()

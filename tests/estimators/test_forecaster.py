@@ -54,8 +54,8 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(fitted):
 def test_batches_of_any_size_give_the_same_answers(df, fitted, monkeypatch):
     query = pd.concat([df, grid(np.linspace(-5, 20, 300))], ignore_index=True)
     expected = fitted.predict(query), fitted.predict_interval(query)
-    monkeypatch.setattr("latentode.estimators.questions.CELLS_A_BATCH", 50)
-    monkeypatch.setattr("latentode.estimators.questions.QUERIES_A_GROUP", 7)
+    monkeypatch.setattr("latentode.estimators.query_batches.CELLS_A_BATCH", 50)
+    monkeypatch.setattr("latentode.estimators.query_batches.QUERIES_A_GROUP", 7)
     np.testing.assert_allclose(fitted.predict(query), expected[0], rtol=2e-6, atol=1e-5)
     np.testing.assert_allclose(fitted.predict_interval(query), expected[1], atol=1e-4)
 
@@ -170,7 +170,7 @@ def test_what_is_wrong_with_a_history_is_said_as_such(df, fitted):
 
 
 def test_an_unknown_series_without_history_is_answered_alike_whatever_its_name_and_time(fitted):
-    with pytest.warns(DataWarning, match="nothing is known"):
+    with pytest.warns(DataWarning, match="no observations of series"):
         answers = fitted.predict(pd.DataFrame({"id": ["p", "q", "r"], "time": [0.0, 3.0, 1e5]}))
     np.testing.assert_allclose(answers, answers.iloc[[0, 0, 0]], atol=1e-6)
 
@@ -218,7 +218,7 @@ def test_the_answer_of_a_channel_in_logarithms_hangs_on_what_is_expected_and_not
     answer, interval = forecaster.predict(df), forecaster.predict_interval(df, 80)
     assert (answer["x"] > 0).all()
     wider = replace(forecaster.calibration_, factor=2 * forecaster.calibration_.factor)
-    forecaster.calibration_ = wider
+    forecaster.state_ = replace(forecaster.state_, calibration=wider)
     pd.testing.assert_frame_equal(forecaster.predict(df), answer)
     assert (forecaster.predict_interval(df, 80)["x-hi-80"] > interval["x-hi-80"]).all()
 
@@ -254,10 +254,10 @@ def test_samples_are_reproducible_by_their_seed_alone(df, fitted):
 
 def test_samples_of_a_series_and_time_are_the_same_in_any_order_of_rows(df, fitted):
     asked = pd.concat([df, df.tail(30).assign(id="x"), df.tail(30).assign(id="w"), df.tail(9)]).reset_index(drop=True)
-    with pytest.warns(DataWarning, match="nothing is known"):
+    with pytest.warns(DataWarning, match="no observations of series"):
         drawn = fitted.sample(asked, 2, random_state=0)
     for order in (asked.index[::-1], np.random.default_rng(0).permutation(len(asked))):
-        with pytest.warns(DataWarning, match="nothing is known"):
+        with pytest.warns(DataWarning, match="no observations of series"):
             found = fitted.sample(asked.loc[order], 2, random_state=0)
         for k in range(2):
             mine = found[found["sample_id"] == k].set_axis(order).sort_index()

@@ -120,7 +120,7 @@ def test_periods_are_forecast_at_a_coarser_frequency():
         "2024-12",
         "2025-02",
     ]
-    with pytest.raises(DataError, match=r"freq='MS' is no frequency.*'M'"):
+    with pytest.raises(DataError, match=r"freq='MS' is not a frequency.*'M'"):
         forecaster.forecast(freq="MS")
 
 
@@ -150,7 +150,7 @@ def test_a_two_level_index_comes_back_as_columns(df):
     [
         ({"horizon": "1D", "freq": "2D"}, r"freq='2D' is longer than horizon='1D'"),
         ({"horizon": "1D", "freq": "MS"}, r"no date of freq='MS' lies within the horizon"),
-        ({"freq": "fortnightly"}, r"freq='fortnightly' is no frequency.*'1D', '6h' or 'MS'"),
+        ({"freq": "fortnightly"}, r"freq='fortnightly' is not a frequency.*'1D', '6h' or 'MS'"),
         ({"freq": 3}, r"freq=3: expected a duration"),
         ({"horizon": 3}, r"horizon=3: expected a duration"),
         ({"horizon": "-3D"}, r"horizon='-3D' must be positive"),

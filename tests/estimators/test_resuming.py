@@ -19,10 +19,10 @@ import torch
 from safetensors.numpy import load as load_arrays
 
 from latentode import LatentODEForecaster, load
-from latentode.estimators import sizes
+from latentode.estimators import defaults
+from latentode.io.locks import lock, unlock
 from latentode.training import TrainingOptions
 from latentode.training.checkpoint import Checkpoint
-from latentode.training.files import lock, unlock, write_whole
 from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import quick, waves
 
@@ -34,7 +34,7 @@ MODELS, LOOKS, STEPS = 3, 4, 5
 def often_looking():
     """Within the block training looks every few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sizes, "TrainingOptions", partial(TrainingOptions, steps_per_round=STEPS))
+        patch.setattr(defaults, "TrainingOptions", partial(TrainingOptions, steps_per_round=STEPS))
         yield
 
 
@@ -420,7 +420,7 @@ def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
-    monkeypatch.setattr("latentode.training.files.os.fsync", full)
+    monkeypatch.setattr("latentode.io.atomic.os.fsync", full)
     with pytest.raises(OSError, match="last state before that is kept whole") as raised:
         forecaster(checkpoint_dir=tmp_path).fit(small)
     assert raised.value.errno == errno.ENOSPC
@@ -463,30 +463,6 @@ def test_a_directory_that_is_a_file_is_refused_by_its_name(small, tmp_path):
     (tmp_path / "taken").touch()
     with pytest.raises(OSError, match=r"checkpoint_dir='.*taken' cannot be used"):
         forecaster(checkpoint_dir=tmp_path / "taken").fit(small)
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_whole(path, b"before")
-
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("latentode.training.files.os.fsync", full)
-    with pytest.raises(OSError, match="file could not be written; what stood there before is as it was"):
-        write_whole(path, b"after")
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]
-
-
-def test_a_lock_is_held_once_and_is_free_again(tmp_path):
-    place = tmp_path / "lock"
-    held = lock(place)
-    assert lock(place) is None
-    unlock(place, held)
-    assert not place.exists()
-    again = lock(place)
-    assert again is not None
-    unlock(place, again)
 
 
 # ------------------------------------------------------------------------------------------- saved models

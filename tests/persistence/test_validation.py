@@ -1,0 +1,193 @@
+"""Directories that say of themselves what cannot be, one by one; ``tests/fuzz`` tries them by the thousand."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from latentode import load
+from tests.estimators.tiny import dated, quick, replace_arrays, waves
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    quick(max_steps=1).fit(waves(3, 6)).save(path)
+    return path
+
+
+@pytest.fixture
+def spoilt(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "spoilt")
+
+
+@pytest.fixture(scope="module")
+def with_covariates(tmp_path_factory):
+    path = tmp_path_factory.mktemp("covariates") / "model"
+    df = waves(3, 6).assign(dose=lambda d: d["time"], kind=lambda d: d["id"])
+    quick(max_steps=1, known_cols=["dose"], static_cols=["kind"]).fit(df).save(path)
+    return path
+
+
+def spoil_config(path, *where, value):
+    """Set one value of a config, ``where`` naming the way to it."""
+    config = json.loads((path / "config.json").read_text())
+    holder = config
+    for key in where[:-1]:
+        holder = holder[key]
+    holder[where[-1]] = value
+    (path / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("model", "n_channels", 10**9),
+        ("model", "n_steps", 10**9),
+        ("model", "n_steps", True),
+        ("model", "usual_gap", 0.0),
+        ("model", "log_beyond", 1e-300),
+        ("model", "method", "nothing"),
+        ("model", "usual_change", [1.0] * 3),
+        ("model", "center", [float("nan"), 0.0]),
+        ("params", "n_samples", 10**12),
+        ("schema", "layout", "cube"),
+        ("schema", "id_col", ["id"]),
+        ("schema", "target_cols", ["x", "x"]),
+        ("time_axis", "origin", 10**18),
+        ("ids", "dtype", "U1000000000"),
+        ("ids", "values", [["s00"], ["s01"], ["s02"]]),
+    ],
+)
+def test_a_part_of_the_wrong_kind_or_size_is_refused_by_name(spoilt, part, name, value):
+    spoil_config(spoilt, part, name, value=value)
+    with pytest.raises(ValueError, match=r"not a readable forecaster: .*(names of the channels|out of range)"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("model.likelihood.log_scale", lambda a: np.full_like(a, np.nan)),
+        ("scaler.scale", lambda a: -a),
+        ("scaler.center", lambda a: a * np.inf),
+        ("panel.values", lambda a: np.full_like(a, np.inf)),
+        ("panel.times", lambda a: a[::-1].copy()),
+    ],
+)
+def test_arrays_that_would_spoil_every_answer_are_refused_by_name(spoilt, name, spoil):
+    arrays = load_file(spoilt / "weights.safetensors")
+    with np.errstate(invalid="ignore"):
+        arrays[name] = spoil(arrays[name])
+    replace_arrays(spoilt, arrays)
+    with pytest.raises(ValueError, match=rf"not a readable forecaster: {name}"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("coding", "known", 0, "center"), "a"),
+        (("coding", "known", 0, "center"), None),
+        (("coding", "known", 0, "center"), float("nan")),
+        (("coding", "known", 0, "scale"), 0),
+        (("coding", "known", 0, "scale"), -1.0),
+        (("coding", "known", 0, "name"), ["x"]),
+        (("coding", "known", 0, "name"), "x"),
+        (("coding", "known", 0), "dose"),
+        (("coding", "known"), []),
+        (("coding", "static", 0, "categories"), ["s00", "s00", "s02"]),
+        (("coding", "static", 0, "categories"), ["s00", 1, "s02"]),
+        (("coding", "static", 0, "categories"), "abc"),
+        (("schema", "static_cols"), []),
+        (("coding",), None),
+        (("horizon",), 5e-324),
+    ],
+)
+def test_a_coding_or_a_horizon_that_would_spoil_answers_is_refused(with_covariates, tmp_path, where, value):
+    spoilt = shutil.copytree(with_covariates, tmp_path / "spoilt")
+    spoil_config(spoilt, *where, value=value)
+    with pytest.raises(ValueError, match=r"not a readable forecaster: .* out of range"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("name", ["dose", 1, True, 1.5, float("nan")])
+def test_a_covariate_of_any_name_is_read_back(tmp_path, name):
+    df = waves(3, 6)
+    df[name] = df["time"]
+    model = quick(max_steps=1, known_cols=[name], target_cols=["x"]).fit(df)
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").predict(df).equals(model.predict(df))
+
+
+@pytest.mark.parametrize("name", ["dateutil/{}", "{}", "../../..{}", "dateutil/Europe/Paris", ""])
+def test_a_zone_that_is_a_path_is_refused_before_anything_is_opened(spoilt, tmp_path, name):
+    config = json.loads((spoilt / "config.json").read_text())
+    config["time_axis"] |= {"kind": "datetime", "tz": name.format(tmp_path / "secret")}
+    (spoilt / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"not a readable forecaster: tz=.* out of range"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "Etc/GMT+5", "America/Port-au-Prince", "UTC", "+02:00", "tzlocal()"])
+def test_every_zone_a_model_can_have_is_read_back(tmp_path, zone):
+    model = quick(max_steps=1).fit(dated(waves(3, 6), zone=zone))
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").forecast().equals(model.forecast())
+
+
+@pytest.mark.parametrize("bomb", ["[" + "[]," * 2_000_000 + "[]]", '{"a":' * 2_000_000])
+def test_a_config_of_many_lists_is_refused_before_it_is_read(spoilt, bomb):
+    text = (spoilt / "config.json").read_text()
+    (spoilt / "config.json").write_text(text.replace('"history": {', f'"history": {bomb}, "x": {{', 1))
+    with pytest.raises(ValueError, match=r"not a readable forecaster: config\.json holds 2\d* brackets"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(("name", "size"), [("config.json", 2**26), ("weights.safetensors", 2**40)])
+def test_files_larger_than_such_a_model_are_not_read(spoilt, name, size):
+    os.truncate(spoilt / name, size)  # holes: the disk holds none of it
+    with pytest.raises(ValueError, match=rf"not a readable forecaster: {name} has {size} bytes, more than"):
+        load(spoilt)
+
+
+def test_without_a_series_weights_are_as_large_as_their_sizes_say(tmp_path):
+    quick(max_steps=1).fit(waves(3, 6)).save(tmp_path / "model", include_history=False)
+    assert load(tmp_path / "model").panel_.n_series == 0
+    weights = tmp_path / "model" / "weights.safetensors"
+    os.truncate(weights, weights.stat().st_size + 2**20)
+    with pytest.raises(ValueError, match=r"weights\.safetensors has \d+ bytes, more than"):
+        load(tmp_path / "model")
+
+
+def test_what_does_not_fit_into_memory_is_refused_like_any_other(spoilt, monkeypatch):
+    def full(self):
+        raise MemoryError
+
+    monkeypatch.setattr(type(spoilt), "read_bytes", full)
+    with pytest.raises(ValueError, match=r"config\.json has \d+ bytes, more than fit into memory"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_a_link_that_leads_out_of_the_directory_is_not_followed(spoilt, saved, name):
+    (spoilt / name).unlink()
+    (spoilt / name).symlink_to(saved / name)
+    with pytest.raises(ValueError, match=rf"{name} is a link that leads out"):
+        load(spoilt)
+
+
+def test_a_directory_that_is_a_link_is_read(saved, tmp_path):
+    (tmp_path / "link").symlink_to(saved)
+    assert load(tmp_path / "link").channels_ == ("x", "y")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_a_pipe_is_not_waited_for(spoilt):
+    (spoilt / "config.json").unlink()
+    os.mkfifo(spoilt / "config.json")
+    with pytest.raises(ValueError, match=r"config\.json is missing"):
+        load(spoilt)
