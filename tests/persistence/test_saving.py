@@ -58,6 +58,16 @@ def test_what_is_loaded_answers_bit_for_bit_what_was_saved(df, fitted, saved):
     assert loaded.score(later) == fitted.score(later)
 
 
+def test_the_class_method_and_the_function_load_the_same(df, fitted, saved):
+    class Own(LatentODEForecaster):
+        """A forecaster of a user's own."""
+
+    for loaded, kind in ((LatentODEForecaster.load(saved), LatentODEForecaster), (Own.load(str(saved)), Own)):
+        assert type(loaded) is kind
+        assert loaded.get_params() == load(saved).get_params() == fitted.get_params()
+        pd.testing.assert_frame_equal(loaded.predict(df), fitted.predict(df), check_exact=True)
+
+
 def test_what_is_loaded_is_fitted_the_same(fitted, saved):
     loaded = load(saved)
     assert isinstance(loaded, LatentODEForecaster)

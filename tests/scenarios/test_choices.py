@@ -34,25 +34,6 @@ def test_every_choice_fits_answers_and_comes_back(options, tmp_path):
     pd.testing.assert_frame_equal(load(tmp_path).predict_interval(df), bands, check_exact=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("encoder", "rnn"),
-        ("dynamics", "ode"),
-        ("decoder", None),
-        ("likelihood", "normal"),
-        ("anchor", "middle"),
-        ("observation_std", 0.0),
-        ("kl_weight", -1.0),
-        ("n_models", 0),
-        ("n_models", 101),
-    ],
-)
-def test_what_is_no_choice_is_refused_by_name(name, value):
-    with pytest.raises(ValueError, match=f"{name}="):
-        quick(**{name: value}).fit(waves(4, 6))
-
-
 def counts_of(kind, n_series=40, seed=0):
     """Series of counts, or of 0 and 1, each at its own rate."""
     rng = np.random.default_rng(seed)

@@ -17,8 +17,8 @@ import torch
 
 from latentode.data import DataWarning
 from latentode.estimators import fitting
-from tests.estimators.test_determinism import state_of_the_world
 from tests.estimators.tiny import quick, waves
+from tests.scenarios.test_determinism import state_of_the_world
 
 THREADS = 10
 
