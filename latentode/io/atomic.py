@@ -71,9 +71,9 @@ def write_together(files: Mapping[Path, bytes]) -> None:
             beside[path].replace(path)
             moved.append(path.name)
     except OSError as cause:
-        stands = f"{', '.join(moved)} beside it is new already" if moved else "what stood there before is as it was"
-        said = f"{cause.strerror or cause}: {path} could not be written; {stands}"
-        raise OSError(cause.errno, said) from cause
+        result = f"{', '.join(moved)} was already replaced" if moved else "no existing file was changed"
+        message = f"{cause.strerror or cause}: {path} could not be written; {result}"
+        raise OSError(cause.errno, message) from cause
     finally:
         for temporary in beside.values():
             with contextlib.suppress(OSError):  # renamed files are gone

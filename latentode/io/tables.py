@@ -1,4 +1,4 @@
-"""Tables in files: .csv and .parquet in, times read as times and names as they stand; the same out, to six digits."""
+"""Reading and writing long tables as .csv and .parquet files."""
 
 import gzip
 import re
@@ -21,10 +21,10 @@ _ZONE = r"(?:[Zz]|[T ]\d.*[+-]\d\d(?::?\d\d)?)$"
 
 
 def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | None = None) -> pd.DataFrame:
-    """Read a long table; a time column of text is read as ISO dates.
+    """Read a long table; a time column of text is parsed as ISO dates.
 
-    Times with a zone become UTC. Names of series in text files become numbers only where every number prints as it
-    stands there: 01 and 1 are two series.
+    Times with a zone become UTC. Series names in text files become numbers only if every number prints as the text in
+    the file: 01 and 1 are two series.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
     time_col : hashable, optional
         The column of times. None means the one named ``ds``, ``timestamp`` or ``time``.
     id_col : hashable, optional
-        The column that names the series. None means those named ``unique_id``, ``item_id`` or ``id``.
+        The column of series names. None means those named ``unique_id``, ``item_id`` or ``id``.
 
     Returns
     -------
@@ -44,15 +44,15 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
     FileNotFoundError
         When there is no such file.
     DataError
-        When it cannot be read, two columns have one name, rows hold more cells than there are names, or a time is
-        neither a number nor an ISO date: the message names the first row.
+        When the file cannot be read, two columns have the same name, rows hold more cells than there are names, or a
+        time is neither a number nor an ISO date; the message names the first such row.
     ImportError
-        When it is a parquet file and pyarrow is not installed.
+        When it is a Parquet file and pyarrow is not installed.
 
     Warns
     -----
     DataWarning
-        When a column without a name numbers the rows: it is left out.
+        When a column without a name numbers the rows; it is left out.
     """
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
@@ -71,24 +71,24 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
 
 
 def write_table(df: pd.DataFrame, path: Path, values: Sequence[Hashable]) -> None:
-    """Write a table, the columns `values` to six digits: more would pretend.
+    """Write a table, with the columns `values` rounded to six digits: predictions are not more precise.
 
-    Names of series and of columns are written as they came. A spreadsheet that opens a .csv file takes a cell that
-    begins with ``=``, ``+``, ``-`` or ``@`` for a formula: import such a column as text, or write .parquet.
+    Names of series and columns are written unchanged. A spreadsheet that opens a .csv file takes a cell that begins
+    with ``=``, ``+``, ``-`` or ``@`` for a formula: import such a column as text, or write .parquet.
 
     Parameters
     ----------
     df : DataFrame
         The table; its index is not written.
     path : Path
-        Ends in ``.parquet``, or is written as text with commas.
+        The file: Parquet if the name ends in ``.parquet``, else text with commas.
     values : sequence of hashable
         The columns to round.
 
     Raises
     ------
     OSError
-        When it cannot be written; what stood there before is as it was.
+        When it cannot be written. An existing file is unchanged.
     """
     rounded = df.copy()
     for column in values:
@@ -102,9 +102,9 @@ def write_table(df: pd.DataFrame, path: Path, values: Sequence[Hashable]) -> Non
 
 def _read_csv(path: Path, id_cols: Sequence[Hashable]) -> pd.DataFrame:
     try:
-        # The names as they stand: pandas would make x and x.1 of x and x, and a name of its own where there is none.
+        # The names in the file: pandas would rename duplicates to x and x.1, and columns without a name to "Unnamed".
         head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-        names = [re.sub(r"^Unnamed: \d+$", "", str(name)) for name in head.iloc[0]]  # its name for none, written back
+        names = [re.sub(r"^Unnamed: \d+$", "", str(name)) for name in head.iloc[0]]  # as pandas writes them
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             df = pd.read_csv(path, index_col=False, dtype={c: str for c in id_cols if c in names})
@@ -126,7 +126,7 @@ def _read_csv(path: Path, id_cols: Sequence[Hashable]) -> pd.DataFrame:
 
 
 def _without_row_numbers(df: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
-    """Without columns of numbers that have no name: those that are empty, and those that number rows, which is said."""
+    """Drop nameless columns of numbers: empty ones, and those that number the rows, with a warning."""
     left_out = []
     for place, (name, column) in enumerate(zip(names, df.columns, strict=True)):
         if name or not types.is_numeric_dtype(df[column].dtype):
@@ -137,13 +137,13 @@ def _without_row_numbers(df: pd.DataFrame, names: Sequence[str], path: Path) -> 
             continue
         if not (numbers - numbers[0] == np.arange(len(numbers))).all():
             raise DataError(f"{path}: column {place + 1} holds numbers and no name: name it in the first line")
-        said = f"{path}: column {place + 1} has no name and numbers the rows: it was left out"
-        warnings.warn(said, DataWarning, stacklevel=4)
+        message = f"{path}: column {place + 1} has no name and numbers the rows: it was left out"
+        warnings.warn(message, DataWarning, stacklevel=4)
     return df.drop(columns=left_out)
 
 
 def _as_names(column: pd.Series) -> pd.Series:
-    """Names of series as numbers where each number prints as the text that stands there, else as that text."""
+    """Series names as numbers if every number prints as its text, else as text."""
     try:
         numbers = pd.to_numeric(column)
     except (TypeError, ValueError):

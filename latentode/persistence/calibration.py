@@ -23,7 +23,7 @@ FARTHEST = 4.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """Split-conformal corrections of what a model says of its uncertainty.
+    """Split-conformal corrections of the uncertainty of a model.
 
     The deviations of a predictive distribution from its centre are multiplied by a factor, and its Gaussian levels are
     replaced by those at which held-out values of the channel lay. The prediction interval of a skewed or heavy-tailed

@@ -22,7 +22,7 @@ def test_files_are_replaced_in_the_order_given_once_all_are_there(tmp_path, monk
 def test_where_the_second_cannot_be_moved_the_error_tells_that_the_first_is_new(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "b").mkdir()
-    with pytest.raises(OSError, match=r"b could not be written; a beside it is new already"):
+    with pytest.raises(OSError, match=r"b could not be written; a was already replaced"):
         write_together({tmp_path / "a": b"new", tmp_path / "b": b"new"})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
@@ -62,6 +62,6 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("latentode.io.atomic.os.fsync", full)
-    with pytest.raises(OSError, match="file could not be written; what stood there before is as it was"):
+    with pytest.raises(OSError, match="file could not be written; no existing file was changed"):
         write_whole(path, b"after")
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]

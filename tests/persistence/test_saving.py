@@ -372,7 +372,7 @@ def test_a_disk_that_holds_one_file_of_two_leaves_the_old_model_whole(df, spoilt
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (sum(sizes.values()) // 2, unlimited[1]))
     try:
-        with pytest.raises(OSError, match=f"{larger} could not be written; what stood there before is as it was"):
+        with pytest.raises(OSError, match=f"{larger} could not be written; no existing file was changed"):
             other.save(spoilt)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
