@@ -69,7 +69,7 @@ def test_calibrated_intervals_hold_what_they_promise(level):
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.98])
-def test_a_heavy_tailed_channel_gets_a_fan_of_its_shape(level):
+def test_a_heavy_tailed_channel_gets_intervals_of_its_shape(level):
     rng = np.random.default_rng(0)
     calibration = calibrate(Known(1.0), [asked(rng.standard_t(2, size=(4000, 1)))], 1)
     assert covered(calibration, 1.0, rng.standard_t(2, size=(20_000, 1)), level=level) == pytest.approx(level, abs=0.02)
@@ -111,7 +111,7 @@ def test_a_channel_with_few_observations_leans_on_the_others():
     assert factors[1] < 1.8
 
 
-def test_nothing_asked_changes_nothing():
+def test_without_residuals_the_calibration_is_the_identity():
     targets = residuals(20, 1.0, 1.0)
     found, none = calibrate(Known(1.0), [asked(targets, np.zeros_like(targets))], 1), Calibration.none(2)
     np.testing.assert_array_equal(found.factor, none.factor)
@@ -169,7 +169,7 @@ def width(questions, n_series):
     return calibrate(Known(1.0), questions, n_series).factors(np.array([0.5])).item()
 
 
-def test_many_residuals_of_few_series_that_differ_leave_the_model_what_it_says_of_itself():
+def test_many_residuals_of_few_differing_series_leave_the_width_of_the_model():
     true = width(rounds(2000, 0.4), 2000)
     drawn = [rounds(5, 0.4, by=1 / true, seed=seed) for seed in range(1, 41)]
     as_they_are = [np.log(width(questions, 5)) for questions in drawn]
@@ -177,11 +177,11 @@ def test_many_residuals_of_few_series_that_differ_leave_the_model_what_it_says_o
     assert np.square(as_they_are).mean() < 0.6 * np.square(were_each_its_own).mean()
 
 
-def test_few_series_that_contradict_the_model_are_believed():
+def test_few_series_that_contradict_the_model_change_its_width():
     assert width(rounds(9, 0.1, by=3.0), 9) == pytest.approx(3.0, rel=0.1)
 
 
-def test_many_series_are_believed_however_much_they_differ():
+def test_many_series_change_the_width_however_much_they_differ():
     wide = np.quantile(np.abs(np.concatenate([b.targets.numpy().ravel() for b in rounds(2000, 0.7)])), 0.9) / 1.645
     assert width(rounds(2000, 0.7), 2000) == pytest.approx(wide, rel=0.05)
 
@@ -210,7 +210,7 @@ def test_series_of_several_models_are_not_taken_for_one():
     assert np.square(np.log(two)).mean() < np.square(one).mean()
 
 
-def test_a_series_that_two_models_are_asked_is_one():
+def test_a_series_held_out_of_two_models_counts_as_one():
     held_out = rounds(5, 0.4, seed=3)
     once, same, others = (
         together(*((held_out, asked) for asked in of_models)).factor

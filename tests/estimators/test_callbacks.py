@@ -36,7 +36,7 @@ class Notebook:
         return context.task_name == "check" and self.told.count("end check") >= self.most
 
 
-def test_every_look_is_told_between_beginning_and_end():
+def test_callbacks_run_at_the_beginning_at_every_validation_check_and_at_the_end():
     notes = Notebook()
     weights = np.ones(len(FEW))
     quick(max_steps=50).set_callbacks(notes).fit(FEW, sample_weight=weights)
@@ -63,7 +63,7 @@ def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
 
 @pytest.mark.filterwarnings("ignore:no observations of series")
 @pytest.mark.parametrize("df", [FEW, MANY], ids=["the ends of few series", "some of many series"])
-def test_what_is_held_out_is_not_known_to_the_estimator_that_is_looked_at(df):
+def test_the_estimator_a_callback_gets_does_not_know_the_held_out_rows(df):
     notes = Notebook()
     forecaster = quick(max_steps=50, validation_fraction=0.25).set_callbacks(notes).fit(df)
     early, last = notes.learned[0], forecaster

@@ -22,7 +22,7 @@ def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series
     assert defaults.n_models_for(panel, scaled, replace(settings, n_models=2)) == 2
 
 
-def test_the_span_is_how_long_series_usually_last():
+def test_the_typical_duration_is_a_high_quantile_of_the_durations():
     times = np.concatenate([np.linspace(0, 2, 5)] * 30 + [[0.0]])
     offsets = np.concatenate([np.arange(0, 151, 5), [151]]).astype(np.int64)
     panel = Panel(pd.RangeIndex(31), offsets, times, np.zeros((151, 1)))
@@ -34,14 +34,14 @@ def test_the_span_is_how_long_series_usually_last():
     ("n_series", "n_values", "steps"),
     [(10, 100, 600), (16, 500_000, 600), (200, 4_000, 1_200), (1_000, 90_000, 3_000), (9_000, 2_900_000, 1_500)],
 )
-def test_many_series_are_learned_from_for_longer_than_few(n_series, n_values, steps):
+def test_many_series_get_more_training_steps_than_few(n_series, n_values, steps):
     panel = Panel(pd.RangeIndex(n_series), np.arange(n_series + 1), np.zeros(n_series), np.zeros((n_series, 1)))
     assert defaults._steps_for(panel, n_values, 1) == steps
     assert defaults._steps_for(panel, n_values, 3) == 400
 
 
 @pytest.mark.parametrize(("much", "cells", "most_asked"), [(80, 1600, 50), (80, 160, 24), (100_000, 160, MAX_QUERIES)])
-def test_where_there_is_much_data_few_rows_of_a_series_are_asked_in_a_step(monkeypatch, much, cells, most_asked):
+def test_with_much_data_few_rows_of_a_series_are_queried_per_step(monkeypatch, much, cells, most_asked):
     seen, train = [], fitting.train
     monkeypatch.setattr(defaults, "MUCH", much)
     monkeypatch.setattr(defaults, "CELLS_QUERIED", cells)

@@ -20,7 +20,7 @@ def test_a_forecast_is_tidy_ids_times_channels_and_bands(fitted, df):
         np.testing.assert_allclose(rows["time"] - ends_of(df)[series], [0.5, 1.0, 1.5, 2.0])
 
 
-def test_a_forecast_is_what_predict_says_of_its_times(fitted):
+def test_a_forecast_equals_predict_at_its_times(fitted):
     future = fitted.forecast(level=(90,))
     query = future[["id", "time"]]
     pd.testing.assert_frame_equal(future[["x", "y"]], fitted.predict(query), atol=1e-6)

@@ -46,7 +46,7 @@ def test_columns_of_x_are_no_channels_when_y_names_them(df):
     assert forecaster.channels_ == ("x",)
 
 
-def test_fit_says_what_it_learned(df, fitted):
+def test_fit_sets_the_fitted_attributes(df, fitted):
     assert fitted.channels_ == ("x", "y")
     assert fitted.n_features_in_ == 4
     assert fitted.feature_names_in_.tolist() == ["id", "time", "x", "y"]
@@ -92,7 +92,7 @@ def test_a_horizon_shorter_than_any_gap_is_noticed(df):
         quick(horizon=1e-9).fit(df)
 
 
-def test_a_caller_in_double_precision_can_fit_and_gets_the_same_answers(df, fitted):
+def test_a_caller_in_double_precision_can_fit_and_gets_the_same_predictions(df, fitted):
     expected = fitted.predict(df), fitted.predict_interval(df), fitted.sample(df, 2, random_state=0)
     torch.set_default_dtype(torch.float64)
     try:
@@ -133,7 +133,7 @@ def test_however_much_is_held_out_something_is_learned_from(fraction):
     assert np.isfinite(forecaster.predict(df)).all(axis=None)
 
 
-def test_an_update_is_what_history_would_have_said(df):
+def test_an_update_predicts_as_the_same_rows_given_as_history(df):
     early = df["time"] < 4
     forecaster = quick().fit(df[early])
     queries = df[["id", "time"]].assign(time=df["time"] + 3)

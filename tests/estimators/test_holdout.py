@@ -32,7 +32,7 @@ def test_of_many_series_whole_ones_are_held_out(monkeypatch):
     assert not trained & set(values_read(held_out))
 
 
-def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
+def test_no_more_series_are_held_out_than_a_reliable_validation_check_needs(monkeypatch):
     monkeypatch.setattr(holdout, "MOST_HELD_OUT", 7)
     offsets = np.arange(0, 3 * 60 + 1, 3)
     series = RaggedSeries(offsets, np.tile(np.arange(3.0), 60), np.zeros((180, 1), dtype=np.float32))
@@ -40,7 +40,7 @@ def test_no_more_series_are_held_out_than_make_a_sure_look(monkeypatch):
     assert len(maker.series.lengths) == 60 - 7
 
 
-def test_a_look_at_many_held_out_series_asks_each_once_and_no_more_rows_than_a_step(monkeypatch):
+def test_a_check_on_many_held_out_series_queries_each_once_with_no_more_rows_than_a_training_step(monkeypatch):
     monkeypatch.setattr(holdout, "ENOUGH_QUERIED", 10)
     whole = TaskMaker(series_of([30] * 60), 30.0, most_asked=4)
     fold = next(hold_out(whole, 0.5, 1, np.random.default_rng(0)))
@@ -86,7 +86,7 @@ def test_of_few_series_more_are_held_out_than_the_fraction(n_series, held_out):
     assert n_held_out(n_series, 0.15) == held_out
 
 
-def test_series_of_one_row_are_never_asked():
+def test_series_of_one_row_are_never_queried():
     series = series_of([1] * 30 + [5] * 25)
     held_out = next(hold_out(TaskMaker(series, 10.0), 0.2, 1, np.random.default_rng(0))).held_out
     assert values_asked(held_out).min() >= 20  # TARGET_BOUND draws in what lies beyond

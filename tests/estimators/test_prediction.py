@@ -30,13 +30,13 @@ def test_channels_in_the_query_are_ignored(df, fitted):
         pd.testing.assert_frame_equal(fitted.predict(query), expected, check_exact=True)
 
 
-def test_permuted_queries_give_permuted_answers(df, fitted):
+def test_permuted_queries_give_permuted_predictions(df, fitted):
     order = np.random.default_rng(0).permutation(len(df))
     for ask in (fitted.predict, fitted.predict_interval):
         pd.testing.assert_frame_equal(ask(df.iloc[order]), ask(df).iloc[order], check_exact=True)
 
 
-def test_an_answer_does_not_depend_on_what_else_is_asked(fitted):
+def test_a_prediction_does_not_depend_on_other_queries(fitted):
     query = pd.concat(
         [grid(np.linspace(-20, 60, 81)), grid([0.5, 3.0], "s05"), grid([100.0], "s07")], ignore_index=True
     )
@@ -48,7 +48,7 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(fitted):
         np.testing.assert_allclose(fitted.predict_interval(alone), bands.iloc[[i]], atol=1e-4)
 
 
-def test_batches_of_any_size_give_the_same_answers(df, fitted, monkeypatch):
+def test_batches_of_any_size_give_the_same_predictions(df, fitted, monkeypatch):
     query = pd.concat([df, grid(np.linspace(-5, 20, 300))], ignore_index=True)
     expected = fitted.predict(query), fitted.predict_interval(query)
     monkeypatch.setattr("latentode.estimators.query_batches.CELLS_A_BATCH", 50)
@@ -57,34 +57,34 @@ def test_batches_of_any_size_give_the_same_answers(df, fitted, monkeypatch):
     np.testing.assert_allclose(fitted.predict_interval(query), expected[1], atol=1e-4)
 
 
-def test_the_same_query_twice_gets_the_same_answer(df, fitted):
+def test_the_same_query_twice_gets_the_same_prediction(df, fitted):
     twice = pd.concat([df, df])
     for ask in (fitted.predict, fitted.predict_quantiles):
         answers = ask(twice)
         np.testing.assert_array_equal(answers[: len(df)], answers[len(df) :])
 
 
-def test_queries_before_between_and_after_the_observations_are_answered(df, fitted):
+def test_queries_before_between_and_after_the_observations_are_predicted(df, fitted):
     predicted = fitted.predict(grid([-1e6, -10, -0.1, 0.5, 3, 5.99, 6.5, 60, 1e6]))
     assert np.isfinite(predicted).all(axis=None)
     assert predicted["y"].between(-30, 80).all()
 
 
-def test_an_answer_uses_the_observations_around_it(df, fitted):
+def test_a_prediction_uses_the_observations_around_it(df, fitted):
     rows = df[df["id"] == "s04"].dropna().iloc[[3, 6]]
     shifted = df[df["id"] == "s04"].assign(y=lambda d: d["y"] + 2)
     before, after = fitted.predict(rows), fitted.predict(rows, history=shifted)
     assert (after["y"] - before["y"] > 0.5).all()
 
 
-def test_answers_move_smoothly_with_time(df, fitted):
+def test_predictions_change_smoothly_with_time(df, fitted):
     times = np.linspace(-3, 12, 3001)
     predicted = fitted.predict(grid(times))
     steps = predicted.diff().abs().max()
     assert (steps < 0.25 * df[["x", "y"]].std()).all()
 
 
-def test_an_empty_query_gets_an_empty_answer(df, fitted):
+def test_an_empty_query_gets_an_empty_prediction(df, fitted):
     for empty in (df.iloc[:0], pd.DataFrame(columns=["id", "time"])):
         assert fitted.predict(empty).shape == (0, 2)
         assert fitted.sample(empty, 3).shape == (0, 5)
@@ -106,7 +106,7 @@ def test_only_the_latest_rows_of_a_long_history_are_read_for_the_future():
     np.testing.assert_allclose(forecaster.predict(future, history=changed), expected, atol=1e-5)
 
 
-def test_queries_far_back_in_a_long_history_are_answered_from_near_by():
+def test_queries_far_back_in_a_long_history_are_predicted_from_near_observations():
     long = waves(1, 1500, missing=0)
     forecaster = quick(max_steps=25).fit(long)
     inside = long.iloc[5:1495:7]
@@ -157,13 +157,13 @@ def test_history_in_any_order_is_one_history(df, fitted):
     pd.testing.assert_frame_equal(fitted.predict(new, history=shuffled), expected, check_exact=True)
 
 
-def test_what_is_wrong_with_a_history_is_said_as_such(df, fitted):
+def test_a_warning_about_a_history_names_it(df, fitted):
     new = df.head(5).assign(id="new")
     with pytest.warns(DataWarning, match=r"in history: 5 rows repeat"):
         fitted.predict(new, history=pd.concat([new, new]))
 
 
-def test_an_unknown_series_without_history_is_answered_alike_whatever_its_name_and_time(fitted):
+def test_the_prediction_of_an_unseen_series_does_not_depend_on_its_name_and_time(fitted):
     with pytest.warns(DataWarning, match="no observations of series"):
         answers = fitted.predict(pd.DataFrame({"id": ["p", "q", "r"], "time": [0.0, 3.0, 1e5]}))
     np.testing.assert_allclose(answers, answers.iloc[[0, 0, 0]], atol=1e-6)
@@ -178,7 +178,7 @@ def test_quantiles_rise_with_their_level_and_are_named_channel_by_channel(df, fi
         assert (found.filter(like=channel).diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
 
 
-def test_quantiles_asked_in_any_order_are_the_same(df, fitted):
+def test_quantiles_requested_in_any_order_are_the_same(df, fitted):
     up, down = fitted.predict_quantiles(df, [0.2, 0.6]), fitted.predict_quantiles(df, (0.6, 0.2))
     pd.testing.assert_frame_equal(up, down[up.columns], check_exact=True)
 
@@ -203,7 +203,7 @@ def test_the_mean_lies_well_within_its_interval(df, fitted):
         assert (mean[channel] < bands[f"{channel}-hi-80"]).all()
 
 
-def test_the_answer_of_a_channel_in_logarithms_hangs_on_what_is_expected_and_not_on_how_wide_it_is():
+def test_the_prediction_of_a_channel_in_logarithms_does_not_depend_on_its_width():
     df = waves().assign(x=lambda d: np.exp(3 * d["x"]))
     forecaster = quick().fit(df)
     answer, interval = forecaster.predict(df), forecaster.predict_interval(df, 80)
@@ -214,7 +214,7 @@ def test_the_answer_of_a_channel_in_logarithms_hangs_on_what_is_expected_and_not
     assert (forecaster.predict_interval(df, 80)["x-hi-80"] > interval["x-hi-80"]).all()
 
 
-def test_intervals_ask_twice_one_answer(df, fitted):
+def test_the_same_intervals_are_predicted_twice(df, fitted):
     pd.testing.assert_frame_equal(fitted.predict_interval(df), fitted.predict_interval(df), check_exact=True)
 
 
@@ -252,7 +252,7 @@ def test_samples_of_a_series_and_time_are_the_same_in_any_order_of_rows(df, fitt
             pd.testing.assert_frame_equal(mine, drawn[drawn["sample_id"] == k].set_axis(asked.index), rtol=1e-5)
 
 
-def test_samples_of_rows_that_come_again_are_one_course(df, fitted):
+def test_samples_of_repeated_rows_are_one_trajectory(df, fitted):
     drawn = fitted.sample(pd.concat([df, df]), 3, random_state=0)[["x", "y"]].to_numpy().reshape(3, 2, len(df), 2)
     np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], rtol=1e-5)
 
@@ -274,7 +274,7 @@ def test_the_mean_of_samples_is_the_prediction(df, fitted):
     assert deviation.max() < 0.12  # about six standard errors
 
 
-def test_samples_fall_below_a_quantile_as_often_as_it_says(df, fitted):
+def test_samples_fall_below_a_quantile_as_often_as_its_level(df, fitted):
     query = df.iloc[::12]
     fitted = copy.copy(fitted).set_params(n_samples=4000)  # a quantile of few draws of z0 is off by what these are
     drawn = fitted.sample(query, 3000, random_state=0)[["x", "y"]].to_numpy().reshape(3000, len(query), 2)
@@ -296,7 +296,7 @@ def without_noise(forecaster, log_std):
     return changed
 
 
-def test_a_sample_is_one_coherent_course(fitted):
+def test_a_sample_is_one_coherent_trajectory(fitted):
     forecaster = without_noise(fitted, 0.0)
     query = grid([6.5, 6.52, 8.0])
     drawn = forecaster.sample(query, 300, random_state=0)["x"].to_numpy().reshape(300, 3)
@@ -320,7 +320,7 @@ def test_a_deterministic_latent_is_sampled_as_one_point(df):
     np.testing.assert_allclose(drawn.mean(0), forecaster.predict(df.head(3))["x"], atol=1e-3)
 
 
-def test_a_level_that_looks_like_a_share_is_noticed(df, fitted):
+def test_a_level_between_0_and_1_is_refused(df, fitted):
     with pytest.raises(ValueError, match=r"per cent"):
         fitted.predict_interval(df, level=0.9)
 
@@ -373,7 +373,7 @@ def test_an_imputed_value_is_given_all_else_in_the_frame(fitted, df):
     assert fitted.impute(one).loc[hole, "y"] != pytest.approx(fitted.impute(two).loc[hole, "y"], abs=1e-3)
 
 
-def test_far_beyond_the_horizon_it_is_said_how_far_training_went(df):
+def test_a_warning_far_beyond_the_horizon_names_the_horizon_of_training(df):
     forecaster = quick(horizon=2.0).fit(df)
     with pytest.warns(DataWarning, match=r"1 rows lie up to .* horizons beyond .* training went 2 ahead"):
         forecaster.predict(pd.DataFrame({"id": ["s00"] * 2, "time": [7.0, 60.0]}))

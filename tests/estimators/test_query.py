@@ -47,7 +47,7 @@ def apart(first, second):
 # ----------------------------------------------------------------------------------------- known columns
 
 
-def test_a_known_column_is_used_where_another_is_missing_and_only_that_one_is_named(fitted):
+def test_a_known_column_is_used_though_another_is_missing_and_only_that_one_is_named(fitted):
     with pytest.warns(DataWarning, match=r"the query rows lack \['w'\]"):
         low = fitted.predict(PLAN.assign(u=0.0))
     with pytest.warns(DataWarning, match=r"the query rows lack \['w'\]"):
@@ -55,7 +55,7 @@ def test_a_known_column_is_used_where_another_is_missing_and_only_that_one_is_na
     assert apart(low, high) > 1e-4
 
 
-def test_a_known_column_that_is_missing_is_held_as_it_was_last_said(fitted):
+def test_a_missing_known_column_is_held_at_its_last_value(fitted):
     last = SEEN.groupby("id")[["u", "w"]].last()
     told = PLAN.assign(u=1.0, w=PLAN["id"].map(last["w"]))
     with pytest.warns(DataWarning, match=r"\['w'\]: the last known value of each series is held"):
@@ -68,13 +68,13 @@ def test_a_known_column_that_is_missing_is_held_as_it_was_last_said(fitted):
         )
 
 
-def test_a_known_column_that_is_missing_within_the_history_is_what_held_then(fitted):
+def test_a_known_column_missing_inside_the_history_has_the_value_held_then(fitted):
     with pytest.warns(DataWarning, match=r"query rows lack \['w'\]"):
         held = fitted.predict(SEEN.drop(columns="w"))
     pd.testing.assert_frame_equal(held, fitted.predict(SEEN), check_exact=True)
 
 
-def test_rows_of_one_series_and_time_with_other_known_values_are_averaged_and_that_is_said(fitted):
+def test_rows_of_one_series_and_time_with_different_known_values_are_averaged_with_a_warning(fitted):
     both = pd.concat([PLAN.assign(u=0.0, w="on"), PLAN.assign(u=2.0, w="on")], ignore_index=True)
     with pytest.warns(DataWarning, match=r"18 query rows share their \(series, time\) and differ in \['u', 'w'\]"):
         found = fitted.predict(both)
@@ -85,13 +85,13 @@ def test_rows_of_one_series_and_time_with_other_known_values_are_averaged_and_th
     np.testing.assert_allclose(found["y"], np.tile(between["y"], 2), rtol=1e-5)
 
 
-def test_rows_that_come_twice_alike_are_nothing_to_speak_of(fitted, recwarn):
+def test_equal_rows_give_no_warning(fitted, recwarn):
     told = PLAN.assign(u=0.1, w="on")
     fitted.predict(pd.concat([told, told, told]))
     assert len(recwarn) == 0
 
 
-def test_what_the_history_says_of_a_series_without_observations_counts(fitted):
+def test_known_columns_in_the_history_of_a_series_without_observations_are_used(fitted):
     settings = pd.DataFrame({"id": "x", "time": [0.0, 1.0], "y": np.nan, "u": [2.0, 2.0], "w": "on", "site": "a"})
     row = pd.DataFrame({"id": ["x"], "time": [5.0], "site": "a"})
     with pytest.warns(DataWarning, match="no observations of series 'x'"):
@@ -122,7 +122,7 @@ def test_a_static_column_is_used_where_another_is_missing_and_that_one_is_named(
 
 
 @pytest.mark.parametrize("left", [["site"], ["age"], ["site", "age"]])
-def test_static_columns_may_stand_in_the_rows_asked_and_not_in_the_history(fitted, left):
+def test_static_columns_may_be_in_the_query_rows_and_not_in_the_history(fitted, left):
     asked = NEW.drop(columns="y")
     expected = fitted.predict(asked, history=NEW)
     found = fitted.predict(asked, history=NEW.drop(columns=left))
@@ -131,14 +131,14 @@ def test_static_columns_may_stand_in_the_rows_asked_and_not_in_the_history(fitte
     assert apart(fitted.predict(other, history=NEW.drop(columns=left)), expected) > 1e-6
 
 
-def test_static_columns_that_stand_nowhere_are_unknown_and_said(fitted):
+def test_static_columns_that_are_nowhere_are_unknown_with_a_warning(fitted):
     bare = SEEN.drop(columns=["site", "age"])
     with pytest.warns(DataWarning, match="neither the history nor the query rows hold 'site' of series 0, 1") as said:
         fitted.predict(bare, history=bare)
     assert "hold 'age' of series 0, 1" in str(said[0].message)
 
 
-def test_a_static_column_missing_in_fit_already_is_no_news(recwarn):
+def test_a_static_column_missing_already_in_fit_gives_no_warning(recwarn):
     df = SEEN.assign(site=SEEN["site"].where(SEEN["id"] != 3))
     forecaster = quick(**ROLES).fit(df)
     forecaster.predict(SEEN.drop(columns=["site", "age"]))
@@ -163,13 +163,13 @@ def test_a_static_column_may_be_left_out_of_an_update_an_imputation_and_an_encod
     assert not np.allclose(encoded, fitted.encode(NEW.drop(columns=["age", "site"])))
 
 
-def test_a_static_column_that_changes_among_the_rows_asked_is_refused_with_its_series(fitted):
+def test_a_static_column_that_changes_among_the_query_rows_is_refused_with_its_series(fitted):
     rows = pd.concat([STRANGERS, STRANGERS.assign(site="b", time=6.0)])
     with pytest.raises(DataError, match=r"static column 'site' changes within series 'x': it holds 'a' and 'b'"):
         fitted.predict(rows)
 
 
-def test_a_static_value_may_stand_in_one_row_asked_of_its_series(fitted):
+def test_a_static_value_may_be_in_one_query_row_of_its_series(fitted):
     rows = pd.concat([STRANGERS, STRANGERS.assign(site=None, age=np.nan, time=6.0)], ignore_index=True)
     with pytest.warns(DataWarning, match="no observations of series"):
         found = fitted.predict(rows)
@@ -178,14 +178,14 @@ def test_a_static_value_may_stand_in_one_row_asked_of_its_series(fitted):
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
 
 
-def test_rows_without_an_id_and_without_a_time_are_answered_as_one_stranger_and_not_at_all(fitted):
+def test_rows_without_an_id_are_one_unseen_series_and_rows_without_a_time_are_nan(fitted):
     rows = STRANGERS.assign(id=[None, "x"], time=[5.0, np.nan])
     with pytest.warns(DataWarning, match="no observations of series"):
         found = fitted.predict(rows)["y"]
     assert np.isnan(found).tolist() == [False, True]
 
 
-def test_what_is_told_nowhere_stays_so_in_a_saved_model(tmp_path):
+def test_unknown_static_values_stay_unknown_in_a_saved_model(tmp_path):
     df = SEEN.assign(site=SEEN["site"].where(SEEN["id"] != 3))
     forecaster = quick(**ROLES).fit(df)
     forecaster.save(tmp_path / "model")
@@ -196,7 +196,7 @@ def test_what_is_told_nowhere_stays_so_in_a_saved_model(tmp_path):
 # ------------------------------------------------------------------------------------------------- order
 
 
-def test_strangers_and_series_of_fit_are_answered_alike_in_any_order(fitted):
+def test_the_order_of_unseen_and_seen_series_changes_no_prediction(fitted):
     rows = pd.concat([STRANGERS, NEW, SEEN]).astype({"id": str}).drop(columns="y").reset_index(drop=True)
     forecaster = quick(max_steps=5, **ROLES).fit(SEEN.astype({"id": str}))
     shuffled = rows.sample(frac=1, random_state=0)

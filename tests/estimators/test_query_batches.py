@@ -35,7 +35,7 @@ def answered(panel, series, times, span=10.0):
     return [found[k] for k in range(len(times))]
 
 
-def test_every_query_is_answered_once_with_its_own_series():
+def test_every_query_is_predicted_once_with_its_own_series():
     panel = panel_of([0, 1, 2], [5, 6], [0, 9])
     found = answered(panel, [2, 0, 1, 0, 2], [10, 3, 7, 4, 20])
     assert [f["series"] for f in found] == [2, 0, 1, 0, 2]
@@ -54,7 +54,7 @@ def test_queries_after_the_end_read_the_whole_history():
     assert found["rows"] == list(range(100))
 
 
-def test_queries_inside_look_back_from_at_most_one_span_later():
+def test_queries_inside_the_history_are_predicted_from_at_most_one_span_later():
     times = np.arange(0, 200, 1.0)
     asked = np.arange(0.5, 199, 7.25)
     for query, found in zip(asked, answered(panel_of(times), np.zeros(len(asked)), asked), strict=True):
@@ -104,7 +104,7 @@ def test_a_series_without_observations_starts_at_its_earliest_query():
     assert [f["query"] for f in found] == pytest.approx([3.0, 0.0, 1.0])
 
 
-def test_repeated_queries_are_answered_one_by_one():
+def test_repeated_queries_are_predicted_one_by_one():
     assert len(answered(panel_of([0.0, 1.0]), [0] * 600, [2.0] * 600)) == 600
 
 

@@ -92,7 +92,7 @@ def states(directory):
     return sorted(p.name for p in directory.iterdir() if p.suffix == ".safetensors")
 
 
-def test_a_fit_broken_off_twice_ends_with_the_weights_of_one_that_was_not(small, whole, tmp_path):
+def test_a_fit_interrupted_twice_ends_with_the_weights_of_an_uninterrupted_one(small, whole, tmp_path):
     killed_after(1, small, checkpoint_dir=tmp_path)
     killed_after(1, small, checkpoint_dir=tmp_path)
     steps = []
@@ -150,7 +150,7 @@ def second_model(small, tmp_path_factory):
     return path
 
 
-def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, tmp_path, monkeypatch):
+def test_a_fit_resumes_after_annealing_and_after_recovery_from_non_finite_numbers(small, tmp_path, monkeypatch):
     from latentode.nn import LatentODE
 
     loss, calls = LatentODE.loss, []
@@ -172,7 +172,7 @@ def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, 
     assert_same_weights(resumed, expected)
 
 
-def test_without_a_seed_the_numbers_of_the_killed_fit_are_gone_on_with(small, tmp_path):
+def test_without_a_seed_the_random_state_of_the_killed_fit_is_restored(small, tmp_path):
     (kept,) = killed_after(1, small, checkpoint_dir=tmp_path, random_state=None)
     resumed = forecaster(checkpoint_dir=tmp_path, random_state=None).fit(small)
     assert resumed.history_["loss"].iloc[0] == kept.facts["history"][0]["loss"]
@@ -181,7 +181,7 @@ def test_without_a_seed_the_numbers_of_the_killed_fit_are_gone_on_with(small, tm
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, lambda s: np.random.Generator(np.random.MT19937(s))])
-def test_generators_of_every_kind_are_gone_on_with(small, tmp_path, make):
+def test_generators_of_every_kind_are_restored(small, tmp_path, make):
     expected = forecaster(random_state=make(3), max_steps=2 * STEPS).fit(small)
     killed_after(1, small, checkpoint_dir=tmp_path, random_state=make(3), max_steps=2 * STEPS)
     resumed = forecaster(random_state=make(3), max_steps=2 * STEPS, checkpoint_dir=tmp_path).fit(small)
@@ -230,7 +230,7 @@ def test_the_training_of_another_fit_is_not_mixed_with(small, tmp_path, change, 
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")} == before
 
 
-def test_what_is_no_state_of_another_fit_is_not_told_of(small, whole, tmp_path):
+def test_a_file_that_is_no_checkpoint_of_another_fit_gives_no_warning(small, whole, tmp_path):
     (tmp_path / "training-a-0.safetensors").symlink_to(tmp_path / "nowhere")
     (tmp_path / "training-b-0.safetensors").mkdir()
     with warnings.catch_warnings():
@@ -239,7 +239,7 @@ def test_what_is_no_state_of_another_fit_is_not_told_of(small, whole, tmp_path):
 
 
 @pytest.mark.parametrize("read", ["stat", "read_bytes"])
-def test_another_fit_that_ends_while_it_is_looked_at_is_not_told_of(small, tmp_path, monkeypatch, read):
+def test_another_fit_that_ends_while_its_checkpoint_is_read_gives_no_warning(small, tmp_path, monkeypatch, read):
     other = tmp_path / "training-a-0.safetensors"
     other.write_bytes(b"")
     reading = getattr(Path, read)
@@ -256,7 +256,7 @@ def test_another_fit_that_ends_while_it_is_looked_at_is_not_told_of(small, tmp_p
     assert not other.exists()
 
 
-def test_a_version_of_torch_that_is_another_is_told(small, tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_version_of_torch_gives_a_warning(small, tmp_path, monkeypatch):
     killed_after(1, small, checkpoint_dir=tmp_path)
     monkeypatch.setattr("torch.__version__", "9.9")
     with pytest.warns(UserWarning, match=r"torch was '2.*' and is '9.9'"):
@@ -328,7 +328,7 @@ def tampered(path, change):
         lambda a, f: a.update({next(k for k in a if k.endswith(".exp_avg")): np.zeros(999, dtype=np.float32)}),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused_and_says_what_to_do(kept_state, change):
+def test_a_checkpoint_that_does_not_fit_is_refused_with_the_cure(kept_state, change):
     df, directory, path = kept_state
     tampered(path, change)
     with pytest.raises(ValueError, match=r"no state of a training that can be gone on from.*Delete it to begin anew"):
@@ -411,7 +411,9 @@ def test_what_a_killed_writer_left_beside_is_cleared(kept_state, whole):
 # ------------------------------------------------------------------------------------------- disks
 
 
-def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, whole, tmp_path, monkeypatch):
+def test_the_error_of_a_full_disk_names_the_directory_and_keeps_the_checkpoint(
+    small, whole, tmp_path, monkeypatch
+):
     fsync, calls = os.fsync, []
 
     def full(descriptor):

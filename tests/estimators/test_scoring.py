@@ -37,7 +37,7 @@ def test_rows_the_encoder_saw_are_never_scored(fitted, df):
         fitted.score(df)
 
 
-def test_of_a_known_series_the_rows_after_its_end_are_asked(fitted, df, asked):
+def test_of_a_seen_series_the_rows_after_its_end_are_scored(fitted, df, asked):
     later = df.assign(time=lambda d: d["time"] + 5)
     with pytest.warns(DataWarning, match="29 rows lie before or between"):
         fitted.score(pd.concat([df, later], ignore_index=True))
@@ -49,7 +49,7 @@ def test_of_a_known_series_the_rows_after_its_end_are_asked(fitted, df, asked):
     assert keys(queries) == keys(expected)
 
 
-def test_of_an_unseen_series_the_last_third_is_asked_from_the_rest(fitted, new, asked):
+def test_of_an_unseen_series_the_last_third_is_scored_given_the_rest(fitted, new, asked):
     fitted.score(new)
     ((queries, history, _),) = asked
     assert queries.groupby("id").size().max() <= 3
@@ -59,7 +59,7 @@ def test_of_an_unseen_series_the_last_third_is_asked_from_the_rest(fitted, new, 
     assert (history["time"] < history["id"].map(first_asked)).all()
 
 
-def test_what_is_asked_is_not_read(fitted, new, asked):
+def test_scored_rows_are_not_read(fitted, new, asked):
     """Other values in the rows asked change the score, never the prediction."""
     fitted.score(new)
     rows = new.merge(asked[0][0][["id", "time"]].assign(hit=True), how="left")["hit"].notna().to_numpy()
@@ -69,7 +69,7 @@ def test_what_is_asked_is_not_read(fitted, new, asked):
     pd.testing.assert_frame_equal(asked[0][2], asked[1][2], check_exact=True)
 
 
-def test_what_is_known_is_read(fitted, new, asked):
+def test_the_other_rows_are_read(fitted, new, asked):
     fitted.score(new)
     rows = new.merge(asked[0][0][["id", "time"]].assign(hit=True), how="left")["hit"].isna().to_numpy()
     changed = new.copy()
@@ -78,7 +78,7 @@ def test_what_is_known_is_read(fitted, new, asked):
     assert (asked[1][2]["y"] - asked[0][2]["y"]).min() > 0.5
 
 
-def test_a_row_asked_twice_is_not_in_the_history(fitted, asked):
+def test_a_scored_row_that_is_repeated_is_not_in_the_history(fitted, asked):
     """Two rows of one time, on either side of the last third."""
     new = waves(1, 6, missing=0).assign(id="new")
     new.loc[3, "time"] = new.loc[4, "time"]
@@ -135,7 +135,7 @@ def test_the_order_of_rows_does_not_change_the_score(fitted, new):
     assert fitted.score(new.sample(frac=1, random_state=0)) == pytest.approx(fitted.score(new), rel=1e-6)
 
 
-def test_a_series_of_one_row_is_asked_without_history(fitted, new):
+def test_a_series_of_one_row_is_scored_without_history(fitted, new):
     assert np.isfinite(fitted.score(new.dropna().groupby("id").head(1)))
 
 
@@ -152,7 +152,7 @@ def test_one_series_is_scored_on_its_future(one):
     assert forecaster.score(changed) == forecaster.score(one)
 
 
-def test_rows_without_any_truth_are_not_asked(fitted, new, asked):
+def test_rows_without_any_observed_value_are_not_scored(fitted, new, asked):
     blank = new.copy()
     blank.loc[blank.groupby("id")["time"].idxmax(), ["x", "y"]] = np.nan
     fitted.score(blank)
@@ -164,7 +164,7 @@ def test_a_score_without_the_channels_is_refused(fitted, new):
         fitted.score(new[["id", "time"]])
 
 
-def test_scores_of_a_forecaster_without_its_history_ask_the_given_one(one, tmp_path):
+def test_a_forecaster_saved_without_its_history_scores_with_the_given_one(one, tmp_path):
     from latentode import load
 
     quick().fit(single(waves(n_points=30))).save(tmp_path, include_history=False)

@@ -65,7 +65,7 @@ def test_numbers_of_numpy_are_parameters_like_others():
         ("n_models", 101),
     ],
 )
-def test_what_is_no_choice_is_refused_by_name(name, value):
+def test_a_value_that_is_not_allowed_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f"{name}="):
         quick(**{name: value}).fit(waves(4, 6))
 

@@ -27,14 +27,14 @@ def test_where_the_second_cannot_be_moved_the_error_tells_that_the_first_is_new(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_a_trial_leaves_nothing_and_keeps_what_is_there(tmp_path):
+def test_a_check_leaves_nothing_and_keeps_existing_files(tmp_path):
     try_writing(tmp_path / "new" / "deep")
     try_writing(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("make", ["touch", "symlink_to_itself", "mkdir_and_no_room"])
-def test_a_trial_that_fails_says_so_and_leaves_nothing(tmp_path, make, monkeypatch):
+def test_a_check_that_fails_raises_and_leaves_nothing(tmp_path, make, monkeypatch):
     place = tmp_path / "place"
     if make == "touch":
         place.touch()

@@ -17,7 +17,7 @@ def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path):
 @pytest.mark.parametrize(
     ("name", "begin"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a", b"\x89PNG")]
 )
-def test_a_picture_is_of_the_format_its_name_says(tmp_path, name, begin):
+def test_a_picture_has_the_format_of_its_suffix(tmp_path, name, begin):
     from matplotlib.figure import Figure
 
     write_picture(Figure(), tmp_path / name)

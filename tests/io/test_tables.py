@@ -28,7 +28,7 @@ def test_iso_dates_become_dates(tmp_path):
     assert df["x"].isna().tolist() == [False, False, True]
 
 
-def test_the_time_column_is_found_by_its_name_or_told(tmp_path):
+def test_the_time_column_is_found_by_its_name_or_given(tmp_path):
     path = write(tmp_path / "a.csv", "id,when,x\na,2024-05-01,1\n")
     assert read_table(path, "when")["when"].iloc[0] == pd.Timestamp("2024-05-01")
     assert read_table(path)["when"].iloc[0] == "2024-05-01"
@@ -114,7 +114,7 @@ def test_an_id_that_is_not_there_changes_none_of_the_others(tmp_path):
     assert df["id"].iloc[0] == "1"
 
 
-def test_the_column_of_ids_may_be_told_and_others_are_read_as_before(tmp_path):
+def test_the_column_of_ids_may_be_given_and_others_are_read_as_before(tmp_path):
     path = write(tmp_path / "a.csv", "ward,time,x\n01,0,01\n1,1,02\n")
     assert read_table(path, id_col="ward")["ward"].tolist() == ["01", "1"]
     assert read_table(path)["ward"].tolist() == [1, 1]
@@ -141,7 +141,7 @@ def test_a_name_twice_is_refused(tmp_path, head):
 
 
 @pytest.mark.parametrize(("name", "first"), [("", 0), ("", 1), ("Unnamed: 0", 0)])
-def test_numbers_of_rows_without_a_name_are_left_out_and_that_is_said(tmp_path, name, first):
+def test_nameless_row_numbers_are_left_out_with_a_warning(tmp_path, name, first):
     path = write(tmp_path / "a.csv", f"{name},id,time,x\n{first},a,0,1\n{first + 1},a,1,2\n")
     with pytest.warns(DataWarning, match=r"a\.csv: column 1 has no name and numbers the rows"):
         assert read_table(path).columns.tolist() == ["id", "time", "x"]
@@ -164,7 +164,7 @@ def test_parquet_goes_there_and_back_and_an_index_becomes_columns(tmp_path):
     pd.testing.assert_frame_equal(read_table(tmp_path / "b.parquet"), back)
 
 
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+def test_the_error_without_pyarrow_names_what_to_install(tmp_path, monkeypatch):
     def without(*_, **__):
         raise ImportError("no engine")
 

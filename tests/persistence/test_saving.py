@@ -46,7 +46,7 @@ def edit_arrays(path, change):
 # ------------------------------------------------------------------------------------------ there and back
 
 
-def test_what_is_loaded_answers_bit_for_bit_what_was_saved(df, fitted, saved):
+def test_what_is_loaded_predicts_bit_for_bit_what_was_saved(df, fitted, saved):
     loaded = load(saved)
     pd.testing.assert_frame_equal(loaded.predict(df), fitted.predict(df), check_exact=True)
     pd.testing.assert_frame_equal(loaded.predict_interval(df), fitted.predict_interval(df), check_exact=True)
@@ -431,7 +431,7 @@ def test_a_save_that_fails_midway_leaves_the_old_one_and_no_scraps(fitted, df, s
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("format_*")), ids=lambda p: p.name)
-def test_models_of_every_format_version_are_read_and_answer_as_they_did(path):
+def test_models_of_every_format_version_load_and_predict_as_they_did(path):
     kept = pd.read_csv(path / "answers.csv")
     found = load(path).predict_interval(frame(), 80).reset_index(drop=True)
     pd.testing.assert_frame_equal(found, kept, rtol=1e-4, atol=1e-5)

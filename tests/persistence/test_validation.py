@@ -83,7 +83,7 @@ def test_a_part_of_the_wrong_kind_or_size_is_refused_by_name(spoilt, part, name,
         ("panel.times", lambda a: a[::-1].copy()),
     ],
 )
-def test_arrays_that_would_spoil_every_answer_are_refused_by_name(spoilt, name, spoil):
+def test_arrays_that_would_spoil_every_prediction_are_refused_by_name(spoilt, name, spoil):
     arrays = load_file(spoilt / "weights.safetensors")
     with np.errstate(invalid="ignore"):
         arrays[name] = spoil(arrays[name])
@@ -112,7 +112,7 @@ def test_arrays_that_would_spoil_every_answer_are_refused_by_name(spoilt, name, 
         (("horizon",), 5e-324),
     ],
 )
-def test_a_coding_or_a_horizon_that_would_spoil_answers_is_refused(with_covariates, tmp_path, where, value):
+def test_a_coding_or_a_horizon_that_would_spoil_predictions_is_refused(with_covariates, tmp_path, where, value):
     spoilt = shutil.copytree(with_covariates, tmp_path / "spoilt")
     spoil_config(spoilt, *where, value=value)
     with pytest.raises(ValueError, match=r"not a readable forecaster: .* out of range"):

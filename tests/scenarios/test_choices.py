@@ -23,7 +23,7 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("options", CHOICES, ids=lambda o: "-".join(map(str, o.values()))[:40])
-def test_every_choice_fits_answers_and_comes_back(options, tmp_path):
+def test_every_choice_fits_predicts_and_is_loaded_again(options, tmp_path):
     df = waves(8, 12)
     forecaster = quick(**{"max_steps": 8, **options}).fit(df)
     bands = forecaster.predict_interval(df)
@@ -46,7 +46,7 @@ def counts_of(kind, n_series=40, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["bernoulli", "poisson", "negative_binomial"])
-def test_counts_are_answered_with_counts(kind):
+def test_counts_are_predicted_as_counts(kind):
     df = counts_of(kind)
     forecaster = LatentODEForecaster(likelihood=kind, max_steps=150, random_state=0).fit(df)
     mean, fan = forecaster.predict(df)["n"], forecaster.predict_quantiles(df, (0.1, 0.5, 0.9))
@@ -91,7 +91,7 @@ def test_the_year_is_known_to_a_forecaster_of_dates():
         ("bernoulli", 2.0, "of 0 and 1, but column 'x' holds 2 in row 3"),
     ],
 )
-def test_a_likelihood_refuses_what_it_says_cannot_be(kind, value, match):
+def test_a_likelihood_refuses_values_it_does_not_support(kind, value, match):
     df = waves(6, 8, missing=0.0)[["id", "time", "x"]].assign(x=1.0)
     df.loc[5, "x"] = np.nan
     assert quick(likelihood=kind, max_steps=1).fit(df).channels_ == ("x",)
@@ -100,7 +100,7 @@ def test_a_likelihood_refuses_what_it_says_cannot_be(kind, value, match):
         quick(likelihood=kind).fit(df)
 
 
-def test_counts_without_end_are_drawn_and_answered():
+def test_huge_counts_are_sampled_and_predicted():
     df = waves(4, 8, missing=0.0)[["id", "time"]]
     df = df.assign(x=1e15 * np.arange(1, len(df) + 1))
     forecaster = quick(max_steps=2, likelihood="poisson").fit(df)

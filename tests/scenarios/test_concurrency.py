@@ -69,14 +69,14 @@ def assert_same(found, expected):
 
 
 @pytest.mark.usefixtures("busy")
-def test_ten_threads_with_one_model_answer_as_one_does(small, fitted):
+def test_ten_threads_with_one_model_predict_as_one_does(small, fitted):
     expected = everything(fitted, small)
     for found in together(lambda _: everything(fitted, small)):
         assert_same(found, expected)
 
 
 @pytest.mark.usefixtures("busy")
-def test_ten_threads_that_ask_first_after_an_update_answer_as_one_does(small, fitted):
+def test_ten_threads_that_predict_first_after_an_update_predict_as_one_does(small, fitted):
     late = small.assign(time=small["time"] + 3)
     alone = copy.deepcopy(fitted).update(late)
     shared = copy.deepcopy(fitted).update(late)
@@ -157,7 +157,7 @@ def predicted_by_a_worker(parcel):
         pytest.param("spawn", marks=pytest.mark.slow),
     ],
 )
-def test_workers_answer_as_we_do(small, fitted, method):
+def test_workers_predict_as_the_main_process_does(small, fitted, method):
     fresh = copy.deepcopy(fitted).update(small.assign(time=small["time"] + 3))  # and carry what waits to be merged
     expected = [fresh.predict(small), fresh.predict_interval(small)]
     parcel = pickle.dumps((copy.deepcopy(fitted).update(small.assign(time=small["time"] + 3)), small))

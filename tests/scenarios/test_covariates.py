@@ -65,20 +65,20 @@ def test_a_known_value_between_two_queries_moves_what_comes_after(fitted):
     assert before[2] != pytest.approx(after[2], abs=1e-6)
 
 
-def test_a_stranger_is_told_by_its_group(fitted):
+def test_an_unseen_series_is_predicted_by_its_group(fitted):
     rows = pd.DataFrame({"id": ["x", "y"], "time": 5.0, "setting": 0.0, "group": ["a", "b"]})
     with pytest.warns(DataWarning, match="no observations of series"):
         found = fitted.predict(rows)["y"]
     assert found[1] != pytest.approx(found[0], abs=1e-5)
 
 
-def test_a_category_never_seen_is_said_and_answered(fitted):
+def test_an_unseen_category_is_predicted_with_a_warning(fitted):
     rows = DF[DF["id"] == 0].assign(group="c")
     with pytest.warns(DataWarning, match="column 'group' holds 'c', a category not seen in fit"):
         assert np.isfinite(fitted.predict(rows)).all().all()
 
 
-def test_settings_not_told_are_held_and_that_is_said(fitted):
+def test_missing_settings_are_held_with_a_warning(fitted):
     seen = DF[DF["id"] < 45]
     with pytest.warns(DataWarning, match=r"the query rows lack \['setting'\]: the last known value"):
         held = fitted.predict(seen[["id", "time"]])
@@ -98,14 +98,14 @@ def test_a_forecast_holds_the_last_setting(fitted):
     np.testing.assert_allclose(future["y"], told["y"], atol=1e-5)
 
 
-def test_answers_depend_on_the_past_and_the_future_as_said_not_on_order(fitted):
+def test_predictions_depend_on_past_and_future_settings_and_not_on_the_order_of_rows(fitted):
     shuffled = DF.sample(frac=1, random_state=0)
     pd.testing.assert_frame_equal(
         fitted.predict(shuffled, history=shuffled).loc[DF.index], fitted.predict(DF, history=DF), rtol=1e-4, atol=1e-5
     )
 
 
-def test_past_columns_are_read_and_not_answered():
+def test_past_columns_are_read_and_not_predicted():
     df = DF.assign(hint=DF["y"].shift(-1))
     forecaster = quick(target_cols="y", past_cols="hint").fit(df)
     assert forecaster.predict(df).columns.tolist() == ["y"]
@@ -117,7 +117,7 @@ def test_past_columns_are_read_and_not_answered():
 
 
 @pytest.mark.parametrize("include_history", [True, False])
-def test_saved_and_loaded_it_answers_the_same(fitted, tmp_path, include_history):
+def test_saved_and_loaded_it_predicts_the_same(fitted, tmp_path, include_history):
     fitted.save(tmp_path / "model", include_history=include_history)
     again = load(tmp_path / "model")
     assert again.get_params() == fitted.get_params()

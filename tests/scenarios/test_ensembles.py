@@ -32,7 +32,7 @@ def alone(fitted, number):
     return one
 
 
-def test_the_answer_is_the_mean_of_those_of_the_models(fitted, df):
+def test_the_prediction_is_the_mean_of_those_of_the_models(fitted, df):
     each = [alone(fitted, number).predict(df) for number in range(3)]
     pd.testing.assert_frame_equal(fitted.predict(df), sum(each) / 3, rtol=1e-4, atol=1e-4)
     assert not np.allclose(each[0], each[1], rtol=1e-3)
@@ -55,7 +55,7 @@ def test_samples_lie_as_quantiles_say(fitted, df):
     assert np.abs((drawn[..., None] < found).mean(0) - wanted).max() < 0.03
 
 
-def test_fewer_draws_than_models_still_ask_every_model(df):
+def test_fewer_draws_than_models_still_use_every_model(df):
     few = quick(n_samples=1).fit(df)
     assert np.isfinite(few.predict_interval(df)).all(axis=None)
     point = quick(variational=False).fit(df)
@@ -128,7 +128,7 @@ def test_an_interrupt_between_two_models_keeps_those_before(df, monkeypatch):
     assert np.isfinite(forecaster.predict_interval(df)).all(axis=None)
 
 
-def test_what_was_broken_off_at_once_is_saved_read_and_drawn(df, monkeypatch, tmp_path):
+def test_a_fit_interrupted_at_once_can_be_saved_loaded_and_drawn(df, monkeypatch, tmp_path):
     def interrupted(*_):
         raise KeyboardInterrupt
 

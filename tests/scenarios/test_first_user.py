@@ -15,13 +15,13 @@ ASKING = ["predict", "predict_quantiles", "predict_interval", "sample", "score"]
 
 
 @pytest.mark.parametrize("method", [*ASKING, "forecast"])
-def test_asking_before_fitting_says_so(method, df):
+def test_predicting_before_fitting_is_refused(method, df):
     arguments = () if method == "forecast" else (df,)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(LatentODEForecaster(), method)(*arguments)
 
 
-def test_saving_before_fitting_says_so(tmp_path):
+def test_saving_before_fitting_is_refused(tmp_path):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         LatentODEForecaster().save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -171,7 +171,7 @@ def test_an_id_left_out_of_a_grid_is_noticed():
         quick().fit(df)
 
 
-def test_a_text_column_that_may_name_the_series_is_asked_about(df):
+def test_a_text_column_that_may_name_the_series_is_refused_with_the_question(df):
     with pytest.raises(DataError, match=r"'patient' holds text: pass id_col='patient'"):
         quick().fit(df.rename(columns={"id": "patient"}))
 
@@ -212,7 +212,7 @@ def test_history_without_a_channel_is_refused(df, fitted):
         fitted.predict(df, history=df[["id", "time", "x"]])
 
 
-def test_series_of_which_nothing_is_known_are_named(fitted):
+def test_series_without_observations_are_named(fitted):
     query = pd.DataFrame({"id": ["new", "s00", "other", "new"], "time": [1.0, 1.0, 2.0, 2.0]})
     with pytest.warns(DataWarning, match=r"no observations of series 'new', 'other'.*population.*history="):
         predicted = fitted.predict(query)
@@ -235,7 +235,7 @@ def test_history_of_a_new_series_ends_the_warning(df, fitted):
     np.testing.assert_allclose(predicted, same, atol=1e-5)
 
 
-def test_queries_without_a_time_are_counted_and_answered_with_nothing(df, fitted, dates, fitted_on_dates):
+def test_queries_without_a_time_are_counted_and_predicted_as_nan(df, fitted, dates, fitted_on_dates):
     query = df.head(4).assign(time=[1.0, np.nan, 2.0, np.inf])
     with pytest.warns(DataWarning, match="2 rows without a time: their prediction is NaN"):
         predicted = fitted.predict(query)
@@ -360,7 +360,7 @@ def test_the_type_of_text_ids_makes_no_difference(df, dtype, plain):
     pd.testing.assert_frame_equal(again.predict(df), expected, check_exact=True)
 
 
-def test_ids_of_mixed_types_are_told_apart(df):
+def test_ids_of_mixed_types_are_distinguished(df):
     mixed = df.assign(id=df["id"].map(lambda i: {"s00": 1, "s01": "1", "s02": (1,)}.get(i, i)).astype(object))
     forecaster = quick().fit(mixed)
     with warnings.catch_warnings():

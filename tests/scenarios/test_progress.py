@@ -3,7 +3,7 @@ import logging
 from tests.estimators.tiny import quick, waves
 
 
-def test_the_log_has_a_line_for_every_look(caplog):
+def test_the_log_has_a_line_for_every_validation_check(caplog):
     with caplog.at_level(logging.INFO, logger="latentode"):
         quick(max_steps=50).fit(waves())
     lines = [r.getMessage() for r in caplog.records if r.name == "latentode"]

@@ -47,7 +47,7 @@ def histories(df):
 
 @few
 @given(seed=st.integers(0, 10**6))
-def test_rows_of_queries_and_history_in_any_order_give_the_same_answers(model, expected, seed):
+def test_rows_of_queries_and_history_in_any_order_give_the_same_predictions(model, expected, seed):
     query = histories(QUERY).sample(frac=1, random_state=seed)
     found = model.predict(query, history=histories(BASE).sample(frac=1, random_state=seed + 1))
     np.testing.assert_allclose(found.sort_index(), expected, atol=1e-5)
@@ -55,7 +55,7 @@ def test_rows_of_queries_and_history_in_any_order_give_the_same_answers(model, e
 
 @few
 @given(names=st.lists(st.text(min_size=1), min_size=4, max_size=4, unique=True))
-def test_series_by_any_name_give_the_same_answers(model, expected, names):
+def test_series_by_any_name_give_the_same_predictions(model, expected, names):
     relabel = dict(zip(BASE["id"].unique(), ["~" + n for n in names], strict=True))
     query, history = (df.assign(id=df["id"].map(relabel)) for df in (QUERY, BASE))
     np.testing.assert_allclose(model.predict(query, history=history), expected, atol=1e-5)
@@ -63,21 +63,21 @@ def test_series_by_any_name_give_the_same_answers(model, expected, names):
 
 @few
 @given(shift=st.floats(-1e6, 1e6))
-def test_series_at_any_time_give_the_same_answers(model, expected, shift):
+def test_series_at_any_time_give_the_same_predictions(model, expected, shift):
     query, history = (histories(df).assign(time=lambda d: d["time"] + shift) for df in (QUERY, BASE))
     np.testing.assert_allclose(model.predict(query, history=history), expected, atol=1e-4)
 
 
 @few
 @given(data=st.data())
-def test_answers_for_some_rows_are_those_for_all(model, expected, data):
+def test_predictions_of_some_rows_are_those_of_all(model, expected, data):
     rows = data.draw(st.lists(st.integers(0, len(QUERY) - 1), min_size=1, max_size=20))
     np.testing.assert_allclose(model.predict(QUERY.iloc[rows]), expected.iloc[rows], atol=1e-5)
 
 
 @few
 @given(cuts=st.lists(st.integers(0, len(QUERY)), max_size=4), cells=st.integers(1, 2000))
-def test_questions_in_any_parts_and_batches_get_the_same_answers(model, expected, cuts, cells):
+def test_queries_in_any_parts_and_batches_get_the_same_predictions(model, expected, cuts, cells):
     edges = [0, *sorted(cuts), len(QUERY)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(query_batches, "CELLS_A_BATCH", cells)
@@ -87,14 +87,14 @@ def test_questions_in_any_parts_and_batches_get_the_same_answers(model, expected
 
 @few
 @given(rows=st.lists(st.integers(0, len(QUERY) - 1), min_size=1, max_size=10), copies=st.integers(2, 4))
-def test_a_question_asked_again_in_one_frame_gets_the_same_answer(model, expected, rows, copies):
+def test_a_query_repeated_in_one_frame_gets_the_same_prediction(model, expected, rows, copies):
     found = model.predict(QUERY.iloc[rows * copies])
     assert found.index.tolist() == rows * copies
     np.testing.assert_allclose(found, expected.iloc[rows * copies], atol=1e-5)
 
 
 @pytest.mark.parametrize("year", [1700, 2200])
-def test_series_in_any_century_give_the_same_fit_and_the_same_answers(year):
+def test_series_in_any_century_give_the_same_fit_and_the_same_predictions(year):
     away = pd.Timestamp(year=year, month=1, day=1) - pd.Timestamp("1970-01-01")
     here, asked = (dated(df) for df in (BASE, QUERY))
     there, asked_there = (df.assign(time=df["time"] + away) for df in (here, asked))

@@ -54,7 +54,7 @@ def test_only_changed_parameters_are_shown():
     assert repr(LatentODEForecaster(horizon="30D")) == "LatentODEForecaster(horizon='30D')"
 
 
-def test_it_is_said_to_take_no_arrays_and_to_allow_missing_values():
+def test_its_tags_exclude_arrays_and_allow_missing_values():
     pytest.importorskip("sklearn", minversion="1.6")
     tags = sklearn.utils.get_tags(LatentODEForecaster())
     assert not tags.input_tags.two_d_array
