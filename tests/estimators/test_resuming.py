@@ -411,9 +411,7 @@ def test_what_a_killed_writer_left_beside_is_cleared(kept_state, whole):
 # ------------------------------------------------------------------------------------------- disks
 
 
-def test_the_error_of_a_full_disk_names_the_directory_and_keeps_the_checkpoint(
-    small, whole, tmp_path, monkeypatch
-):
+def test_the_error_of_a_full_disk_names_the_directory_and_keeps_the_checkpoint(small, whole, tmp_path, monkeypatch):
     fsync, calls = os.fsync, []
 
     def full(descriptor):

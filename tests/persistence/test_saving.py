@@ -43,9 +43,6 @@ def edit_arrays(path, change):
     replace_arrays(path, arrays)
 
 
-# ------------------------------------------------------------------------------------------ there and back
-
-
 def test_what_is_loaded_predicts_bit_for_bit_what_was_saved(df, fitted, saved):
     loaded = load(saved)
     pd.testing.assert_frame_equal(loaded.predict(df), fitted.predict(df), check_exact=True)
@@ -193,9 +190,6 @@ def test_parameters_of_every_kind_go_along(dates, tmp_path):
     assert loaded.fit(dates).horizon_ == 129600.0
 
 
-# ---------------------------------------------------------------------------------------- without the data
-
-
 @pytest.fixture
 def bare(fitted, tmp_path):
     fitted.save(tmp_path / "bare", include_history=False)
@@ -235,9 +229,6 @@ def test_one_series_without_its_history_is_unknown(one, fitted_on_one, tmp_path)
 def test_an_unseen_series_is_scored_without_the_history_of_fit(df, bare, fitted):
     new = df.assign(id="new" + df["id"])
     assert load(bare).score(new) == pytest.approx(fitted.score(new), rel=1e-5)
-
-
-# ---------------------------------------------------------------------------------------- hostile directories
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
@@ -439,38 +430,3 @@ def test_models_of_every_format_version_load_and_predict_as_they_did(path):
 
 def test_there_is_a_model_of_this_format_version():
     assert (MODELS / f"format_{FORMAT_VERSION}" / "config.json").is_file()
-
-
-@pytest.fixture
-def of_format_3(tmp_path):
-    return Path(shutil.copytree(MODELS / "format_3", tmp_path / "model"))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("encoder", "attention", "encoder='attention'"),
-        ("encoder", "bigru", "encoder='bigru'"),
-        ("dynamics", "gated", "dynamics='gated'"),
-        ("decoder", "heads", "decoder='heads'"),
-        ("likelihood", "student_t", "likelihood='student_t'"),
-        ("frequencies", [0.5, 1.0], "rhythm=True"),
-        ("augment_dim", 2, "augment_dim=2"),
-        ("time_aware", True, "time_aware=True"),
-        ("time_aware", {"of": [1]}, "time_aware="),
-    ],
-)
-def test_a_model_of_format_3_that_uses_what_is_gone_is_refused_by_name(of_format_3, name, value, said):
-    edit_config(of_format_3, lambda c: c["model"].update({name: value}))
-    with pytest.raises(ValueError, match=f"trained with {said}.*no longer has; fit it again"):
-        load(of_format_3)
-
-
-def test_a_model_of_format_3_is_saved_in_the_present_format(of_format_3, tmp_path):
-    load(of_format_3).save(tmp_path / "again")
-    config = json.loads((tmp_path / "again" / "config.json").read_text())
-    assert config["format_version"] == FORMAT_VERSION
-    assert "rhythm" not in config["params"]
-    pd.testing.assert_frame_equal(
-        load(tmp_path / "again").predict(frame()), load(of_format_3).predict(frame()), check_exact=True
-    )

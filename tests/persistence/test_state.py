@@ -5,7 +5,6 @@ from dataclasses import FrozenInstanceError, fields
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 
 from latentode.persistence.state import FittedState
 from tests.estimators.tiny import quick, waves
@@ -43,14 +42,6 @@ def test_a_clone_has_no_state_and_a_copy_its_own(df, fitted):
     for other in (copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
         assert other.state_ is not fitted.state_
         pd.testing.assert_frame_equal(other.predict(df), fitted.predict(df), check_exact=True)
-
-
-@pytest.mark.parametrize("name", ["channels_", "horizon_", "model_", "panel_", "schema_", "n_features_in_"])
-def test_fitted_attributes_are_there_after_fit_only(fitted, name):
-    assert hasattr(fitted, name)
-    assert not hasattr(quick(), name)
-    with pytest.raises(NotFittedError):
-        getattr(quick(), name)
 
 
 def test_a_fit_that_fails_keeps_the_state_before():
