@@ -7,17 +7,18 @@ The front door is :class:`LatentODEForecaster`; names are imported when first us
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from latentode._version import __version__
+
 if TYPE_CHECKING:
     from latentode.estimators.forecaster import LatentODEForecaster, load
     from latentode.estimators.imputer import LatentODEImputer
-    from latentode.estimators.published import PUBLISHED
+    from latentode.estimators.presets import PUBLISHED
     from latentode.estimators.splits import CutoffSplit
 
-__version__ = "0.1.0.dev0"
 __all__ = ["PUBLISHED", "CutoffSplit", "LatentODEForecaster", "LatentODEImputer", "__version__", "load"]
 
 _HOMES = {
-    "PUBLISHED": "latentode.estimators.published",
+    "PUBLISHED": "latentode.estimators.presets",
     "CutoffSplit": "latentode.estimators.splits",
     "LatentODEForecaster": "latentode.estimators.forecaster",
     "LatentODEImputer": "latentode.estimators.imputer",

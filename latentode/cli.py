@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentode import __version__
+from latentode._version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fit(args: argparse.Namespace) -> None:
-    from latentode.tables import read_table
+    from latentode.io.tables import read_table
 
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"--out {args.out} is a file; a model is written to a directory")
@@ -84,8 +84,9 @@ def _forecast(args: argparse.Namespace) -> None:
     from latentode._drawing import require_matplotlib
     from latentode.data import DataWarning
     from latentode.estimators import load
+    from latentode.io.pictures import write_picture
+    from latentode.io.tables import read_table, write_table
     from latentode.plotting import plot_forecast
-    from latentode.tables import read_table, write_picture, write_table
 
     if args.plot is not None:
         require_matplotlib()
@@ -107,7 +108,7 @@ def _forecast(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from latentode.comparison import compare, last_part, table_of
-    from latentode.tables import read_table, write_table
+    from latentode.io.tables import read_table, write_table
 
     _make_room(args.out)
     df, schema = _with_ids(read_table(args.data, args.time, args.id), args)
@@ -132,8 +133,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _report(args: argparse.Namespace) -> None:
     from latentode._drawing import require_matplotlib
     from latentode.estimators import load
+    from latentode.io.tables import read_table
     from latentode.report import report
-    from latentode.tables import read_table
 
     require_matplotlib()
     forecaster = load(args.model)
@@ -204,7 +205,7 @@ def _make_room(*files: Path | None) -> None:
 
 
 def _try_writing(out: Path, directory: Path) -> None:
-    from latentode.training import try_writing
+    from latentode.io.atomic import try_writing
 
     try:
         try_writing(directory)

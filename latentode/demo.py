@@ -11,9 +11,9 @@ from latentode._drawing import require_matplotlib
 from latentode.comparison import LEVEL, NAIVE, compare, last_part, table_of
 from latentode.datasets import load_pbc
 from latentode.estimators import LatentODEForecaster
+from latentode.io.atomic import write_out
+from latentode.io.pictures import write_picture
 from latentode.plotting import plot_forecast
-from latentode.tables import write_picture
-from latentode.training import write_out
 
 __all__ = ["run_demo", "split_visits"]
 

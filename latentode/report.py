@@ -17,8 +17,8 @@ from latentode.data import DataError, DataWarning, Panel, is_stored, panel_from_
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
 from latentode.estimators.frames import last_third
+from latentode.io.atomic import write_out
 from latentode.plotting import plot_calibration, plot_forecast, plot_latent, plot_training
-from latentode.training import write_out
 
 __all__ = ["report"]
 

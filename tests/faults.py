@@ -200,13 +200,13 @@ FAULTS = [
         "dates, but numbers in fit", "predict", lambda d: dated(d), "refused", "times are dates here but were numbers"
     ),
     Fault("no id column", "predict", lambda d: d.drop(columns="id"), "refused", "no column 'id'"),
-    Fault("an unknown series", "predict", lambda d: d.assign(id="new"), "said", "nothing is known of series 'new'"),
+    Fault("an unknown series", "predict", lambda d: d.assign(id="new"), "said", "no observations of series 'new'"),
     Fault(
         "a row without a time",
         "predict",
         with_value("time", np.nan),
         "said",
-        "1 rows without a time: their answer is NaN",
+        "1 rows without a time: their prediction is NaN",
     ),
     Fault(
         "a category not seen in fit",
@@ -216,7 +216,7 @@ FAULTS = [
         "column 'kind' holds 'c', a category not seen in fit",
         grouped=True,
     ),
-    Fault("the far future", "predict", lambda d: d.assign(time=1e6), "said", "farther answers are guesses"),
+    Fault("the far future", "predict", lambda d: d.assign(time=1e6), "said", "predictions far beyond are unreliable"),
     Fault("the far past", "predict", lambda d: d.assign(time=-1e6), "taken"),
     Fault("no rows", "predict", lambda d: d.head(0), "taken"),
     Fault("an array", "predict", lambda d: d.to_numpy(), "refused", "expected a DataFrame of ids and times"),

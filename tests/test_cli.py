@@ -268,7 +268,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_any_training(
     table, tmp_path, capsys, monkeypatch, command
 ):
     (tmp_path / "file").touch()
-    monkeypatch.setattr("latentode.tables.read_table", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr("latentode.io.tables.read_table", lambda *_: pytest.fail("work was begun"))
     err = refused(capsys, command, table, "--out", tmp_path / "file" / "new" / "out.csv")
     assert "out.csv cannot be written: " in err
 

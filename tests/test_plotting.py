@@ -174,7 +174,7 @@ def test_a_known_value_of_a_held_out_row_holds_until_the_next_in_the_course(driv
 
 def test_known_columns_that_the_held_out_rows_do_not_say_are_held_and_named_once(driven, driven_forecaster):
     queried = driven[driven["time"] >= 10].drop(columns="mode")
-    with pytest.warns(DataWarning, match=r"the rows asked do not say \['mode'\]") as said:
+    with pytest.warns(DataWarning, match=r"the query rows lack \['mode'\]") as said:
         plot_forecast(driven_forecaster, 3, held_out=queried)
     assert len(said) == 1
 

@@ -1,23 +1,28 @@
-"""From a panel to a fitted, calibrated model: sizes, held-out part, training."""
+"""Fitting: trains and calibrates the models of a forecaster, each with its own held-out data."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import ChannelScaler, Panel, Seasons, slices
-from latentode.estimators.calibration import Calibration, Trained, calibrate
-from latentode.estimators.folds import Fold, hold_out
-from latentode.estimators.randomness import as_generator
+from latentode.data import GrowingPanel, slices
+from latentode.estimators.calibration import Trained, calibrate
+from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for, typical_duration
+from latentode.estimators.frames import keys_of
+from latentode.estimators.holdout import Fold, hold_out
+from latentode.estimators.preparation import TrainingData
+from latentode.estimators.random import as_generator
 from latentode.estimators.resuming import resumable
-from latentode.estimators.settings import FitSettings, check
-from latentode.estimators.sizes import config_for, n_models_for, options_for, rows_asked_for, usual_duration
-from latentode.nn import LIKELIHOODS, Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, members_of
+from latentode.estimators.settings import Settings
+from latentode.nn import Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, members_of
+from latentode.persistence.calibration import Calibration
+from latentode.persistence.state import FittedState
 from latentode.training import (
     Checkpoint,
     RaggedSeries,
@@ -30,18 +35,20 @@ from latentode.training import (
 )
 from latentode.training.tasks import NEARLY
 
-__all__ = ["FittedModel", "Watcher", "fit_model", "is_of_counts", "outside"]
+__all__ = ["FittedModel", "Monitor", "fit_model", "fitted_state"]
 
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Look = Callable[[LatentODE, list[dict[str, float]]], bool]
+OnCheck = Callable[[LatentODE, list[dict[str, float]]], bool]
+
+HISTORY = ["model", "step", "loss", "validation_crps", "learning_rate", "seconds"]
+"""Columns of a history."""
 
 EARLY = 1 / 3
-"""Where the horizon takes up most of the usual series, so many origins are drawn early in their series."""
+"""Fraction of forecast origins drawn early in their series, where the horizon is nearly as long as the series."""
 
 GAPS = 0.3
-"""Part of the series with hidden points that lose some channels for a while, instead of points here and there."""
+"""Fraction of the series with hidden points that lose some channels for a while, instead of single points."""
 
 SMALL = 128 * 128
 """Hidden units times series in a batch up to which training runs on one thread."""
@@ -49,22 +56,22 @@ SMALL = 128 * 128
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A trained model and what goes with it.
+    """A trained model and its calibration.
 
     Parameters
     ----------
     model : LatentODE or Ensemble
-        With the best weights seen.
+        With the best weights found.
     span : float
-        The unit of its time: the horizon.
+        The unit of the model's time: the horizon.
     calibration : Calibration
-        Of its uncertainty.
+        The calibration of its uncertainty.
     history : list of dict
-        Losses by model and step.
+        A row per model and validation check.
     interrupted : str
-        Where the user broke training off, and what is left, in words; empty if nobody did.
-    learned_from : array of bool, optional
-        (rows of the panel,), False where they were held out; None once training is over.
+        Where the user interrupted training, and what is kept; empty otherwise.
+    trained_rows : array of bool, optional
+        (row of the panel,), False where held out; None once training has ended, as the forecaster then knows all rows.
     """
 
     model: Model
@@ -72,202 +79,213 @@ class FittedModel:
     calibration: Calibration
     history: list[dict[str, float]]
     interrupted: str = ""
-    learned_from: Bools | None = None
+    trained_rows: Bools | None = None
 
 
-class Watcher(Protocol):
-    """Who is told how training goes."""
+class Monitor(Protocol):
+    """Is called during training, and may stop it."""
 
-    def begin(self, n_looks: int) -> None:
-        """Training begins; there will be so many looks at most."""
+    def begin(self, n_checks: int) -> None:
+        """Training begins; there will be at most this many validation checks."""
 
-    def look(self, fitted: Callable[[], FittedModel]) -> bool:
-        """A look: what there would be if training stopped here, made when asked for; True to stop."""
+    def check(self, fitted: Callable[[], FittedModel]) -> bool:
+        """A validation check. `fitted` makes the model that training would leave now; True stops training."""
 
 
-@fork_safe()
-def fit_model(
-    panel: Panel,
-    scaler: ChannelScaler,
-    seasons: Seasons,
-    settings: FitSettings,
-    before: Model | None = None,
-    weights: Floats | None = None,
-    watcher: Watcher | None = None,
-) -> FittedModel:
-    """Train a latent ODE on a panel.
+def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
+    """What a fit leaves behind.
 
     Parameters
     ----------
-    panel : Panel
-        The observations, a value at least in every row.
-    scaler : ChannelScaler
-        Of its values.
-    seasons : Seasons
-        Periods in which they repeat.
-    settings : FitSettings
-        The estimator's parameters.
-    before : LatentODE or Ensemble, optional
-        A model of the same columns whose sizes and weights training goes on from.
-    weights : array of float, optional
-        (rows of the panel,), what each row counts in the loss.
-    watcher : Watcher, optional
-        Who is told of every look at the held-out part, and may stop training there.
+    data : TrainingData
+        What it learned from.
+    fitted : FittedModel
+        The trained model.
+    """
+    factor = np.where(data.unobserved, np.nan, fitted.calibration.factor)
+    panel = data.panel if fitted.trained_rows is None else data.panel.where(fitted.trained_rows)
+    return FittedState(
+        schema=data.schema,
+        time_axis=data.time_axis,
+        coding=data.coding,
+        scaler=data.scaler,
+        seasons=data.seasons,
+        horizon=fitted.span,
+        model=fitted.model,
+        calibration=replace(fitted.calibration, factor=factor),
+        observed=GrowingPanel(panel),
+        history=pd.DataFrame(fitted.history, columns=HISTORY),
+        feature_names=data.feature_names,
+        keys=keys_of(data.df.iloc[:0], data.schema),
+        given=data.given,
+    )
+
+
+@fork_safe()
+def fit_model(data: TrainingData, settings: Settings, monitor: Monitor | None = None) -> FittedModel:
+    """Train and calibrate the models of a forecaster.
+
+    Parameters
+    ----------
+    data : TrainingData
+        What they learn from.
+    settings : Settings
+        The estimator's parameters, within their limits.
+    monitor : Monitor, optional
+        Called at every validation check.
+
+    Returns
+    -------
+    FittedModel
+        One model, or several as an ensemble.
 
     Raises
     ------
-    ValueError
-        When a parameter is out of its range.
+    OSError
+        When ``checkpoint_dir`` cannot be written to.
+    KeyboardInterrupt
+        When the user interrupts before any model has weights.
     """
-    check(settings)
     rng = as_generator(settings.random_state)
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        resumable(panel, scaler, seasons, settings, before, weights, rng) as checkpoint,
-    ):
-        fitted = _fit(panel, scaler, seasons, settings, before, weights, watcher, rng, checkpoint)
+    with torch.inference_mode(False), torch.enable_grad(), resumable(data, settings, rng) as checkpoint:
+        fitted = _fit(data, settings, monitor, rng, checkpoint)
         if checkpoint is not None and not fitted.interrupted:
             checkpoint.remove()
         return fitted
 
 
 def _fit(
-    panel: Panel,
-    scaler: ChannelScaler,
-    seasons: Seasons,
-    settings: FitSettings,
-    before: Model | None,
-    weights: Floats | None,
-    watcher: Watcher | None,
+    data: TrainingData,
+    settings: Settings,
+    monitor: Monitor | None,
     rng: np.random.Generator,
     checkpoint: Checkpoint | None,
 ) -> FittedModel:
-    scaled = scaler.transform(panel.values)
-    span = settings.horizon or usual_duration(panel)
-    counts = None if weights is None else (weights / weights.mean()).astype(np.float32)
-    series = RaggedSeries(panel.offsets, panel.times, scaled.astype(np.float32), seasons, panel.covariates, counts)
-    order = _by_content(series)
-    # Where the horizon is nearly all of a series' course, what is asked comes after its first few rows.
-    early = EARLY if span >= NEARLY * usual_duration(panel) else 0.0
-    whole = TaskSampler(series.take(order), span, GAPS, early, rows_asked_for(panel, scaled, settings))
-    n_models = n_models_for(panel, scaled, settings) if before is None else before.config.n_models
-    folds = hold_out(whole, settings.validation_fraction, n_models, rng)
-    config = config_for(panel, scaler, scaled, seasons, span, settings) if before is None else before.config
-    options = options_for(panel, scaled, n_models, settings)
-    if watcher is not None:
-        watcher.begin(n_models * -(-options.n_steps // options.steps_per_check))
-    rows = slices(panel.offsets[order], panel.lengths[order])[1]
-    course = _Course(config, options, before, checkpoint)
+    plan = _plan(data, settings, rng, checkpoint)
+    if monitor is not None:
+        monitor.begin(plan.n_models * -(-plan.options.n_steps // plan.options.steps_per_check))
     trained: list[Trained] = []
     history: list[dict[str, float]] = []
     interrupted = ""
-    for number, fold in enumerate(folds):
-        # Every model has random numbers of its own: it can be trained without those before it.
+    for number, fold in enumerate(plan.folds):
+        # Each model has a generator of its own, so that it can be trained without those before it.
         own = np.random.default_rng(int(rng.integers(2**62)))
-        look = None if watcher is None else _looking(watcher, span, fold, _in_place(fold.seen, rows))
+        on_check = None if monitor is None else _on_check(monitor, plan.span, fold, plan.in_panel(fold.trained_rows))
         try:
-            model, ended = course.train(number, fold, look, own)
+            model, ended = _train_one(plan, number, fold, on_check, own)
         except KeyboardInterrupt:  # before training began, or after it ended
             if not trained:
                 raise
-            interrupted = _where(number, n_models, [])
+            interrupted = _where(number, plan.n_models, [])
             break
         if ended.interrupted:
-            interrupted = _where(number, n_models, ended.history)
-        broken_off = ended.interrupted or ended.stopped
-        if not (broken_off and trained):  # models that were trained to their end are better without one that was not
-            trained.append(Trained(model, fold.held_out, fold.asked))
+            interrupted = _where(number, plan.n_models, ended.history)
+        unfinished = ended.interrupted or ended.stopped
+        if not (unfinished and trained):  # finished models are better without an unfinished one
+            trained.append(Trained(model, fold.held_out, fold.held_series))
             history += [{**row, "model": float(number)} for row in ended.history]
-        if broken_off:
+        if unfinished:
             break
     models = [one.model for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
-    return FittedModel(together, span, calibrate(trained), history, interrupted)
+    return FittedModel(together, plan.span, calibrate(trained), history, interrupted)
 
 
 @dataclass(frozen=True)
-class _Course:
+class _Plan:
     """How the models of a fit are trained."""
 
     config: LatentODEConfig
     options: TrainingConfig
-    before: Model | None
+    span: float
+    n_models: int
+    folds: Iterator[Fold]
+    rows: Ints
+    previous: Model | None
     checkpoint: Checkpoint | None
 
-    def train(
-        self, number: int, fold: Fold, look: Look | None, rng: np.random.Generator
-    ) -> tuple[LatentODE, TrainingResult]:
-        """Train one of them, or take it from the checkpoint if it was trained to its end."""
-        checkpoint = self.checkpoint
-        small = self.config.hidden_dim * self.options.batch_size <= SMALL
-        with one_thread() if small else nullcontext():
-            with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
-                model = LatentODE(replace(self.config, n_models=1)).float()
-            if self.before is not None:
-                model.load_state_dict(members_of(self.before)[number].state_dict())
-            if checkpoint is not None and checkpoint.has_finished(number):
-                return model, TrainingResult(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
-            options = replace(self.options, on_check=look)
-            ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
-        if checkpoint is not None and not (ended.interrupted or ended.stopped):
-            checkpoint.finish(model, ended.history)
-        return model, ended
+    def in_panel(self, of_row: Bools) -> Bools:
+        """An array by row of the reordered series, in the row order of the panel."""
+        placed = np.empty_like(of_row)
+        placed[self.rows] = of_row
+        return placed
+
+
+def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, checkpoint: Checkpoint | None) -> _Plan:
+    panel, previous = data.panel, None if data.previous is None else data.previous.model
+    scaled = data.scaler.transform(panel.values)
+    duration = typical_duration(panel)
+    span = data.horizon or duration
+    weights = None if data.weights is None else (data.weights / data.weights.mean()).astype(np.float32)
+    values = scaled.astype(np.float32)
+    series = RaggedSeries(panel.offsets, panel.times, values, data.seasons, panel.covariates, weights)
+    order = _by_content(series)
+    # Where the horizon is nearly as long as the series, queries come after the first few rows.
+    early = EARLY if span >= NEARLY * duration else 0.0
+    whole = TaskSampler(series.take(order), span, GAPS, early, rows_queried_for(panel, scaled, settings))
+    n_models = n_models_for(panel, scaled, settings) if previous is None else previous.config.n_models
+    folds = hold_out(whole, settings.validation_fraction, n_models, rng)
+    if previous is None:
+        config = config_for(panel, data.scaler, scaled, data.seasons, span, settings)
+    else:
+        config = previous.config
+    return _Plan(
+        config=config,
+        options=options_for(panel, scaled, n_models, settings),
+        span=span,
+        n_models=n_models,
+        folds=folds,
+        rows=slices(panel.offsets[order], panel.lengths[order])[1],
+        previous=previous,
+        checkpoint=checkpoint,
+    )
+
+
+def _train_one(
+    plan: _Plan, number: int, fold: Fold, on_check: OnCheck | None, rng: np.random.Generator
+) -> tuple[LatentODE, TrainingResult]:
+    """Train one model, or take it from the checkpoint if it was finished."""
+    checkpoint = plan.checkpoint
+    small = plan.config.hidden_dim * plan.options.batch_size <= SMALL
+    with one_thread() if small else nullcontext():
+        with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
+            model = LatentODE(replace(plan.config, n_models=1)).float()
+        if plan.previous is not None:
+            model.load_state_dict(members_of(plan.previous)[number].state_dict())
+        if checkpoint is not None and checkpoint.has_finished(number):
+            return model, TrainingResult(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
+        options = replace(plan.options, on_check=on_check)
+        ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
+    if checkpoint is not None and not (ended.interrupted or ended.stopped):
+        checkpoint.finish(model, ended.history)
+    return model, ended
 
 
 def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
-    """Where training was broken off, and what is left of it."""
+    """Where training was interrupted, and what is kept."""
     if number == 0:
         steps = int(history[-1]["step"]) if history else 0
         return f"after {steps} steps; the forecaster keeps the best weights so far"
     return f"in model {number + 1} of {n_models}; the forecaster keeps the {number} trained before it"
 
 
-def _in_place(of_row: Bools, rows: Ints) -> Bools:
-    """What is said of some rows, in their order, as an array in the order of the panel."""
-    placed = np.empty_like(of_row)
-    placed[rows] = of_row
-    return placed
-
-
 def _by_content(series: RaggedSeries) -> Ints:
-    """An order of the series that says nothing of their names: which are held out must not depend on those."""
+    """An order of the series by their values, so that which are held out does not depend on their names."""
     sums = np.add.reduceat(np.append(np.nan_to_num(series.values).sum(1, dtype=np.float64), 0.0), series.offsets[:-1])
     return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
-def _looking(watcher: Watcher, span: float, fold: Fold, learned_from: Bools) -> Look:
-    """What training calls at every look: it tells of the one model in training, and what that learned from."""
+def _on_check(monitor: Monitor, span: float, fold: Fold, trained_rows: Bools) -> OnCheck:
+    """What training calls at every validation check: it passes the one model in training to the monitor."""
 
-    def look(average: LatentODE, history: list[dict[str, float]]) -> bool:
+    def on_check(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            calibration = calibrate([Trained(model, fold.held_out, fold.asked)])
+            calibration = calibrate([Trained(model, fold.held_out, fold.held_series)])
             rows = [{**row, "model": 0.0} for row in history]
-            return FittedModel(model, span, calibration, rows, learned_from=learned_from)
+            return FittedModel(model, span, calibration, rows, trained_rows=trained_rows)
 
         with torch.inference_mode(False), torch.no_grad():
-            return watcher.look(fitted)
+            return monitor.check(fitted)
 
-    return look
-
-
-def is_of_counts(likelihood: str) -> bool:
-    """Whether a likelihood is one of counts, or of 0 and 1; False for a name that is none."""
-    return likelihood in LIKELIHOODS and LIKELIHOODS[likelihood].counts
-
-
-def outside(likelihood: str, values: Floats) -> tuple[Bools, str]:
-    """Which values a likelihood says cannot be, and what it says they can be; none for a name that is none.
-
-    Parameters
-    ----------
-    likelihood : str
-        Its name.
-    values : array of float
-        Of any shape, in their own unit; what is not finite is missing.
-    """
-    if likelihood not in LIKELIHOODS:
-        return np.zeros(values.shape, dtype=bool), ""
-    kind = LIKELIHOODS[likelihood]
-    return np.isfinite(values) & ~kind.supports(values), kind.support
+    return on_check

@@ -1,4 +1,4 @@
-"""Filling holes as a step of a pipeline."""
+"""Imputation as a step of a pipeline."""
 
 from typing import Any, Self
 
@@ -16,17 +16,17 @@ __all__ = ["LatentODEImputer"]
 
 
 class LatentODEImputer(TransformerMixin, BaseEstimator):
-    """Fills the missing values of a long frame, each given all else in the frame.
+    """Fills the missing values of a long frame, conditioned on everything else in it.
 
     Parameters
     ----------
     forecaster : LatentODEForecaster, optional
-        The settings of the model; it is cloned, not changed. None means the defaults.
+        An unfitted forecaster with the parameters to use; it is cloned. None means the defaults.
 
     Attributes
     ----------
     forecaster_ : LatentODEForecaster
-        Fitted.
+        The fitted forecaster.
     n_features_in_ : int
         Columns seen in fit.
     feature_names_in_ : array of str
@@ -34,7 +34,7 @@ class LatentODEImputer(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    LatentODEForecaster.impute : The same, of a forecaster already fitted.
+    LatentODEForecaster.impute : The same with a forecaster that is already fitted.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class LatentODEImputer(TransformerMixin, BaseEstimator):
         self.forecaster = forecaster
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
-        """Fit the model to a long frame; ``y`` is not read.
+        """Fit the model to a long frame; ``y`` is ignored.
 
         Raises
         ------
@@ -66,26 +66,28 @@ class LatentODEImputer(TransformerMixin, BaseEstimator):
 
     @any_frame
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """The columns that fit saw, in its order, the missing values of the channels filled.
+        """The columns seen in fit, in that order, with the missing values of the channels filled.
 
-        Other columns are passed over, so that what comes out is what :meth:`get_feature_names_out` says;
-        :meth:`LatentODEForecaster.impute` hands them on.
+        Other columns are left out, so that the result has the columns of :meth:`get_feature_names_out`.
+        :meth:`LatentODEForecaster.impute` keeps them.
 
         Raises
         ------
         DataError
-            When a column that fit saw is not there, and as :meth:`LatentODEForecaster.impute`.
+            When a column seen in fit is missing, and as :meth:`LatentODEForecaster.impute`.
         """
         check_is_fitted(self, "forecaster_")
         filled = self.forecaster_.impute(X)
         by_name = {str(c): c for c in filled.columns}
         missing = [c for c in self.feature_names_in_ if c not in by_name]
         if missing:
-            raise DataError(f"the frame has no column {missing[0]!r}, which fit saw; its columns are {list(by_name)!r}")
+            raise DataError(
+                f"the frame has no column {missing[0]!r}, which was seen in fit; its columns are {list(by_name)!r}"
+            )
         return filled[[by_name[c] for c in self.feature_names_in_]]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """The columns that come out: those that went in."""
+        """Names of the columns of the result: those seen in fit."""
         check_is_fitted(self, "forecaster_")
         return np.asarray(self.feature_names_in_, dtype=object)
 

@@ -1,4 +1,4 @@
-"""Frames of other libraries (polars, pyarrow, ...) in, and the same kind out."""
+"""Methods that take frames of other libraries (polars, pyarrow, ...) and return the same kind."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import pandas as pd
 
-from latentode.data.native import Given, as_given
+from latentode.data.native import as_given
 
 __all__ = ["any_frame"]
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 def any_frame(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method of pandas frames take those of any library narwhals knows, and answer in the kind of the first.
+    """Let a method of pandas frames take those of any library narwhals supports, and return the kind of the first.
 
-    A method that is given no frame (``forecast()``) answers in the kind that ``fit`` was given.
+    A method called without a frame, such as ``forecast()``, returns the kind given to ``fit``.
     """
 
     @wraps(method)
@@ -26,14 +26,12 @@ def any_frame(method: Callable[P, T]) -> Callable[P, T]:
         given = [as_given(a) for a in args[1:]]
         named = {k: as_given(v) for k, v in kwargs.items()}
         out = cast(Callable[..., T], method)(self, *(g.frame for g in given), **{k: g.frame for k, g in named.items()})
-        frames = [g for g in (*given, *named.values()) if isinstance(g.frame, pd.DataFrame)]
-        if method.__name__ == "fit":
-            self._given_ = frames[0].emptied() if frames else None
         if not isinstance(out, pd.DataFrame):
             return out
-        first: Given | None = frames[0] if frames else getattr(self, "_given_", None)
-        schema = getattr(self, "schema_", None)
-        keys = () if schema is None else (schema.id_name, schema.time_name)
+        frames = [g for g in (*given, *named.values()) if isinstance(g.frame, pd.DataFrame)]
+        state = getattr(self, "state_", None)
+        first = frames[0] if frames else None if state is None else state.given
+        keys = () if state is None else (state.schema.id_name, state.schema.time_name)
         return out if first is None else cast(T, first.back(out, keys))
 
     return wrapped

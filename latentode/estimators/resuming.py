@@ -1,74 +1,78 @@
-"""What a training depends on, so that only the same one is gone on from."""
+"""The checkpoint of a fit, named by a fingerprint of all that training depends on: only the same fit resumes."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode import __version__
-from latentode.data import ChannelScaler, Covariates, Panel, Seasons
-from latentode.estimators.settings import FitSettings
-from latentode.nn import Model
+from latentode._version import __version__
+from latentode.data import ChannelScaler, Covariates
+from latentode.estimators.preparation import TrainingData
+from latentode.estimators.settings import Settings
 from latentode.training import Checkpoint, checkpoint_in
 from latentode.training.snapshot import rng_state
 
 __all__ = ["resumable"]
 
-_NO_PARAMETERS = ("checkpoint_dir", "random_state", "verbose")
+IN_THE_DATA = {"id_col", "time_col", "target_cols", "static_cols", "known_cols", "past_cols", "seasonality", "horizon"}
+"""Parameters that training sees as part of the data."""
+
+NOT_OF_TRAINING = {"checkpoint_dir", "n_samples", "random_state", "verbose", "warm_start"}
+"""Parameters that do not change the trained weights; the random state has an entry of its own."""
 
 
 @contextmanager
-def resumable(
-    panel: Panel,
-    scaler: ChannelScaler,
-    seasons: Seasons,
-    settings: FitSettings,
-    before: Model | None,
-    weights: NDArray[np.float64] | None,
-    rng: np.random.Generator,
-) -> Iterator[Checkpoint | None]:
-    """Where a fit keeps its training, for as long as the block lasts; None where that is not wanted.
+def resumable(data: TrainingData, settings: Settings, rng: np.random.Generator) -> Iterator[Checkpoint | None]:
+    """The checkpoint of a fit, for as long as the block lasts; None without ``checkpoint_dir``.
 
     Parameters
     ----------
-    panel, scaler, seasons, settings, before, weights : object
-        As of :func:`~latentode.estimators.fitting.fit_model`.
+    data : TrainingData
+        What the fit learns from.
+    settings : Settings
+        The estimator's parameters.
     rng : Generator
-        Where all draws will come from. With ``random_state=None`` it is put where a training that was killed began.
+        The source of all randomness. With ``random_state=None`` it gets the state of the interrupted fit.
 
     Raises
     ------
     OSError
         When the directory cannot be used.
     ValueError
-        When what is kept there for this fit cannot be read.
+        When the checkpoint of this fit cannot be read.
     """
     if settings.checkpoint_dir is None:
         yield None
         return
-    covariates = [] if panel.covariates is None else [getattr(panel.covariates, f.name) for f in fields(Covariates)]
-    scales = [np.asarray(getattr(scaler, f.name)) for f in fields(ChannelScaler)]
-    data = [panel.offsets, panel.times, panel.values, *covariates, *scales, np.array(seasons.periods)]
-    start = [] if before is None else [v.numpy() for v in before.state_dict().values()]
-    seed = None if settings.random_state is None else json.dumps(rng_state(rng))
-    fingerprint = {
-        "latentode": __version__,
-        "torch": str(torch.__version__),
-        "data": _digest(data),
-        "sample_weight": _digest([] if weights is None else [weights]),
-        "warm_start": _digest(start),
-        "random_state": None if seed is None else hashlib.sha256(seed.encode()).hexdigest(),
-        **{k: _plain(v) for k, v in asdict(settings).items() if k not in _NO_PARAMETERS},
-    }
-    with checkpoint_in(settings.checkpoint_dir, fingerprint) as checkpoint:
+    with checkpoint_in(settings.checkpoint_dir, _fingerprint(data, settings, rng)) as checkpoint:
         checkpoint.begin(rng)
         yield checkpoint
+
+
+def _fingerprint(data: TrainingData, settings: Settings, rng: np.random.Generator) -> dict[str, Any]:
+    panel, scaler = data.panel, data.scaler
+    covariates = [] if panel.covariates is None else [getattr(panel.covariates, f.name) for f in fields(Covariates)]
+    scales = [np.asarray(getattr(scaler, f.name)) for f in fields(ChannelScaler)]
+    arrays = [panel.offsets, panel.times, panel.values, *covariates, *scales, np.array(data.seasons.periods)]
+    start = [] if data.previous is None else [v.numpy() for v in data.previous.model.state_dict().values()]
+    seed = None if settings.random_state is None else json.dumps(rng_state(rng))
+    others = [f.name for f in fields(Settings) if f.name not in IN_THE_DATA | NOT_OF_TRAINING]
+    return {
+        "latentode": __version__,
+        "torch": str(torch.__version__),
+        "data": _digest(arrays),
+        "sample_weight": _digest([] if data.weights is None else [data.weights]),
+        "warm_start": _digest(start),
+        "random_state": None if seed is None else hashlib.sha256(seed.encode()).hexdigest(),
+        "horizon": data.horizon,
+        **{name: _plain(getattr(settings, name)) for name in others},
+    }
 
 
 def _digest(arrays: Iterable[NDArray[Any]]) -> str:

@@ -1,101 +1,113 @@
-"""What a user may set of a fit, and what is refused."""
+"""The hyper-parameters: name, type, default and allowed values of each, in one place."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS
+from latentode.ode import METHODS
+from latentode.persistence.limits import Limit, OneOf, Range
 
-__all__ = ["CHOICES", "LARGEST_SIZE", "MOST_MODELS", "FitSettings", "check"]
+__all__ = ["LIMITS", "Settings", "check", "settings_of"]
+
+Columns = Sequence[Hashable] | Hashable | None
+
+ANCHORS = ("end", "start")
+ADJOINTS = ("discrete", "checkpointed", "continuous", "backsolve", "autograd")
+STRATEGIES = ("auto", "ddp")
 
 LARGEST_SIZE = 10_000
-"""Of a layer, of a latent state, and of steps per horizon: what is larger is a slip of the pen."""
+"""Of a layer, of a latent state, and steps per horizon. Larger values are mistakes."""
 
 MOST_MODELS = 100
-"""Models that answer together, at most."""
+MOST_DRAWS = 1_000_000
 
-CHOICES: dict[str, Iterable[str]] = {
-    "encoder": ENCODERS,
-    "dynamics": DYNAMICS,
-    "decoder": DECODERS,
-    "likelihood": LIKELIHOODS,
-    "anchor": ("end", "start"),
-    "strategy": ("auto", "ddp"),
-}
+POSITIVE = Range(least=1)
+SIZE = Range(least=1, most=LARGEST_SIZE)
 
 
-@dataclass(frozen=True)
-class FitSettings:
-    """The estimator's parameters, as :class:`~latentode.LatentODEForecaster` documents them."""
+@dataclass(eq=False, repr=False)
+class Settings:
+    """The parameters of :class:`~latentode.LatentODEForecaster`, which documents them.
 
-    horizon: float | None
-    encoder: str
-    dynamics: str
-    decoder: str
-    likelihood: str
-    latent_dim: int | None
-    hidden_dim: int | None
-    anchor: str
-    observation_std: float
-    n_steps: int
-    method: str
-    adjoint: str
-    variational: bool
-    kl_weight: float
-    dropout: float
-    n_models: int | None
-    max_steps: int | None
-    batch_size: int | None
-    learning_rate: float
-    patience: int
-    validation_fraction: float
-    devices: int
-    num_nodes: int
-    strategy: str
-    checkpoint_dir: str | Path | None
-    verbose: bool | int | None
-    random_state: Any
+    The constructor of the forecaster is the one generated here, and only stores its arguments. A limit stands beside
+    its field; :data:`LIMITS` collects them for :func:`check` and for loading. None is allowed where it is the default.
+    """
+
+    id_col: Hashable | None = None
+    time_col: Hashable | None = None
+    target_cols: Columns = None
+    _: KW_ONLY
+    static_cols: Columns = None
+    known_cols: Columns = None
+    past_cols: Columns = None
+    horizon: Any = None
+    seasonality: Any = "auto"
+    encoder: Annotated[str, OneOf(ENCODERS)] = "gru"
+    dynamics: Annotated[str, OneOf(DYNAMICS)] = "mixed"
+    decoder: Annotated[str, OneOf(DECODERS)] = "skip"
+    likelihood: Annotated[str, OneOf(LIKELIHOODS)] = "gaussian"
+    latent_dim: Annotated[int | None, SIZE] = None
+    hidden_dim: Annotated[int | None, SIZE] = None
+    anchor: Annotated[str, OneOf(ANCHORS)] = "end"
+    observation_std: Annotated[float, Range(above=0)] = 0.01
+    n_steps: Annotated[int, SIZE] = 6
+    method: Annotated[str, OneOf(METHODS)] = "rk4"
+    adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
+    variational: bool = True
+    kl_weight: Annotated[float, Range(least=0)] = 0.1
+    dropout: Annotated[float, Range(least=0, below=1)] = 0.1
+    n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS)] = None
+    max_steps: Annotated[int | None, POSITIVE] = None
+    batch_size: Annotated[int | None, POSITIVE] = None
+    learning_rate: Annotated[float, Range(above=0)] = 3e-3
+    patience: Annotated[int, POSITIVE] = 6
+    validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.15
+    n_samples: Annotated[int, Range(least=1, most=MOST_DRAWS)] = 32
+    warm_start: bool = False
+    devices: Annotated[int, POSITIVE] = 1
+    num_nodes: Annotated[int, POSITIVE] = 1
+    strategy: Annotated[str, OneOf(STRATEGIES)] = "auto"
+    checkpoint_dir: str | Path | None = None
+    verbose: bool | int | None = None
+    random_state: Any = None
 
 
-def check(settings: FitSettings) -> None:
-    """Refuse parameters out of range, naming them."""
-    for name, known in CHOICES.items():
-        if getattr(settings, name) not in known:
-            raise ValueError(f"{name}={getattr(settings, name)!r} must be one of {', '.join(map(repr, known))}")
-    for name in (
-        "latent_dim",
-        "hidden_dim",
-        "max_steps",
-        "batch_size",
-        "n_steps",
-        "patience",
-        "n_models",
-        "devices",
-        "num_nodes",
-    ):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value!r} must be at least 1")
-    for name in ("latent_dim", "hidden_dim", "n_steps"):
-        if (getattr(settings, name) or 0) > LARGEST_SIZE:
-            raise ValueError(f"{name}={getattr(settings, name)!r} must be at most {LARGEST_SIZE:,}")
-    if (settings.n_models or 0) > MOST_MODELS:
-        raise ValueError(f"n_models={settings.n_models!r} must be at most {MOST_MODELS}")
-    for name in ("learning_rate", "validation_fraction", "observation_std"):
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"{name}={getattr(settings, name)!r} must be greater than 0")
-    for name in ("dropout", "validation_fraction"):
-        if not 0 <= getattr(settings, name) < 1:
-            raise ValueError(f"{name}={getattr(settings, name)!r} must be at least 0 and less than 1")
-    if not settings.kl_weight >= 0:
-        raise ValueError(f"kl_weight={settings.kl_weight!r} must not be negative")
+def _limits() -> dict[str, Limit]:
+    hints = get_type_hints(Settings, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+LIMITS = _limits()
+"""The limit of every hyper-parameter that has one, by name."""
+
+
+def settings_of(estimator: Settings) -> Settings:
+    """A copy of an estimator's parameters, which later changes to the estimator do not reach."""
+    return Settings(**{field.name: getattr(estimator, field.name) for field in fields(Settings)})
+
+
+def check(settings: Settings) -> None:
+    """Refuse hyper-parameters outside their limits.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter, its value and what is allowed.
+    """
+    for field in fields(Settings):
+        name, value = field.name, getattr(settings, field.name)
+        if name not in LIMITS or (value is None and field.default is None):
+            continue
+        if not LIMITS[name].allows(value):
+            raise ValueError(f"{name}={value!r} must {LIMITS[name]}")
     if settings.devices * settings.num_nodes > 1:
-        _check_shared(settings)
+        _check_distributed(settings)
 
 
-def _check_shared(settings: FitSettings) -> None:
+def _check_distributed(settings: Settings) -> None:
     """Refuse what several processes cannot do together."""
     together = f"devices={settings.devices!r}, num_nodes={settings.num_nodes!r}: processes that train one model"
     if not isinstance(settings.random_state, Integral):

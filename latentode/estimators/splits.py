@@ -1,4 +1,4 @@
-"""Splits in time for scikit-learn's model selection: the past is learned from, what comes after is asked."""
+"""Splits in time for scikit-learn's model selection: train on the past, test on what follows."""
 
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -16,18 +16,18 @@ Ints = NDArray[np.int64]
 
 
 class CutoffSplit:
-    """Cut in time: rows up to a cut-off are the training part, those after it the test part.
+    """Split by a cut-off in time: rows up to it are the training part, later rows the test part.
 
-    A forecaster's ``score`` then asks for the rows after the fitted end of each series, given all before: what a user
-    of the model will ask. Dates are cut at the same time in all series, so that nothing learned is later than a
-    question; numbers, which may count from an event of each series' own, at the same part of each series' own span.
+    A forecaster's ``score`` then forecasts the rows after the fitted end of each series from all rows before, as a user
+    would. Dates are cut at the same time in all series, so that no training row is later than a test row. Numeric
+    times, which may count from an event of each series, are cut at the same fraction of each series' own span.
 
     Parameters
     ----------
     n_splits : int
-        Cut-offs, evenly spread over the second half.
+        Cut-offs, evenly spaced over the second half.
     horizon : str, Timedelta or number, optional
-        How long after the cut-off the test part lasts. None means to the end.
+        Length of the test part after the cut-off. None means to the end.
     id_col, time_col : hashable, optional
         Columns; None means infer as :class:`LatentODEForecaster` does.
 
@@ -52,23 +52,25 @@ class CutoffSplit:
         self.time_col = time_col
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """How many splits there are."""
+        """The number of splits."""
         return self.n_splits
 
     def split(self, X: pd.DataFrame, y: Any = None, groups: Any = None) -> Iterator[tuple[Ints, Ints]]:
-        """Yield the row numbers of the training and of the test part, the earliest cut-off first.
+        """Yield the row numbers of the training and the test part, the earliest cut-off first.
 
         Parameters
         ----------
         X : DataFrame
-            Ids and times, in any order. A row without a time is in no part.
+            Ids and times, in any order. A row without a time is in neither part.
         y, groups : object
-            Not read.
+            Ignored.
 
         Raises
         ------
         DataError
-            When the columns cannot be told, or a part would be empty.
+            When the columns cannot be inferred, or a part would be empty.
+        ValueError
+            When `n_splits` is less than 1.
         """
         if self.n_splits < 1:
             raise ValueError(f"n_splits={self.n_splits!r} must be at least 1")
@@ -87,7 +89,7 @@ class CutoffSplit:
 
     @staticmethod
     def _spans(ids: pd.Index | None, times: Any, axis: TimeAxis) -> tuple[Any, Any]:
-        """Begin and end of what is cut, for every row: of all series, or of each its own."""
+        """First and last time for every row: of all series, or of its own series."""
         if axis.kind in ("datetime", "period") or ids is None:
             return np.nanmin(times), np.nanmax(times)
         grouped = pd.Series(times).groupby(np.asarray(ids), dropna=False)

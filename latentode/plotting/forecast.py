@@ -198,7 +198,7 @@ def _bands(
     """Predict all series at once, so that a warning about the history comes once, not once per series."""
     levels = sorted({float(v) for v in np.atleast_1d(np.asarray(level, dtype=float))}, reverse=True)
     query = _query(forecaster, chosen, times)
-    mean, bounds = forecaster._fans(query, levels, history, told=held_out)
+    mean, bounds = forecaster._means_and_intervals(query, levels, history, covariates=held_out)
     ends = np.cumsum([len(t) for t in times])
     rows = [slice(end - len(t), end) for end, t in zip(ends, times, strict=True)]
     return [ForecastBands(t, mean.iloc[r], bounds.iloc[r], levels) for t, r in zip(times, rows, strict=True)]

@@ -2,7 +2,6 @@
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
 from latentode.training.config import TrainingConfig
-from latentode.training.files import try_writing, write_out, write_together, write_whole
 from latentode.training.fit import TrainingResult, train, validation_batches
 from latentode.training.lightning_silence import TERMINATED, silent_lightning
 from latentode.training.module import LatentODEModule, gaussian_crps
@@ -24,9 +23,5 @@ __all__ = [
     "query_batch",
     "silent_lightning",
     "train",
-    "try_writing",
     "validation_batches",
-    "write_out",
-    "write_together",
-    "write_whole",
 ]

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentode.training.files import leftovers, lock, unlock, write_whole
+from latentode.io.atomic import leftovers, write_whole
+from latentode.io.locks import lock, unlock
 from latentode.training.snapshot import Snapshot, parse_history, part, restore_rng, rng_state, under
 
 __all__ = ["Checkpoint", "checkpoint_in"]

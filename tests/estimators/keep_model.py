@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from latentode.estimators.storage import FORMAT_VERSION
+from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.tiny import dated, quick, waves
 
 MODELS = Path(__file__).parent / "models"

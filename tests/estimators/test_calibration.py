@@ -6,10 +6,11 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import LEADS, LEVELS, Calibration, Trained, spread_of
+from latentode.estimators.calibration import Trained
 from latentode.estimators.calibration import calibrate as calibrate_all
 from latentode.nn import Batch, Prediction
 from latentode.nn.mixture import mixture_quantiles
+from latentode.persistence.calibration import LEADS, LEVELS, Calibration, mixture_spread
 
 
 class Known(torch.nn.Module):
@@ -26,7 +27,7 @@ class Known(torch.nn.Module):
         return Prediction(mean, mean + self.given)
 
 
-def asked(targets, mask=None, leads=0.5):
+def queried(targets, mask=None, leads=0.5):
     targets = torch.as_tensor(targets, dtype=torch.float32)[None]
     return Batch(
         times=torch.zeros(1, 1),
@@ -57,26 +58,26 @@ def covered(calibration, scale, values, lead=0.5, level=0.9):
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.0])
 def test_intervals_are_widened_by_as_much_as_they_were_too_narrow(truth):
-    factors = calibrate(Known(1.0), [asked(residuals(5000, truth))], 1).factors(np.array([0.5]))
+    factors = calibrate(Known(1.0), [queried(residuals(5000, truth))], 1).factors(np.array([0.5]))
     assert factors.item() == pytest.approx(truth, rel=0.08)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 def test_calibrated_intervals_hold_what_they_promise(level):
-    calibration = calibrate(Known(0.7), [asked(residuals(3000, 1.0))], 1)
+    calibration = calibrate(Known(0.7), [queried(residuals(3000, 1.0))], 1)
     assert covered(calibration, 0.7, residuals(20_000, 1.0, seed=1), level=level) == pytest.approx(level, abs=0.02)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.98])
-def test_a_heavy_tailed_channel_gets_a_fan_of_its_shape(level):
+def test_a_heavy_tailed_channel_gets_intervals_of_its_shape(level):
     rng = np.random.default_rng(0)
-    calibration = calibrate(Known(1.0), [asked(rng.standard_t(2, size=(4000, 1)))], 1)
+    calibration = calibrate(Known(1.0), [queried(rng.standard_t(2, size=(4000, 1)))], 1)
     assert covered(calibration, 1.0, rng.standard_t(2, size=(20_000, 1)), level=level) == pytest.approx(level, abs=0.02)
 
 
 def test_a_skewed_channel_leans_to_one_side_and_keeps_the_models_mean():
     rng = np.random.default_rng(0)
-    calibration = calibrate(Known(1.0), [asked(rng.exponential(size=(4000, 1)) - 1)], 1)
+    calibration = calibrate(Known(1.0), [queried(rng.exponential(size=(4000, 1)) - 1)], 1)
     low, middle, high = calibration.deviations(ndtri([0.05, 0.5, 0.95])[:, None]).ravel()
     assert high - middle > 2 * (middle - low)
     assert middle < 0
@@ -88,7 +89,7 @@ def test_widths_differ_by_lead_where_the_model_does_not_know_it():
     leads = np.repeat([0.05, 0.7], 3000)
     spread = np.where(leads < 0.1, 0.5, 2.0)[:, None]
     values = residuals(6000, 1.0) * spread
-    calibration = calibrate(Known(1.0), [asked(values, leads=leads)], 1)
+    calibration = calibrate(Known(1.0), [queried(values, leads=leads)], 1)
     near, far = calibration.factors(np.array([0.05, 0.7])).ravel()
     assert near == pytest.approx(0.5, rel=0.15)
     assert far == pytest.approx(2.0, rel=0.15)
@@ -97,7 +98,7 @@ def test_widths_differ_by_lead_where_the_model_does_not_know_it():
 
 
 def test_channels_are_calibrated_apart_where_they_have_enough():
-    factors = calibrate(Known(1.0), [asked(residuals(5000, 0.5, 2.0))], 1).factors(np.array([0.5]))
+    factors = calibrate(Known(1.0), [queried(residuals(5000, 0.5, 2.0))], 1).factors(np.array([0.5]))
     np.testing.assert_allclose(factors[0], [0.5, 2.0], rtol=0.15)
 
 
@@ -105,14 +106,14 @@ def test_a_channel_with_few_observations_leans_on_the_others():
     targets = residuals(1000, 1.0, 4.0)
     mask = np.ones_like(targets)
     mask[5:, 1] = 0
-    (factors,) = calibrate(Known(1.0), [asked(targets, mask)], 1).factors(np.array([0.5]))
+    (factors,) = calibrate(Known(1.0), [queried(targets, mask)], 1).factors(np.array([0.5]))
     assert factors[0] == pytest.approx(1.0, rel=0.1)
     assert factors[1] < 1.8
 
 
-def test_nothing_asked_changes_nothing():
+def test_without_residuals_the_calibration_is_the_identity():
     targets = residuals(20, 1.0, 1.0)
-    found, none = calibrate(Known(1.0), [asked(targets, np.zeros_like(targets))], 1), Calibration.none(2)
+    found, none = calibrate(Known(1.0), [queried(targets, np.zeros_like(targets))], 1), Calibration.none(2)
     np.testing.assert_array_equal(found.factor, none.factor)
     levels, beyond = found.levels(np.array([0.1, 0.5, 0.999]))
     np.testing.assert_allclose(levels.ravel(), np.repeat([0.1, 0.5, 0.999], 2))
@@ -120,18 +121,18 @@ def test_nothing_asked_changes_nothing():
 
 
 def test_factors_stay_within_reason():
-    assert calibrate(Known(1.0), [asked(residuals(50, 1e6))], 1).factor.max() <= 10
-    assert calibrate(Known(1.0), [asked(residuals(50, 1e-6))], 1).factor.min() >= 0.1
+    assert calibrate(Known(1.0), [queried(residuals(50, 1e6))], 1).factor.max() <= 10
+    assert calibrate(Known(1.0), [queried(residuals(50, 1e-6))], 1).factor.min() >= 0.1
 
 
 def test_quantiles_of_the_longest_tails_are_finite_and_where_they_lay():
     """Of rain that falls once in twelve hours, say: its quantiles lie at dozens of the usual deviations."""
     rng = np.random.default_rng(0)
     values = np.where(rng.random((4000, 1)) < 0.08, 1000.0 + rng.normal(size=(4000, 1)), rng.normal(size=(4000, 1)))
-    calibration = calibrate(Known(1.0), [asked(values)], 1)
+    calibration = calibrate(Known(1.0), [queried(values)], 1)
     levels, beyond = calibration.levels(np.array([0.5, 0.95, 0.995]))
     mean, scale = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-    found = mixture_quantiles(mean, scale, levels).numpy() + beyond * spread_of(mean, scale, mean[0]).numpy()
+    found = mixture_quantiles(mean, scale, levels).numpy() + beyond * mixture_spread(mean, scale, mean[0]).numpy()
     drawn = calibration.deviations(ndtri(np.array([0.5, 0.95, 0.995]))[:, None])
     np.testing.assert_allclose(found[:, 0], drawn, rtol=1e-3, atol=1e-3)
     assert np.isfinite(found).all()
@@ -140,7 +141,7 @@ def test_quantiles_of_the_longest_tails_are_finite_and_where_they_lay():
 
 @pytest.mark.parametrize("n", [1, 3, 30, 1000])
 def test_deviations_rise_with_the_level(n):
-    calibration = calibrate(Known(1.0), [asked(residuals(n, 1.0, 3.0))], 1)
+    calibration = calibrate(Known(1.0), [queried(residuals(n, 1.0, 3.0))], 1)
     grid = np.linspace(-6, 6, 200)[:, None]
     assert (np.diff(calibration.deviations(grid), axis=0) > 0).all()
     assert calibration.factor.shape == (len(LEADS), 2)
@@ -154,7 +155,7 @@ def rounds(n_series, spread_of_series, by=1.0, seed=0):
     drawn = [torch.as_tensor(spreads * rng.normal(size=(n_series, 16, 1)), dtype=torch.float32) for _ in range(8)]
     return [
         replace(
-            asked(np.zeros((1, 1))),
+            queried(np.zeros((1, 1))),
             lengths=torch.ones(n_series, dtype=torch.long),
             query_times=torch.full((n_series, 16), 0.5),
             targets=targets,
@@ -168,7 +169,7 @@ def width(questions, n_series):
     return calibrate(Known(1.0), questions, n_series).factors(np.array([0.5])).item()
 
 
-def test_many_residuals_of_few_series_that_differ_leave_the_model_what_it_says_of_itself():
+def test_many_residuals_of_few_differing_series_leave_the_width_of_the_model():
     true = width(rounds(2000, 0.4), 2000)
     drawn = [rounds(5, 0.4, by=1 / true, seed=seed) for seed in range(1, 41)]
     as_they_are = [np.log(width(questions, 5)) for questions in drawn]
@@ -176,18 +177,18 @@ def test_many_residuals_of_few_series_that_differ_leave_the_model_what_it_says_o
     assert np.square(as_they_are).mean() < 0.6 * np.square(were_each_its_own).mean()
 
 
-def test_few_series_that_contradict_the_model_are_believed():
+def test_few_series_that_contradict_the_model_change_its_width():
     assert width(rounds(9, 0.1, by=3.0), 9) == pytest.approx(3.0, rel=0.1)
 
 
-def test_many_series_are_believed_however_much_they_differ():
+def test_many_series_change_the_width_however_much_they_differ():
     wide = np.quantile(np.abs(np.concatenate([b.targets.numpy().ravel() for b in rounds(2000, 0.7)])), 0.9) / 1.645
     assert width(rounds(2000, 0.7), 2000) == pytest.approx(wide, rel=0.05)
 
 
 def test_several_models_are_calibrated_by_what_each_has_not_seen():
     """Of two models one says too much and one too little of itself: together they are given the middle."""
-    held_out = [asked(residuals(4000, 1.0, seed=seed)) for seed in (0, 1)]
+    held_out = [queried(residuals(4000, 1.0, seed=seed)) for seed in (0, 1)]
     models = [Known(0.5), Known(2.0)]
     alone = [calibrate(model, [of_it], 1) for model, of_it in zip(models, held_out, strict=True)]
     parts = zip(models, held_out, strict=True)
@@ -197,7 +198,7 @@ def test_several_models_are_calibrated_by_what_each_has_not_seen():
 
 
 def together(*parts):
-    return calibrate_all([Trained(Known(1.0), held_out, asked) for held_out, asked in parts])
+    return calibrate_all([Trained(Known(1.0), held_out, queried) for held_out, queried in parts])
 
 
 def test_series_of_several_models_are_not_taken_for_one():
@@ -209,10 +210,10 @@ def test_series_of_several_models_are_not_taken_for_one():
     assert np.square(np.log(two)).mean() < np.square(one).mean()
 
 
-def test_a_series_that_two_models_are_asked_is_one():
+def test_a_series_held_out_of_two_models_counts_as_one():
     held_out = rounds(5, 0.4, seed=3)
     once, same, others = (
-        together(*((held_out, asked) for asked in of_models)).factor
+        together(*((held_out, queried) for queried in of_models)).factor
         for of_models in ([np.arange(5)], [np.arange(5)] * 2, [np.arange(5), 5 + np.arange(5)])
     )
     assert np.abs(np.log(same / once)).max() < 0.2 * np.abs(np.log(others / once)).max()

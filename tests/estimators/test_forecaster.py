@@ -1,338 +1,9 @@
-import copy
-import warnings
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from latentode.data import DataError, DataWarning
-from latentode.nn import members_of
 from tests.estimators.tiny import quick, waves
-
-
-def grid(times, series="s00"):
-    return pd.DataFrame({"id": series, "time": np.asarray(times, dtype=float)})
-
-
-# ---------------------------------------------------------------------------------------------- predict
-
-
-def test_one_row_out_per_row_in_with_the_same_index_and_a_column_per_channel(df, fitted):
-    odd = df.sample(20, random_state=0).set_index(pd.Index([7, 7, *range(18)], name="visit"))
-    predicted = fitted.predict(odd)
-    assert predicted.index.equals(odd.index)
-    assert predicted.columns.tolist() == ["x", "y"]
-    assert predicted.dtypes.tolist() == [np.float64, np.float64]
-
-
-def test_channels_in_the_query_are_ignored(df, fitted):
-    expected = fitted.predict(df)
-    for query in (df[["id", "time"]], df.assign(x=1e6, y=np.nan), df.assign(x="text"), df[["time", "y", "id"]]):
-        pd.testing.assert_frame_equal(fitted.predict(query), expected, check_exact=True)
-
-
-def test_permuted_queries_give_permuted_answers(df, fitted):
-    order = np.random.default_rng(0).permutation(len(df))
-    for ask in (fitted.predict, fitted.predict_interval):
-        pd.testing.assert_frame_equal(ask(df.iloc[order]), ask(df).iloc[order], check_exact=True)
-
-
-def test_an_answer_does_not_depend_on_what_else_is_asked(fitted):
-    query = pd.concat(
-        [grid(np.linspace(-20, 60, 81)), grid([0.5, 3.0], "s05"), grid([100.0], "s07")], ignore_index=True
-    )
-    together = fitted.predict(query)
-    bands = fitted.predict_interval(query)
-    for i in range(0, len(query), 6):
-        alone = query.iloc[[i]]
-        np.testing.assert_allclose(fitted.predict(alone), together.iloc[[i]], rtol=1e-6, atol=1e-5)
-        np.testing.assert_allclose(fitted.predict_interval(alone), bands.iloc[[i]], atol=1e-4)
-
-
-def test_batches_of_any_size_give_the_same_answers(df, fitted, monkeypatch):
-    query = pd.concat([df, grid(np.linspace(-5, 20, 300))], ignore_index=True)
-    expected = fitted.predict(query), fitted.predict_interval(query)
-    monkeypatch.setattr("latentode.estimators.questions.CELLS_A_BATCH", 50)
-    monkeypatch.setattr("latentode.estimators.questions.QUERIES_A_GROUP", 7)
-    np.testing.assert_allclose(fitted.predict(query), expected[0], rtol=2e-6, atol=1e-5)
-    np.testing.assert_allclose(fitted.predict_interval(query), expected[1], atol=1e-4)
-
-
-def test_the_same_query_twice_gets_the_same_answer(df, fitted):
-    twice = pd.concat([df, df])
-    for ask in (fitted.predict, fitted.predict_quantiles):
-        answers = ask(twice)
-        np.testing.assert_array_equal(answers[: len(df)], answers[len(df) :])
-
-
-def test_queries_before_between_and_after_the_observations_are_answered(df, fitted):
-    predicted = fitted.predict(grid([-1e6, -10, -0.1, 0.5, 3, 5.99, 6.5, 60, 1e6]))
-    assert np.isfinite(predicted).all(axis=None)
-    assert predicted["y"].between(-30, 80).all()
-
-
-def test_an_answer_uses_the_observations_around_it(df, fitted):
-    rows = df[df["id"] == "s04"].dropna().iloc[[3, 6]]
-    shifted = df[df["id"] == "s04"].assign(y=lambda d: d["y"] + 2)
-    before, after = fitted.predict(rows), fitted.predict(rows, history=shifted)
-    assert (after["y"] - before["y"] > 0.5).all()
-
-
-def test_answers_move_smoothly_with_time(df, fitted):
-    times = np.linspace(-3, 12, 3001)
-    predicted = fitted.predict(grid(times))
-    steps = predicted.diff().abs().max()
-    assert (steps < 0.25 * df[["x", "y"]].std()).all()
-
-
-def test_an_empty_query_gets_an_empty_answer(df, fitted):
-    for empty in (df.iloc[:0], pd.DataFrame(columns=["id", "time"])):
-        assert fitted.predict(empty).shape == (0, 2)
-        assert fitted.sample(empty, 3).shape == (0, 5)
-
-
-def test_an_empty_query_gets_empty_quantiles_and_intervals(df, fitted):
-    assert fitted.predict_quantiles(df.iloc[:0]).shape == (0, 6)
-    assert fitted.predict_interval(df.iloc[:0]).shape == (0, 8)
-
-
-def test_only_the_latest_rows_of_a_long_history_are_read_for_the_future():
-    long = waves(1, 700)
-    forecaster = quick().fit(long)
-    future = grid(np.linspace(6.1, 12, 5))
-    latest = long[long["x"].notna() | long["y"].notna()].tail(256)
-    expected = forecaster.predict(future, history=latest)
-    np.testing.assert_allclose(forecaster.predict(future), expected, atol=1e-5)
-    changed = long.assign(x=lambda d: d["x"].where(d.index >= 400, 50.0))
-    np.testing.assert_allclose(forecaster.predict(future, history=changed), expected, atol=1e-5)
-
-
-def test_queries_far_back_in_a_long_history_are_answered_from_near_by():
-    long = waves(1, 1500, missing=0)
-    forecaster = quick(max_steps=25).fit(long)
-    inside = long.iloc[5:1495:7]
-    predicted = forecaster.predict(inside[["id", "time"]])
-    assert np.isfinite(predicted).all(axis=None)
-    error = (predicted - inside[["x", "y"]]).abs().mean()
-    assert error["x"] < 0.3
-    assert error["y"] < 0.3
-
-
-def test_a_predicted_frame_is_the_callers_own(df, fitted):
-    predicted = fitted.predict(df)
-    expected = predicted.copy()
-    predicted.iloc[:] = 0.0
-    pd.testing.assert_frame_equal(fitted.predict(df), expected, check_exact=True)
-
-
-# ---------------------------------------------------------------------------------------------- history
-
-
-def test_history_of_a_known_series_takes_the_place_of_what_fit_saw(df, fitted):
-    query = grid([1.0, 8.0])
-    changed = df[df["id"] == "s00"].assign(y=lambda d: d["y"] + 3)
-    replaced = fitted.predict(query, history=changed)
-    assert (replaced["y"] - fitted.predict(query)["y"]).min() > 1
-    renamed = fitted.predict(query.assign(id="new"), history=changed.assign(id="new"))
-    np.testing.assert_allclose(replaced, renamed, atol=1e-5)
-
-
-def test_history_leaves_the_other_series_as_they_were(df, fitted):
-    others = df[df["id"] != "s00"]
-    history = df[df["id"] == "s00"].assign(y=0.0)
-    np.testing.assert_allclose(fitted.predict(others, history=history), fitted.predict(others), atol=1e-5)
-
-
-def test_history_is_not_kept(df, fitted):
-    before = fitted.predict(df)
-    fitted.predict(df, history=df.assign(y=lambda d: d["y"] + 3))
-    pd.testing.assert_frame_equal(fitted.predict(df), before, check_exact=True)
-
-
-def test_history_of_one_series_replaces_it(one, fitted_on_one):
-    changed = fitted_on_one.predict(one, history=one.assign(y=one["y"] + 3))
-    assert (changed["y"] - fitted_on_one.predict(one)["y"]).mean() > 1
-
-
-def test_history_in_any_order_is_one_history(df, fitted):
-    new = df[df["id"].isin(["s01", "s02"])].assign(id=lambda d: "new" + d["id"])
-    expected = fitted.predict(new, history=new)
-    shuffled = new.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(fitted.predict(new, history=shuffled), expected, check_exact=True)
-
-
-def test_what_is_wrong_with_a_history_is_said_as_such(df, fitted):
-    new = df.head(5).assign(id="new")
-    with pytest.warns(DataWarning, match=r"in history: 5 rows repeat"):
-        fitted.predict(new, history=pd.concat([new, new]))
-
-
-def test_an_unknown_series_without_history_is_answered_alike_whatever_its_name_and_time(fitted):
-    with pytest.warns(DataWarning, match="nothing is known"):
-        answers = fitted.predict(pd.DataFrame({"id": ["p", "q", "r"], "time": [0.0, 3.0, 1e5]}))
-    np.testing.assert_allclose(answers, answers.iloc[[0, 0, 0]], atol=1e-6)
-
-
-# ---------------------------------------------------------------------------------- quantiles and intervals
-
-
-def test_quantiles_rise_with_their_level_and_are_named_channel_by_channel(df, fitted):
-    wanted = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]
-    found = fitted.predict_quantiles(df, wanted)
-    assert found.columns.tolist() == [f"{c}-q{q:g}" for c in "xy" for q in wanted]
-    assert found.index.equals(df.index)
-    for channel in ("x-", "y-"):
-        assert (found.filter(like=channel).diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
-
-
-def test_quantiles_asked_in_any_order_are_the_same(df, fitted):
-    up, down = fitted.predict_quantiles(df, [0.2, 0.6]), fitted.predict_quantiles(df, (0.6, 0.2))
-    pd.testing.assert_frame_equal(up, down[up.columns], check_exact=True)
-
-
-def test_intervals_are_quantiles(df, fitted):
-    bands = fitted.predict_interval(df, level=(80, 95))
-    assert bands.columns.tolist() == [f"{c}-{s}-{v}" for c in "xy" for v in (80, 95) for s in ("lo", "hi")]
-    found = fitted.predict_quantiles(df, [0.1, 0.9, 0.025, 0.975])
-    np.testing.assert_allclose(bands, found, atol=1e-5)
-
-
-def test_one_level_may_be_a_number(df, fitted):
-    alone = fitted.predict_interval(df, 90)
-    assert alone.columns.tolist() == ["x-lo-90", "x-hi-90", "y-lo-90", "y-hi-90"]
-    pd.testing.assert_frame_equal(alone, fitted.predict_interval(df, (90.0,)), check_exact=True)
-
-
-def test_the_mean_lies_well_within_its_interval(df, fitted):
-    mean, bands = fitted.predict(df), fitted.predict_interval(df, 80)
-    for channel in ("x", "y"):
-        assert (mean[channel] > bands[f"{channel}-lo-80"]).all()
-        assert (mean[channel] < bands[f"{channel}-hi-80"]).all()
-
-
-def test_the_answer_of_a_channel_in_logarithms_hangs_on_what_is_expected_and_not_on_how_wide_it_is():
-    df = waves().assign(x=lambda d: np.exp(3 * d["x"]))
-    forecaster = quick().fit(df)
-    answer, interval = forecaster.predict(df), forecaster.predict_interval(df, 80)
-    assert (answer["x"] > 0).all()
-    wider = replace(forecaster.calibration_, factor=2 * forecaster.calibration_.factor)
-    forecaster.calibration_ = wider
-    pd.testing.assert_frame_equal(forecaster.predict(df), answer)
-    assert (forecaster.predict_interval(df, 80)["x-hi-80"] > interval["x-hi-80"]).all()
-
-
-def test_intervals_ask_twice_one_answer(df, fitted):
-    pd.testing.assert_frame_equal(fitted.predict_interval(df), fitted.predict_interval(df), check_exact=True)
-
-
-# ------------------------------------------------------------------------------------------------ sample
-
-
-def test_samples_are_long_with_ids_times_and_a_sample_id(df, fitted):
-    drawn = fitted.sample(df.head(7), n_samples=3, random_state=0)
-    assert drawn.columns.tolist() == ["id", "time", "sample_id", "x", "y"]
-    assert drawn["sample_id"].tolist() == [0] * 7 + [1] * 7 + [2] * 7
-    assert drawn.index.equals(pd.RangeIndex(21))
-    for _, part in drawn.groupby("sample_id"):
-        pd.testing.assert_frame_equal(part[["id", "time"]].reset_index(drop=True), df.head(7)[["id", "time"]])
-
-
-def test_samples_of_dates_keep_their_dates(dates, fitted_on_dates):
-    drawn = fitted_on_dates.sample(dates, 2, random_state=0)
-    pd.testing.assert_series_equal(drawn["time"].head(len(dates)), dates["time"])
-
-
-def test_samples_are_reproducible_by_their_seed_alone(df, fitted):
-    first = fitted.sample(df, 4, random_state=1)
-    pd.testing.assert_frame_equal(fitted.sample(df, 4, random_state=1), first, check_exact=True)
-    pd.testing.assert_frame_equal(fitted.sample(df, 4, random_state=np.random.default_rng(1)), first, check_exact=True)
-    assert not fitted.sample(df, 4, random_state=2).equals(first)
-    assert not fitted.sample(df, 4).equals(fitted.sample(df, 4))
-
-
-def test_samples_of_a_series_and_time_are_the_same_in_any_order_of_rows(df, fitted):
-    asked = pd.concat([df, df.tail(30).assign(id="x"), df.tail(30).assign(id="w"), df.tail(9)]).reset_index(drop=True)
-    with pytest.warns(DataWarning, match="nothing is known"):
-        drawn = fitted.sample(asked, 2, random_state=0)
-    for order in (asked.index[::-1], np.random.default_rng(0).permutation(len(asked))):
-        with pytest.warns(DataWarning, match="nothing is known"):
-            found = fitted.sample(asked.loc[order], 2, random_state=0)
-        for k in range(2):
-            mine = found[found["sample_id"] == k].set_axis(order).sort_index()
-            pd.testing.assert_frame_equal(mine, drawn[drawn["sample_id"] == k].set_axis(asked.index), rtol=1e-5)
-
-
-def test_samples_of_rows_that_come_again_are_one_course(df, fitted):
-    drawn = fitted.sample(pd.concat([df, df]), 3, random_state=0)[["x", "y"]].to_numpy().reshape(3, 2, len(df), 2)
-    np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], rtol=1e-5)
-
-
-def test_samples_do_not_touch_the_random_state_of_others(df, fitted):
-    state, ours = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
-    fitted.sample(df, 2)
-    fitted.predict_quantiles(df)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
-    assert torch.equal(torch.get_rng_state(), ours)
-
-
-def test_the_mean_of_samples_is_the_prediction(df, fitted):
-    query = df.iloc[::12]
-    fitted = copy.copy(fitted).set_params(n_samples=1000)  # a quantile of few draws of z0 is off by what these are
-    drawn = fitted.sample(query, 3000, random_state=0)
-    values = drawn[["x", "y"]].to_numpy().reshape(3000, len(query), 2)
-    deviation = np.abs(values.mean(0) - fitted.predict(query).to_numpy()) / values.std(0)
-    assert deviation.max() < 0.12  # about six standard errors
-
-
-def test_samples_fall_below_a_quantile_as_often_as_it_says(df, fitted):
-    query = df.iloc[::12]
-    fitted = copy.copy(fitted).set_params(n_samples=4000)  # a quantile of few draws of z0 is off by what these are
-    drawn = fitted.sample(query, 3000, random_state=0)[["x", "y"]].to_numpy().reshape(3000, len(query), 2)
-    wanted = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
-    found = fitted.predict_quantiles(query, wanted).to_numpy().reshape(len(query), 2, 5)
-    below = (drawn[..., None] < found).mean(0)
-    assert np.abs(below - wanted).max() < 0.04
-
-
-def without_noise(forecaster, log_std):
-    """The forecaster with a posterior of given width and observations without error."""
-    changed = copy.deepcopy(forecaster)
-    with torch.no_grad():
-        for model in members_of(changed.model_):
-            encoder, latent = model.encoder, model.encoder.latent_dim
-            encoder.to_latent.weight[latent:] = 0.0
-            encoder.to_latent.bias[latent:] = log_std
-            model.likelihood.log_scale.fill_(-20.0)
-    return changed
-
-
-def test_a_sample_is_one_coherent_course(fitted):
-    forecaster = without_noise(fitted, 0.0)
-    query = grid([6.5, 6.52, 8.0])
-    drawn = forecaster.sample(query, 300, random_state=0)["x"].to_numpy().reshape(300, 3)
-    assert drawn.std(0).min() > 1e-3
-    correlation = np.corrcoef(drawn.T)
-    assert correlation[0, 1] > 0.99
-    assert correlation[0, 2] > 0.3
-
-
-def test_series_are_sampled_apart(fitted):
-    forecaster = without_noise(fitted, 0.0)
-    query = pd.concat([grid([7.0], "s00"), grid([7.0], "s01")])
-    drawn = forecaster.sample(query, 400, random_state=0)["x"].to_numpy().reshape(400, 2)
-    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.25
-
-
-def test_a_deterministic_latent_is_sampled_as_one_point(df):
-    forecaster = without_noise(quick(variational=False).fit(df), 0.0)
-    drawn = forecaster.sample(df.head(3), 20, random_state=0)["x"].to_numpy().reshape(20, 3)
-    assert (drawn.std(0) < 1e-3).all()
-    np.testing.assert_allclose(drawn.mean(0), forecaster.predict(df.head(3))["x"], atol=1e-3)
-
-
-# ---------------------------------------------------------------------------------------------- fitting
 
 
 def test_x_and_y_apart_are_the_same_fit_bit_for_bit(df, plain):
@@ -373,7 +44,7 @@ def test_columns_of_x_are_no_channels_when_y_names_them(df):
     assert forecaster.channels_ == ("x",)
 
 
-def test_fit_says_what_it_learned(df, fitted):
+def test_fit_sets_the_fitted_attributes(df, fitted):
     assert fitted.channels_ == ("x", "y")
     assert fitted.n_features_in_ == 4
     assert fitted.feature_names_in_.tolist() == ["id", "time", "x", "y"]
@@ -387,59 +58,9 @@ def test_a_horizon_is_kept_in_the_unit_of_time(df, dates):
     assert quick(horizon="12h").fit(dates).horizon_ == 43200.0
 
 
-@pytest.mark.parametrize("max_steps", [1, 30])
-def test_no_more_steps_are_taken_than_allowed(df, max_steps):
-    assert quick(max_steps=max_steps).fit(df).history_["step"].max() == max_steps
-
-
-def test_training_lowers_the_validation_score():
-    df = waves(24, 12, missing=0)
-    history = quick(max_steps=100, hidden_dim=16).fit(df).history_["validation_crps"]
-    assert history.min() < 0.9 * history.iloc[0]
-
-
-@pytest.mark.parametrize("method", ["euler", "midpoint", "heun", "rk4"])
-def test_any_fixed_method_of_the_solver_fits_and_predicts(df, method):
-    assert np.isfinite(quick(method=method, n_steps=2).fit(df).predict(df)).all(axis=None)
-
-
-def test_any_adjoint_fits_the_same_model():
-    df = waves(3, 6)
-    predicted = [quick(adjoint=a).fit(df).predict(df) for a in ("discrete", "autograd")]
-    np.testing.assert_allclose(*predicted, atol=1e-3)
-
-
 def test_series_of_two_rows_are_enough(df):
     pairs = waves(4, 2, missing=0)
     assert np.isfinite(quick().fit(pairs).predict(pairs)).all(axis=None)
-
-
-@pytest.mark.parametrize("params", [{"n_steps": 0}, {"dropout": 2.0}], ids=str)
-def test_sizes_that_make_no_sense_are_named(params):
-    with pytest.raises(ValueError, match=next(iter(params))):
-        quick(**params).fit(waves(3, 6))
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"validation_fraction": 1.5},
-        {"validation_fraction": 0.0},
-        {"validation_fraction": -0.1},
-        {"max_steps": 0, "patience": 1},
-        {"max_steps": -1},
-        {"batch_size": -3},
-        {"n_samples": 0},
-        {"latent_dim": -1},
-        {"learning_rate": -1.0},
-        {"patience": 0},
-    ],
-    ids=str,
-)
-def test_parameters_out_of_range_are_named(params):
-    df = waves(3, 6)
-    with pytest.raises(ValueError, match=next(iter(params))):
-        quick(**params).fit(df).predict_interval(df)
 
 
 def test_a_horizon_shorter_than_any_gap_is_noticed(df):
@@ -447,32 +68,13 @@ def test_a_horizon_shorter_than_any_gap_is_noticed(df):
         quick(horizon=1e-9).fit(df)
 
 
-def test_a_level_that_looks_like_a_share_is_noticed(df, fitted):
-    with pytest.raises(ValueError, match=r"per cent"):
-        fitted.predict_interval(df, level=0.9)
-
-
-def test_a_caller_in_double_precision_can_fit_and_gets_the_same_answers(df, fitted):
-    expected = fitted.predict(df), fitted.predict_interval(df), fitted.sample(df, 2, random_state=0)
-    torch.set_default_dtype(torch.float64)
-    try:
-        answers = fitted.predict(df), fitted.predict_interval(df), fitted.sample(df, 2, random_state=0)
-        again = quick().fit(df).predict(df)
-        assert torch.get_default_dtype() == torch.float64
-    finally:
-        torch.set_default_dtype(torch.float32)
-    for answer, wanted in zip(answers, expected, strict=True):
-        pd.testing.assert_frame_equal(answer, wanted, atol=1e-4)
-    assert np.isfinite(again).all(axis=None)
-
-
 @pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
 def test_rows_without_a_value_do_not_move_the_end_of_a_series(df, plain):
-    asked = pd.DataFrame({"id": df["id"].unique(), "time": 9.0, "x": np.nan, "y": np.nan})
-    more = pd.concat([df, asked], ignore_index=True)
+    queried = pd.DataFrame({"id": df["id"].unique(), "time": 9.0, "x": np.nan, "y": np.nan})
+    more = pd.concat([df, queried], ignore_index=True)
     forecaster = quick().fit(more)
-    pd.testing.assert_frame_equal(forecaster.predict(asked), plain.predict(asked), check_exact=True)
-    pd.testing.assert_frame_equal(plain.predict(asked, history=more), plain.predict(asked), atol=1e-5)
+    pd.testing.assert_frame_equal(forecaster.predict(queried), plain.predict(queried), check_exact=True)
+    pd.testing.assert_frame_equal(plain.predict(queried, history=more), plain.predict(queried), atol=1e-5)
     pd.testing.assert_frame_equal(forecaster.forecast(), plain.forecast(), check_exact=True)
 
 
@@ -486,33 +88,60 @@ def test_an_ordinary_session_warns_of_nothing(df, tmp_path):
     forecaster.save(tmp_path)
 
 
-def test_a_value_hidden_from_history_is_not_in_its_prediction(df, fitted):
-    asked = df[df["id"] == "s02"].iloc[[5]]
-    without = df[df["id"] == "s02"].drop(index=asked.index)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        answers = [fitted.predict(asked.assign(x=v, y=v), history=without) for v in (0.0, 100.0)]
-    pd.testing.assert_frame_equal(*answers, check_exact=True)
+def test_an_update_predicts_as_the_same_rows_given_as_history(df):
+    early = df["time"] < 4
+    forecaster = quick().fit(df[early])
+    queries = df[["id", "time"]].assign(time=df["time"] + 3)
+    reported = forecaster.predict(queries, history=df)
+    assert forecaster.update(df[~early]) is forecaster
+    pd.testing.assert_frame_equal(forecaster.predict(queries), reported, atol=1e-6)
 
 
-def test_refused_queries_leave_the_forecaster_as_it_was(df, fitted):
-    before = fitted.predict(df)
-    with pytest.raises(DataError):
-        fitted.predict(df[["id"]])
-    pd.testing.assert_frame_equal(fitted.predict(df), before, check_exact=True)
+def test_an_update_corrects_values_and_keeps_the_others(df):
+    forecaster = quick().fit(df)
+    row = df[df["x"].notna() & df["y"].notna()].iloc[[0]]
+    forecaster.update(row.assign(x=7.0, y=np.nan))
+    panel = forecaster.panel_
+    where = (panel.times == row["time"].item()) & (panel.ids[panel.series_of_row] == row["id"].item())
+    assert panel.values[where].tolist() == [[7.0, row["y"].item()]]
+    assert len(panel.times) == df[["x", "y"]].notna().any(axis=1).sum()
 
 
-def test_numbers_of_numpy_are_parameters_like_others():
-    """As the grids of scikit-learn's searches give them."""
-    df = waves(3, 6)
-    params = {"max_steps": 5, "hidden_dim": 8, "latent_dim": 4, "batch_size": 2, "patience": 3, "n_steps": 2}
-    expected = quick(**params).fit(df).predict(df)
-    found = quick(**{k: np.int64(v) for k, v in params.items()}, dropout=np.float64(0.1)).fit(df).predict(df)
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+def test_an_update_may_bring_new_series(df):
+    forecaster = quick().fit(df[df["id"] < "s20"])
+    forecaster.update(df[df["id"] >= "s20"])
+    assert set(forecaster.panel_.ids) == set(df["id"])
+    pd.testing.assert_frame_equal(forecaster.predict(df), forecaster.predict(df, history=df), atol=1e-6)
 
 
-@pytest.mark.parametrize("fraction", [0.98, 0.999])
-def test_however_much_is_held_out_something_is_learned_from(fraction):
-    df = waves(20, 5)
-    forecaster = quick(max_steps=1, validation_fraction=fraction).fit(df)
-    assert np.isfinite(forecaster.predict(df)).all(axis=None)
+def test_a_bad_update_changes_nothing(df):
+    forecaster = quick().fit(df)
+    before = forecaster.panel_
+    with pytest.raises(DataError, match="no column 'y'"):
+        forecaster.update(df.drop(columns="y"))
+    assert forecaster.panel_ is before
+
+
+def test_a_warm_start_goes_on_from_the_weights_and_a_cold_one_does_not(df):
+    warm = quick(warm_start=True, max_steps=1, learning_rate=1e-9).fit(df)
+    before = {k: v.clone() for k, v in warm.model_.state_dict().items()}
+    warm.set_params(random_state=5).fit(df)
+    assert all(np.allclose(v, before[k], atol=1e-6) for k, v in warm.model_.state_dict().items())
+    cold = warm.set_params(warm_start=False).fit(df)
+    assert not all(np.allclose(v, before[k], atol=1e-6) for k, v in cold.model_.state_dict().items())
+
+
+def test_a_warm_start_keeps_its_scales_and_refuses_other_channels(df):
+    forecaster = quick(warm_start=True).fit(df)
+    scaler, horizon = forecaster.scaler_, forecaster.horizon_
+    forecaster.fit(df[df["time"] < 3])
+    assert forecaster.scaler_ is scaler
+    assert forecaster.horizon_ == horizon
+    with pytest.raises(DataError, match="warm_start=True continues the previous fit and needs its columns"):
+        forecaster.fit(df.drop(columns="y"))
+
+
+def test_equal_weights_are_no_weights(df):
+    queries = df.assign(time=df["time"] + 1)
+    reported = quick().fit(df, sample_weight=np.full(len(df), 3.0)).predict(queries)
+    pd.testing.assert_frame_equal(reported, quick().fit(df).predict(queries), atol=1e-5)

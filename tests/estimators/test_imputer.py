@@ -61,7 +61,7 @@ def test_columns_unknown_to_fit_are_passed_over_and_the_others_stand_as_in_fit(c
 
 def test_a_column_that_is_gone_is_named_though_it_is_no_channel():
     imputer = LatentODEImputer(quick()).fit(DF.assign(note="a"))
-    with pytest.raises(DataError, match="no column 'note', which fit saw"):
+    with pytest.raises(DataError, match="no column 'note', which was seen in fit"):
         imputer.transform(DF)
 
 

@@ -26,7 +26,7 @@ def as_pandas(frame):
 
 
 @KINDS
-def test_what_goes_in_comes_out_and_the_answers_are_those_of_pandas(make):
+def test_the_kind_of_frame_given_is_returned_with_the_values_of_pandas(make):
     df = make(DF)
     native, plain = quick().fit(df), quick().fit(DF)
     for ask in (
@@ -43,7 +43,7 @@ def test_what_goes_in_comes_out_and_the_answers_are_those_of_pandas(make):
 
 
 @KINDS
-def test_a_method_given_no_frame_answers_in_the_kind_of_fit(make):
+def test_a_method_without_a_frame_returns_the_kind_given_to_fit(make):
     df = make(DF)
     forecaster = quick().fit(df)
     assert type(forecaster.forecast()) is type(df)
@@ -90,9 +90,9 @@ def test_ids_and_times_keep_their_dtypes_and_what_is_missing_is_null(make):
     query = DF[["id"]].head(3).assign(time=as_pandas(df)["time"])
     query.loc[0, "id"], query.loc[1, "time"] = None, None
     types = {"id": dtypes_of(df)["id"], "time": dtypes_of(df)["time"]}
-    asked = arrow_of(query) if make is arrow_of else pytest.importorskip("polars").from_arrow(arrow_of(query))
+    queried = arrow_of(query) if make is arrow_of else pytest.importorskip("polars").from_arrow(arrow_of(query))
     with pytest.warns(DataWarning, match="1 rows without a time"):
-        found = forecaster.sample(asked, 2, random_state=0)
+        found = forecaster.sample(queried, 2, random_state=0)
     assert as_pandas(found)["id"].isna().sum() == as_pandas(found)["time"].isna().sum() == 2
     assert found["x"].null_count == 2 if make is arrow_of else found["x"].null_count() == 2
     for answer in (forecaster.forecast("3D", "1D"), forecaster.forecast("3D", "1D", history=df)):
@@ -109,7 +109,7 @@ def test_no_rows_have_the_dtypes_of_many(make):
 
 
 @KINDS
-def test_the_first_frame_says_the_kind_of_the_answer(make):
+def test_the_first_frame_decides_the_kind_returned(make):
     forecaster = quick().fit(DF)
     assert type(forecaster.predict(make(DF), history=DF)) is type(make(DF))
     assert isinstance(forecaster.predict(DF, history=make(DF)), pd.DataFrame)

@@ -1,4 +1,4 @@
-"""A killed fit is resumed, and ends where it would have ended."""
+"""A fit that is killed is gone on from, and ends where it would have ended."""
 
 import contextlib
 import errno
@@ -19,22 +19,22 @@ import torch
 from safetensors.numpy import load as load_arrays
 
 from latentode import LatentODEForecaster, load
-from latentode.estimators import sizes
+from latentode.estimators import defaults
+from latentode.io.locks import lock, unlock
 from latentode.training import TrainingConfig
 from latentode.training.checkpoint import Checkpoint
-from latentode.training.files import lock, unlock, write_whole
 from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import quick, waves
 
-MODELS, LOOKS, STEPS = 3, 4, 5
-"""Models of a fit, looks of each, and steps between two."""
+MODELS, CHECKS, STEPS = 3, 4, 5
+"""Models of a fit, checks of each, and steps between two."""
 
 
 @contextlib.contextmanager
 def often_looking():
-    """Within the block training looks every few steps."""
+    """Within the block training checks every few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sizes, "TrainingConfig", partial(TrainingConfig, steps_per_check=STEPS))
+        patch.setattr(defaults, "TrainingConfig", partial(TrainingConfig, steps_per_check=STEPS))
         yield
 
 
@@ -50,7 +50,7 @@ def small():
 
 
 def forecaster(**params):
-    return quick(**{"max_steps": STEPS * LOOKS, "dropout": 0.1, **params})
+    return quick(**{"max_steps": STEPS * CHECKS, "dropout": 0.1, **params})
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ class Killed(BaseException):
     """What no handler of ours catches."""
 
 
-def killed_after(looks, df, **params):
+def killed_after(checks, df, **params):
     """A fit that ends at once after so many states were kept."""
     write, kept = Checkpoint.write, []
 
     def counted(self, snapshot):
         write(self, snapshot)
         kept.append(snapshot)
-        if len(kept) == looks:
+        if len(kept) == checks:
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
@@ -92,7 +92,7 @@ def states(directory):
     return sorted(p.name for p in directory.iterdir() if p.suffix == ".safetensors")
 
 
-def test_a_fit_broken_off_twice_ends_with_the_weights_of_one_that_was_not(small, whole, tmp_path):
+def test_a_fit_interrupted_twice_ends_with_the_weights_of_an_uninterrupted_one(small, whole, tmp_path):
     killed_after(1, small, checkpoint_dir=tmp_path)
     killed_after(1, small, checkpoint_dir=tmp_path)
     steps = []
@@ -100,7 +100,7 @@ def test_a_fit_broken_off_twice_ends_with_the_weights_of_one_that_was_not(small,
         step = torch.optim.AdamW.step
         patch.setattr(torch.optim.AdamW, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
         resumed = forecaster(checkpoint_dir=tmp_path).fit(small)
-    assert len(steps) == STEPS * (MODELS * LOOKS - 2)  # it went on, it did not begin anew
+    assert len(steps) == STEPS * (MODELS * CHECKS - 2)  # it went on, it did not begin anew
     assert_same_weights(resumed, whole)
     columns = [c for c in whole.history_ if c != "seconds"]
     assert resumed.history_[columns].equals(whole.history_[columns])
@@ -108,16 +108,16 @@ def test_a_fit_broken_off_twice_ends_with_the_weights_of_one_that_was_not(small,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("last", [1, LOOKS - 1])
+@pytest.mark.parametrize("last", [1, CHECKS - 1])
 def test_models_that_were_trained_to_their_end_are_not_trained_again(small, whole, tmp_path, monkeypatch, last):
-    """A state is kept at every look but the last of a model: this one is of the last model."""
-    killed_after(2 * (LOOKS - 1) + last, small, checkpoint_dir=tmp_path)
+    """A state is kept at every check but the last of a model: this one is of the last model."""
+    killed_after(2 * (CHECKS - 1) + last, small, checkpoint_dir=tmp_path)
     steps, step = [], torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
     resumed = forecaster(checkpoint_dir=tmp_path).fit(small)
-    assert len(steps) == STEPS * (LOOKS - last)
+    assert len(steps) == STEPS * (CHECKS - last)
     assert_same_weights(resumed, whole)
-    assert resumed.history_["model"].tolist() == [0.0] * LOOKS + [1.0] * LOOKS + [2.0] * LOOKS
+    assert resumed.history_["model"].tolist() == [0.0] * CHECKS + [1.0] * CHECKS + [2.0] * CHECKS
 
 
 @pytest.mark.parametrize(
@@ -145,12 +145,12 @@ def test_a_finished_model_that_does_not_fit_is_refused(small, second_model, tmp_
 def second_model(small, tmp_path_factory):
     """The state of a fit killed in its second model."""
     directory = tmp_path_factory.mktemp("second")
-    killed_after(LOOKS, small, checkpoint_dir=directory)
+    killed_after(CHECKS, small, checkpoint_dir=directory)
     (path,) = directory.glob("*.safetensors")
     return path
 
 
-def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, tmp_path, monkeypatch):
+def test_a_fit_resumes_after_annealing_and_after_recovery_from_non_finite_numbers(small, tmp_path, monkeypatch):
     from latentode.nn import LatentODE
 
     loss, calls = LatentODE.loss, []
@@ -172,7 +172,7 @@ def test_what_follows_a_fall_of_the_rate_and_a_break_is_gone_on_from_too(small, 
     assert_same_weights(resumed, expected)
 
 
-def test_without_a_seed_the_numbers_of_the_killed_fit_are_gone_on_with(small, tmp_path):
+def test_without_a_seed_the_random_state_of_the_killed_fit_is_restored(small, tmp_path):
     (kept,) = killed_after(1, small, checkpoint_dir=tmp_path, random_state=None)
     resumed = forecaster(checkpoint_dir=tmp_path, random_state=None).fit(small)
     assert resumed.history_["loss"].iloc[0] == kept.facts["history"][0]["loss"]
@@ -181,7 +181,7 @@ def test_without_a_seed_the_numbers_of_the_killed_fit_are_gone_on_with(small, tm
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, lambda s: np.random.Generator(np.random.MT19937(s))])
-def test_generators_of_every_kind_are_gone_on_with(small, tmp_path, make):
+def test_generators_of_every_kind_are_restored(small, tmp_path, make):
     expected = forecaster(random_state=make(3), max_steps=2 * STEPS).fit(small)
     killed_after(1, small, checkpoint_dir=tmp_path, random_state=make(3), max_steps=2 * STEPS)
     resumed = forecaster(random_state=make(3), max_steps=2 * STEPS, checkpoint_dir=tmp_path).fit(small)
@@ -230,7 +230,7 @@ def test_the_training_of_another_fit_is_not_mixed_with(small, tmp_path, change, 
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")} == before
 
 
-def test_what_is_no_state_of_another_fit_is_not_told_of(small, whole, tmp_path):
+def test_a_file_that_is_no_checkpoint_of_another_fit_gives_no_warning(small, whole, tmp_path):
     (tmp_path / "training-a-0.safetensors").symlink_to(tmp_path / "nowhere")
     (tmp_path / "training-b-0.safetensors").mkdir()
     with warnings.catch_warnings():
@@ -239,7 +239,7 @@ def test_what_is_no_state_of_another_fit_is_not_told_of(small, whole, tmp_path):
 
 
 @pytest.mark.parametrize("read", ["stat", "read_bytes"])
-def test_another_fit_that_ends_while_it_is_looked_at_is_not_told_of(small, tmp_path, monkeypatch, read):
+def test_another_fit_that_ends_while_its_checkpoint_is_read_gives_no_warning(small, tmp_path, monkeypatch, read):
     other = tmp_path / "training-a-0.safetensors"
     other.write_bytes(b"")
     reading = getattr(Path, read)
@@ -256,7 +256,7 @@ def test_another_fit_that_ends_while_it_is_looked_at_is_not_told_of(small, tmp_p
     assert not other.exists()
 
 
-def test_a_version_of_torch_that_is_another_is_told(small, tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_version_of_torch_gives_a_warning(small, tmp_path, monkeypatch):
     killed_after(1, small, checkpoint_dir=tmp_path)
     monkeypatch.setattr("torch.__version__", "9.9")
     with pytest.warns(UserWarning, match=r"torch was '2.*' and is '9.9'"):
@@ -328,7 +328,7 @@ def tampered(path, change):
         lambda a, f: a.update({next(k for k in a if k.endswith(".exp_avg")): np.zeros(999, dtype=np.float32)}),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused_and_says_what_to_do(kept_state, change):
+def test_a_checkpoint_that_does_not_fit_is_refused_with_the_cure(kept_state, change):
     df, directory, path = kept_state
     tampered(path, change)
     with pytest.raises(ValueError, match=r"not a training state .* resume from.*Delete it to start again"):
@@ -411,7 +411,7 @@ def test_what_a_killed_writer_left_beside_is_cleared(kept_state, whole):
 # ------------------------------------------------------------------------------------------- disks
 
 
-def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, whole, tmp_path, monkeypatch):
+def test_the_error_of_a_full_disk_names_the_directory_and_keeps_the_checkpoint(small, whole, tmp_path, monkeypatch):
     fsync, calls = os.fsync, []
 
     def full(descriptor):
@@ -420,7 +420,7 @@ def test_a_full_disk_is_said_with_the_directory_and_keeps_the_last_state(small, 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
-    monkeypatch.setattr("latentode.training.files.os.fsync", full)
+    monkeypatch.setattr("latentode.io.atomic.os.fsync", full)
     with pytest.raises(OSError, match="the state before is intact") as raised:
         forecaster(checkpoint_dir=tmp_path).fit(small)
     assert raised.value.errno == errno.ENOSPC
@@ -463,30 +463,6 @@ def test_a_directory_that_is_a_file_is_refused_by_its_name(small, tmp_path):
     (tmp_path / "taken").touch()
     with pytest.raises(OSError, match=r"checkpoint_dir='.*taken' cannot be used"):
         forecaster(checkpoint_dir=tmp_path / "taken").fit(small)
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_whole(path, b"before")
-
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("latentode.training.files.os.fsync", full)
-    with pytest.raises(OSError, match="file could not be written; what stood there before is as it was"):
-        write_whole(path, b"after")
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]
-
-
-def test_a_lock_is_held_once_and_is_free_again(tmp_path):
-    place = tmp_path / "lock"
-    held = lock(place)
-    assert lock(place) is None
-    unlock(place, held)
-    assert not place.exists()
-    again = lock(place)
-    assert again is not None
-    unlock(place, again)
 
 
 # ------------------------------------------------------------------------------------------- saved models

@@ -56,7 +56,7 @@ def test_frames_of_other_libraries_are_cut_alike():
         np.testing.assert_array_equal(test, test_0)
 
 
-def test_what_cannot_be_split_is_said():
+def test_a_frame_that_cannot_be_split_is_refused_with_the_reason():
     with pytest.raises(DataError, match="split 0 has no rows"):
         parts(DF.assign(time=1.0))
     with pytest.raises(ValueError, match="n_splits=0"):

@@ -75,7 +75,7 @@ def brought_to_fit(case: Case) -> None:
 
 def brought_to(model: LatentODEForecaster, case: Case) -> None:
     """A frame brought to a forecaster fitted on another."""
-    panel = model.panel_
+    state = model.state_
     try:
         each(
             lambda: model.predict(case.frame),
@@ -85,7 +85,7 @@ def brought_to(model: LatentODEForecaster, case: Case) -> None:
             lambda: model.update(case.frame),
         )
     finally:
-        model.panel_ = panel
+        model.state_ = state
 
 
 def each(*calls: Callable[[], Any]) -> None:

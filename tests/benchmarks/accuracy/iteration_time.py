@@ -19,7 +19,7 @@ import time
 import numpy as np
 import torch
 
-from latentode.estimators.sizes import LOG_BEYOND
+from latentode.estimators.defaults import LOG_BEYOND
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import RaggedSeries, TaskSampler
 from tests.benchmarks.accuracy import published_iteration

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from latentode import LatentODEForecaster
-from latentode.estimators import fitting, sizes
+from latentode.estimators import defaults, fitting
 from latentode.evaluation import (
     ConstantVelocity,
     LastValue,
@@ -42,7 +42,7 @@ def latentode(contest: Contest, seed: int, **params: Any) -> dict[str, float]:
     known = list(contest.known_cols) or None
     inner = {name.removeprefix("config."): params.pop(name) for name in [*params] if name.startswith("config.")}
     forecaster = LatentODEForecaster(horizon=contest.horizon, known_cols=known, random_state=seed, **params)
-    with mock.patch.object(fitting, "config_for", lambda *given: replace(sizes.config_for(*given), **inner)):
+    with mock.patch.object(fitting, "config_for", lambda *given: replace(defaults.config_for(*given), **inner)):
         forecaster.fit(contest.train)
     fitted = time.perf_counter()
     means = forecaster.predict(queries, **given).to_numpy()

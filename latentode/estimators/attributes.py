@@ -1,0 +1,100 @@
+"""The fitted attributes of a forecaster, which end in ``_`` as scikit-learn's do: views of its one fitted state."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from latentode.data import ChannelScaler, Coding, Panel, Schema, Seasons, TimeAxis
+from latentode.nn import Model
+from latentode.persistence.calibration import Calibration
+from latentode.persistence.state import FittedState
+
+__all__ = ["FittedAttributes"]
+
+
+class FittedAttributes:
+    """Read-only attributes of a fitted forecaster. Before fit each raises a NotFittedError."""
+
+    state_: FittedState
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "state_" in vars(self)
+
+    def _fitted(self) -> FittedState:
+        """The fitted state.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        """
+        check_is_fitted(self)
+        return self.state_
+
+    @property
+    def channels_(self) -> tuple[Hashable, ...]:
+        """The channels that are forecast, in the order of the predicted columns."""
+        return self._fitted().schema.target_cols
+
+    @property
+    def horizon_(self) -> float:
+        """The farthest lead time of training, in seconds (dates) or in the unit of numeric times."""
+        return self._fitted().horizon
+
+    @property
+    def seasons_(self) -> Seasons:
+        """The periods the model knows, in the unit of ``horizon_``."""
+        return self._fitted().seasons
+
+    @property
+    def model_(self) -> Model:
+        """The trained module; an ensemble has ``members``."""
+        return self._fitted().model
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """Losses by model and step."""
+        return self._fitted().history
+
+    @property
+    def panel_(self) -> Panel:
+        """The observations that predictions start from: those of ``fit`` and of every ``update``."""
+        return self._fitted().panel
+
+    @property
+    def schema_(self) -> Schema:
+        """The roles of the columns."""
+        return self._fitted().schema
+
+    @property
+    def time_axis_(self) -> TimeAxis:
+        """Kind, zone and origin of the times."""
+        return self._fitted().time_axis
+
+    @property
+    def coding_(self) -> Coding | None:
+        """How covariates become features; None where there are none."""
+        return self._fitted().coding
+
+    @property
+    def scaler_(self) -> ChannelScaler:
+        """The scaling of the channels."""
+        return self._fitted().scaler
+
+    @property
+    def calibration_(self) -> Calibration:
+        """The calibration of the model's uncertainty."""
+        return self._fitted().calibration
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Columns seen in fit."""
+        return self._fitted().feature_names
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of columns seen in fit."""
+        return len(self._fitted().feature_names)

@@ -1,0 +1,118 @@
+"""The times that ``forecast`` predicts: after the end of every series, in steps of a duration or a calendar."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from latentode.data import DataError, Panel, TimeAxis
+from latentode.data.time_axis import means_months
+from latentode.persistence.state import FittedState
+
+__all__ = ["forecast_times"]
+
+Floats = NDArray[np.float64]
+
+MAX_ROWS = 50_000_000
+"""Rows of a forecast at most."""
+
+
+def forecast_times(state: FittedState, panel: Panel, horizon: Any, freq: Any) -> pd.DataFrame:
+    """Ids and times to forecast after the end of every series.
+
+    Parameters
+    ----------
+    state : FittedState
+        The fitted forecaster's schema, time axis and horizon.
+    panel : Panel
+        The series. A series without observations has no end and is left out.
+    horizon, freq : str, Timedelta, offset, number or None
+        How far to forecast, and the distance of the times; None for the fitted horizon, and for a tenth of `horizon`.
+
+    Returns
+    -------
+    DataFrame
+        A row per series and time.
+
+    Raises
+    ------
+    DataError
+        When there is nothing to forecast, or too many times.
+    """
+    schema, axis = state.schema, state.time_axis
+    length = state.horizon if horizon is None else axis.length_of(horizon, "horizon")
+    ends = panel.last_times
+    some = np.flatnonzero(~np.isnan(ends))
+    if len(some) == 0:
+        raise DataError("no series has observations, so there is no end to forecast from; pass history=")
+    lengths, times = _grid(axis, ends[some], length, horizon, freq)
+    frame: dict[Hashable, Any] = {}
+    if schema.id_col is not None or schema.layout == "multiindex":
+        frame[schema.id_name] = panel.ids[np.repeat(some, lengths)]
+    frame[schema.time_name] = axis.from_float(times).array
+    return pd.DataFrame(frame)
+
+
+def _grid(axis: TimeAxis, ends: Floats, length: float, horizon: Any, freq: Any) -> tuple[NDArray[np.int64], Floats]:
+    """How many times each series has, and all times, series by series."""
+    offset = _calendar_offset(freq, axis)
+    if offset is not None:
+        grids = [_calendar_steps(axis, end, length, offset) for end in ends]
+        lengths = np.array([len(g) for g in grids], dtype=np.int64)
+        times = np.concatenate(grids)
+        if len(times) == 0:
+            raise DataError(f"no date of freq={freq!r} lies within the horizon: there is nothing to forecast")
+    else:
+        step = length / 10 if freq is None else axis.length_of(freq, "freq")
+        steps = length / step * (1 + 1e-9)
+        if steps < 1:
+            raise DataError(f"freq={freq!r} is longer than horizon={horizon!r}: there is nothing to forecast")
+        if steps * len(ends) > MAX_ROWS:
+            raise DataError(f"{steps:.12g} times for each of {len(ends)} series are too many; choose a longer freq")
+        n = int(steps)
+        times = (ends[:, None] + step * np.arange(1, n + 1)).ravel()
+        lengths = np.full(len(ends), n)
+    return lengths, times
+
+
+def _calendar_offset(freq: Any, axis: TimeAxis) -> pd.offsets.BaseOffset | None:
+    """An offset whose length varies, such as a month's start; None for a fixed length."""
+    if axis.kind == "number":
+        return None
+    if axis.kind == "period":  # periods follow each other, whatever their length
+        freq = axis.freq if freq is None else freq
+    elif freq is None or _is_duration(freq):
+        return None
+    try:
+        offset: pd.offsets.BaseOffset = pd.tseries.frequencies.to_offset(freq, is_period=axis.kind == "period")
+        if axis.kind == "period":
+            pd.period_range("2000", periods=1, freq=offset)  # pandas before 3 accepts "MS", which is no period
+        return offset
+    except (ValueError, TypeError):
+        example = "'M' or '2M'" if axis.kind == "period" else "'1D', '6h' or 'MS'"
+        raise DataError(f"freq={freq!r} is not a frequency: use for instance {example}") from None
+
+
+def _is_duration(freq: Any) -> bool:
+    if means_months(freq):
+        return False
+    try:
+        pd.Timedelta(freq)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _calendar_steps(axis: TimeAxis, end: float, length: float, offset: pd.offsets.BaseOffset) -> Any:
+    if axis.kind == "timedelta":
+        raise DataError("times are time differences, which have no calendar: give freq as a duration such as '1D'")
+    first, last = axis.from_float(np.array([end, end + length]))
+    if axis.kind == "period":
+        steps = pd.period_range(first.asfreq(offset), last.asfreq(offset), freq=offset)
+        dates: pd.Series = pd.Series(steps.asfreq(axis.freq, how="S").unique())
+    else:
+        dates = pd.Series(pd.date_range(first, last, freq=offset))
+    grid = axis.to_float(dates)
+    return grid[grid > end]

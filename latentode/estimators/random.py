@@ -1,0 +1,14 @@
+"""The generator behind a ``random_state``."""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["as_generator"]
+
+
+def as_generator(random_state: Any) -> np.random.Generator:
+    """A generator from a seed, a RandomState, a Generator or None; NumPy's global state is not touched."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint64))
+    return np.random.default_rng(random_state)

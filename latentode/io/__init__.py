@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks, tables and pictures. Import what you need from the modules."""

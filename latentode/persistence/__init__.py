@@ -1,0 +1,1 @@
+"""The fitted state of a forecaster, and how it is saved and loaded."""

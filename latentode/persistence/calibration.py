@@ -1,0 +1,102 @@
+"""The calibration of a model's uncertainty, as a fit leaves it: how wide its deviations are, and of what shape."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from torch import Tensor
+
+__all__ = ["LEADS", "LEVELS", "Calibration", "mixture_spread"]
+
+Floats = NDArray[np.float64]
+
+LEADS = np.array([0.0, 0.05, 0.25, 0.7])
+"""Lead times, in spans, at which factors are learned: inside the history, and in the middle of (0, 0.1, 0.4, 1]."""
+
+LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
+"""Quantile levels at which shapes are learned."""
+
+FARTHEST = 4.0
+"""Standard deviations from its mean up to which quantiles of a mixture are computed; the rest is added linearly."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Split-conformal corrections of the uncertainty of a model.
+
+    The deviations of a predictive distribution from its centre are multiplied by a factor, and its Gaussian levels are
+    replaced by those at which held-out values of the channel lay. The prediction interval of a skewed or heavy-tailed
+    channel gets that shape.
+
+    Parameters
+    ----------
+    factor : array of float
+        (lead, channel), at :data:`LEADS`; NaN for a channel without observations.
+    shape : array of float
+        (level, channel), the standardised deviation at each of :data:`LEVELS`.
+
+    References
+    ----------
+    Vovk et al. (2005), Algorithmic learning in a random world; Kuleshov et al. (2018), Accurate uncertainties for
+    deep learning using calibrated regression.
+    """
+
+    factor: Floats
+    shape: Floats
+
+    @classmethod
+    def none(cls, n_channels: int) -> "Calibration":
+        """A calibration that changes nothing."""
+        return cls(np.ones((len(LEADS), n_channels)), np.repeat(ndtri(LEVELS)[:, None], n_channels, 1))
+
+    def factors(self, leads: Floats) -> Floats:
+        """The factor of deviations at some lead times, (lead, channel); 1 for a channel without observations."""
+        known = np.nan_to_num(self.factor, nan=1.0)
+        ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
+        return np.where((leads <= 0)[:, None], known[0], ahead)
+
+    def deviations(self, standard: Floats) -> Floats:
+        """Map standard normal deviates to deviates of each channel's shape.
+
+        Parameters
+        ----------
+        standard : array of float
+            (..., channel), or (..., 1).
+
+        Returns
+        -------
+        array of float
+            (..., channel). Beyond the outermost levels the tail is a Gaussian's.
+        """
+        at = ndtri(LEVELS)
+        wide = np.broadcast_to(standard, (*standard.shape[:-1], self.shape.shape[1]))
+        inner = np.clip(wide, at[0], at[-1])
+        found = np.stack([np.interp(inner[..., k], at, shape) for k, shape in enumerate(self.shape.T)], axis=-1)
+        return found + (wide - inner)
+
+    def levels(self, quantiles: Floats) -> tuple[Floats, Floats]:
+        """The levels of a Gaussian mixture whose quantiles are the calibrated ones.
+
+        Parameters
+        ----------
+        quantiles : array of float
+            (quantile,), between 0 and 1.
+
+        Returns
+        -------
+        levels : array of float
+            (quantile, 1, channel).
+        beyond : array of float
+            (quantile, 1, channel), standard deviations to add to the mixture's quantiles. Levels beyond
+            :data:`FARTHEST` standard deviations differ from 0 and 1 by less than single precision resolves.
+        """
+        deviations = self.deviations(ndtri(quantiles)[:, None, None])
+        inner = deviations.clip(-FARTHEST, FARTHEST)
+        levels: Floats = ndtr(inner)
+        return levels, deviations - inner
+
+
+def mixture_spread(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
+    """The root mean square deviation from a centre of an equal mixture of Gaussians over the first axis."""
+    return (scale.square().mean(0) + (mean - center).square().mean(0)).sqrt()

@@ -1,0 +1,82 @@
+"""Parameters, ids and codings as values JSON can hold, and back."""
+
+import datetime as dt
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentode.data import Coding, ColumnCoding
+
+__all__ = ["coding_from_plain", "ids_from_plain", "plain", "plain_coding", "plain_ids"]
+
+LISTS = ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality")
+"""Parameters that may be a list."""
+
+
+def plain(value: Any, name: str) -> Any:
+    """A value as JSON holds it.
+
+    A generator as ``random_state`` and ``checkpoint_dir``, which belongs to one machine, become None.
+
+    Parameters
+    ----------
+    value : object
+        The value of a parameter, or the name of a column or series.
+    name : str
+        The parameter, for the message; ``"column"`` or ``"id"`` for a name.
+
+    Raises
+    ------
+    ValueError
+        When JSON cannot hold it.
+    """
+    if name == "checkpoint_dir":
+        return None
+    if name in LISTS and isinstance(value, tuple | list | pd.Index | pd.Series | np.ndarray):
+        return [plain(v, "column") for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, pd.Timedelta | dt.timedelta | np.timedelta64):
+        return str(pd.Timedelta(value))
+    if name == "random_state":
+        return None
+    raise ValueError(f"{name}={value!r} is neither text nor a number and cannot be saved; use a text instead")
+
+
+def plain_ids(ids: pd.Index) -> dict[str, Any]:
+    """Ids of series and their dtype as JSON holds them."""
+    if pd.api.types.is_datetime64_any_dtype(ids.dtype):
+        raise ValueError("series ids are dates, which cannot be saved; convert the id column to text")
+    return {
+        "dtype": "text" if ids.dtype == object else str(ids.dtype),
+        "values": [plain(i, "id") for i in ids],
+    }
+
+
+def ids_from_plain(stored: dict[str, Any]) -> pd.Index:
+    """The ids that :func:`plain_ids` wrote."""
+    dtype = stored["dtype"]
+    ids: pd.Index = pd.Index(stored["values"], dtype=object if dtype == "text" else dtype)
+    return ids
+
+
+def plain_coding(coding: Coding) -> dict[str, Any]:
+    """The coding of covariates as JSON holds it."""
+    return {
+        k: [{**asdict(c), "name": plain(c.name, "column")} for c in columns]
+        for k, columns in (("static", coding.static), ("known", coding.known))
+    }
+
+
+def coding_from_plain(stored: dict[str, Any]) -> Coding:
+    """The coding that :func:`plain_coding` wrote."""
+    return Coding(*(tuple(_column(c) for c in stored[k]) for k in ("static", "known")))
+
+
+def _column(stored: dict[str, Any]) -> ColumnCoding:
+    categories = stored["categories"]
+    return ColumnCoding(**{**stored, "categories": None if categories is None else tuple(map(str, categories))})

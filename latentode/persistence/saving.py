@@ -1,0 +1,252 @@
+"""A fitted forecaster as a directory with ``config.json`` and ``weights.safetensors``; loading executes nothing."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from latentode.data import ChannelScaler, Coding, Covariates, GrowingPanel, Panel, Schema, Seasons, TimeAxis
+from latentode.io.atomic import write_together
+from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
+from latentode.persistence.calibration import LEADS, LEVELS, Calibration
+from latentode.persistence.format_3 import from_format_3
+from latentode.persistence.limits import Limit
+from latentode.persistence.plain import coding_from_plain, ids_from_plain, plain, plain_coding, plain_ids
+from latentode.persistence.reading import LARGEST_CONFIG, bytes_at_most, file_inside, read_json, read_whole
+from latentode.persistence.state import FittedState
+from latentode.persistence.validation import check_config, check_model, require_arrays, require_finite, require_rows
+
+__all__ = ["FORMAT_VERSION", "load", "save"]
+
+FORMAT_VERSION = 4
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+DIGEST = "weights_sha256"
+"""Key of the config that holds the digest of the weights it was written with. Early models have none."""
+
+COVARIATES = tuple(f.name for f in fields(Covariates))
+SCALER = tuple(f.name for f in fields(ChannelScaler))
+LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
+
+T = TypeVar("T")
+Shapes = dict[str, tuple[type, tuple[int, ...]]]
+
+
+def save(state: FittedState, params: Mapping[str, Any], path: Path) -> None:
+    """Write a fitted state and the parameters it was fitted with.
+
+    Parameters
+    ----------
+    state : FittedState
+        What a fit left.
+    params : mapping
+        The estimator's parameters by name.
+    path : Path
+        The directory; created if it does not exist.
+
+    Raises
+    ------
+    ValueError
+        When ids, column names or parameters are of a kind JSON cannot hold, or there are too many series.
+    OSError
+        When a file cannot be written. An existing model is unchanged, or the message says which file is new.
+    """
+    config = _config_of(state, params)
+    arrays = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in _arrays_of(state).items()}
+    weights = save_arrays(arrays)
+    text = json.dumps({**config, DIGEST: hashlib.sha256(weights).hexdigest()}, indent=1)
+    if len(text) > LARGEST_CONFIG:
+        raise ValueError(
+            f"the config of this model, with the names of {state.panel.n_series} series, takes {len(text)} bytes; at "
+            f"most {LARGEST_CONFIG} can be loaded: save with include_history=False"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    # The config is renamed first: if the save is cut short then, its digest does not match the old weights.
+    write_together({path / CONFIG: text.encode(), path / WEIGHTS: weights})
+
+
+def _config_of(state: FittedState, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "params": {k: plain(v, k) for k, v in params.items()},
+        "schema": {k: plain(v, k) for k, v in asdict(state.schema).items()},
+        "time_axis": asdict(state.time_axis),
+        "model": state.model.config.to_dict(),
+        "horizon": state.horizon,
+        "seasons": list(state.seasons.periods),
+        "coding": None if state.coding is None else plain_coding(state.coding),
+        "ids": plain_ids(state.panel.ids),
+        "feature_names_in": [str(c) for c in state.feature_names],
+        "history": state.history.to_dict("list"),
+    }
+
+
+def _arrays_of(state: FittedState) -> dict[str, Any]:
+    panel = state.panel
+    arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in state.model.state_dict().items()}
+    arrays |= {
+        **{f"scaler.{k}": getattr(state.scaler, k) for k in SCALER},
+        "calibration.factor": state.calibration.factor,
+        "calibration.shape": state.calibration.shape,
+        "panel.offsets": panel.offsets,
+        "panel.times": panel.times,
+        "panel.values": panel.values,
+    }
+    if panel.covariates is not None:
+        arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
+    return arrays
+
+
+def load(path: Path, limits: Mapping[str, Limit], make: Callable[..., T]) -> tuple[T, FittedState]:
+    """Read a directory written by :func:`save`; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : Path
+        The directory.
+    limits : mapping of Limit
+        What each hyper-parameter may be, by name; the sizes and choices of the model must be within them.
+    make : callable
+        Makes an estimator of the saved parameters.
+
+    Returns
+    -------
+    estimator : object
+        What `make` made.
+    state : FittedState
+        The fitted state.
+
+    Raises
+    ------
+    ValueError
+        When the directory does not hold a model this version can read; the message says what is wrong.
+    """
+    config_file, weights_file = file_inside(path, CONFIG), file_inside(path, WEIGHTS)
+    try:
+        config = read_json(config_file)
+        version = config["format_version"]
+        if version == 3:
+            config = from_format_3(config)
+        elif version != FORMAT_VERSION:
+            raise ValueError(
+                f"format version {str(version)[:80]}; this latentode reads versions 3 and {FORMAT_VERSION}"
+            )
+        check_config(config, limits)
+        state = _state_of(config, weights_file, limits)
+        return make(**{**config["params"], "checkpoint_dir": None}), state  # a file names no place to write to
+    except Exception as cause:  # a file made by others may cause any error in any library
+        what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__
+        raise ValueError(f"{path} is not a readable forecaster: {what[:500]}") from cause
+
+
+def _state_of(config: dict[str, Any], file: Path, limits: Mapping[str, Limit]) -> FittedState:
+    schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in LISTED}})
+    sizes = check_model(config["model"], len(schema.channels), limits)
+    ids = ids_from_plain(config["ids"])
+    coding = None if config["coding"] is None else coding_from_plain(config["coding"])
+    expected = _shapes_of_weights(sizes)
+    arrays = _arrays_in(file, expected, sizes, ids, coding, config)
+    model = _model_of(sizes, arrays, expected)
+    require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
+    covariates = None if coding is None else _covariates_of(arrays, coding, sizes, len(ids))
+    require_finite(arrays)
+    require_rows("panel", arrays["panel.offsets"], arrays["panel.times"])
+    if not ids.is_unique:
+        raise ValueError("an id names two series")
+    panel = Panel(ids, arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"], covariates)
+    seasons = Seasons(tuple(float(period) for period in config["seasons"]))
+    n_known = 0 if coding is None else coding.n_known
+    if (seasons.n_features + n_known, n_known) != (sizes.given_dim, sizes.control_dim):
+        raise ValueError(f"seasons={config['seasons']!r} do not fit the model")
+    axis = TimeAxis(**config["time_axis"])
+    axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
+    return FittedState(
+        schema=schema,
+        time_axis=axis,
+        coding=coding,
+        scaler=ChannelScaler(**{k: arrays[f"scaler.{k}"] for k in SCALER}),
+        seasons=seasons,
+        horizon=float(config["horizon"]),
+        model=model,
+        calibration=Calibration(arrays["calibration.factor"], arrays["calibration.shape"]),
+        observed=GrowingPanel(panel),
+        history=_history_of(config["history"]),
+        feature_names=np.array(config["feature_names_in"], dtype=object),
+    )
+
+
+def _arrays_in(
+    file: Path, expected: Shapes, sizes: LatentODEConfig, ids: pd.Index, coding: Coding | None, config: dict[str, Any]
+) -> dict[str, Any]:
+    """The arrays of a file that is no larger than such a model can be, and is the one the config was written with."""
+    n_static = 0 if coding is None else coding.n_static
+    known = {**expected, **_shapes(sizes.n_channels, len(ids), 0), **_shapes_of_covariates(n_static, 0, len(ids), 0)}
+    content = read_whole(file, bytes_at_most(known.values(), len(ids)))
+    if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
+        raise ValueError(
+            f"{WEIGHTS} is not the file that {CONFIG} was written with: one of them is from another save, or was "
+            "changed; save the model again, or copy both files again"
+        )
+    arrays: dict[str, Any] = load_arrays(content)
+    return arrays
+
+
+def _model_of(sizes: LatentODEConfig, arrays: dict[str, Any], expected: Shapes) -> Model:
+    weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
+    require_arrays(arrays, expected)
+    with InitialisedFrom(torch.Generator()):
+        model = model_from(sizes).float()
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _history_of(stored: dict[str, Any]) -> pd.DataFrame:
+    history = pd.DataFrame(stored)
+    if "model" not in history:  # written before there were ensembles
+        history.insert(0, "model", 0.0)
+    return history
+
+
+def _covariates_of(arrays: dict[str, Any], coding: Coding, sizes: LatentODEConfig, n_series: int) -> Covariates:
+    n_rows = arrays["covariates.times"].size
+    if sizes.static_dim != coding.n_static:
+        raise ValueError("the static columns do not fit the model")
+    require_arrays(arrays, _shapes_of_covariates(coding.n_static, coding.n_known, n_series, n_rows))
+    covariates = Covariates(**{k: arrays[f"covariates.{k}"] for k in COVARIATES})
+    require_rows("covariates", covariates.offsets, covariates.times)
+    return covariates
+
+
+def _shapes_of_weights(sizes: LatentODEConfig) -> Shapes:
+    with torch.device("meta"):  # nothing is allocated before the file is compared: its sizes may be absurd
+        weights = model_from(sizes).float().state_dict()
+    return {f"model.{k}": (np.float32, tuple(v.shape)) for k, v in weights.items()}
+
+
+def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
+    """Dtype and shape of every array but weights and covariates."""
+    by_channel = {f"scaler.{k}": (np.float64, (n_channels,)) for k in SCALER}
+    return {
+        **by_channel,
+        "calibration.factor": (np.float64, (len(LEADS), n_channels)),
+        "calibration.shape": (np.float64, (len(LEVELS), n_channels)),
+        "panel.offsets": (np.int64, (n_series + 1,)),
+        "panel.times": (np.float64, (n_rows,)),
+        "panel.values": (np.float64, (n_rows, n_channels)),
+    }
+
+
+def _shapes_of_covariates(n_static: int, n_known: int, n_series: int, n_rows: int) -> Shapes:
+    return {
+        "covariates.static": (np.float32, (n_series, n_static)),
+        "covariates.offsets": (np.int64, (n_series + 1,)),
+        "covariates.times": (np.float64, (n_rows,)),
+        "covariates.known": (np.float32, (n_rows, n_known)),
+    }

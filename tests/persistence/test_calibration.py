@@ -1,0 +1,45 @@
+import numpy as np
+import torch
+from scipy.special import ndtri
+
+from latentode.persistence.calibration import LEADS, LEVELS, Calibration, mixture_spread
+
+
+def skewed():
+    """Wider with the lead time, and with a longer upper tail; a second channel without observations."""
+    shape = ndtri(LEVELS) * np.where(LEVELS > 0.5, 2.0, 1.0)
+    factor = np.array([1.0, 1.0, 2.0, 3.0])
+    return Calibration(np.stack([factor, np.full(4, np.nan)], 1), np.stack([shape, ndtri(LEVELS)], 1))
+
+
+def test_no_calibration_is_the_identity():
+    none = Calibration.none(2)
+    np.testing.assert_array_equal(none.factors(np.linspace(-1, 2, 7)), np.ones((7, 2)))
+    standard = np.linspace(-6, 6, 50)[:, None]
+    np.testing.assert_allclose(none.deviations(standard), np.repeat(standard, 2, 1))
+
+
+def test_factors_are_interpolated_between_lead_times_and_constant_outside():
+    found = skewed().factors(np.array([-1.0, 0.0, LEADS[1], (LEADS[1] + LEADS[2]) / 2, LEADS[3], 5.0]))
+    np.testing.assert_allclose(found[:, 0], [1.0, 1.0, 1.0, 1.5, 3.0, 3.0])
+    np.testing.assert_array_equal(found[:, 1], 1.0)
+
+
+def test_the_levels_of_a_skewed_channel_are_those_of_its_deviations():
+    wanted = np.array([0.1, 0.5, 0.9])
+    levels, beyond = skewed().levels(wanted)
+    np.testing.assert_allclose(ndtri(levels[:, 0, 0]), ndtri(wanted) * [1, 1, 2], atol=1e-6)
+    np.testing.assert_allclose(levels[:, 0, 1], wanted)
+    assert not beyond.any()
+
+
+def test_a_deviation_beyond_what_a_mixture_resolves_is_added():
+    levels, beyond = skewed().levels(np.array([0.99]))
+    assert levels[0, 0, 0] < 1
+    assert beyond[0, 0, 0] > 0
+    np.testing.assert_allclose(ndtri(levels[0, 0, 0]) + beyond[0, 0, 0], 2 * ndtri(0.99), rtol=1e-6)
+
+
+def test_the_spread_of_a_mixture_holds_that_of_its_parts_and_that_between_them():
+    mean, scale = torch.tensor([[[0.0]], [[2.0]]]), torch.tensor([[[1.0]], [[1.0]]])
+    assert mixture_spread(mean, scale, torch.tensor([[1.0]])).item() == np.float32(np.sqrt(2.0))

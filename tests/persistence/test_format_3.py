@@ -1,0 +1,51 @@
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from latentode import load
+from latentode.persistence.saving import FORMAT_VERSION
+from tests.estimators.keep_model import MODELS, frame
+
+
+def edit_config(path, change):
+    config = json.loads((path / "config.json").read_text())
+    change(config)
+    (path / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def of_format_3(tmp_path):
+    return Path(shutil.copytree(MODELS / "format_3", tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("encoder", "attention", "encoder='attention'"),
+        ("encoder", "bigru", "encoder='bigru'"),
+        ("dynamics", "gated", "dynamics='gated'"),
+        ("decoder", "heads", "decoder='heads'"),
+        ("likelihood", "student_t", "likelihood='student_t'"),
+        ("frequencies", [0.5, 1.0], "rhythm=True"),
+        ("augment_dim", 2, "augment_dim=2"),
+        ("time_aware", True, "time_aware=True"),
+        ("time_aware", {"of": [1]}, "time_aware="),
+    ],
+)
+def test_a_model_of_format_3_that_uses_what_is_gone_is_refused_by_name(of_format_3, name, value, said):
+    edit_config(of_format_3, lambda c: c["model"].update({name: value}))
+    with pytest.raises(ValueError, match=f"trained with {said}.*no longer has; fit it again"):
+        load(of_format_3)
+
+
+def test_a_model_of_format_3_is_saved_in_the_present_format(of_format_3, tmp_path):
+    load(of_format_3).save(tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert config["format_version"] == FORMAT_VERSION
+    assert "rhythm" not in config["params"]
+    pd.testing.assert_frame_equal(
+        load(tmp_path / "again").predict(frame()), load(of_format_3).predict(frame()), check_exact=True
+    )

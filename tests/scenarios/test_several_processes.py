@@ -1,0 +1,113 @@
+"""One training shared by processes, and its parts: the same model as one process trains."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from latentode import LatentODEForecaster, load
+from latentode.datasets import make_spirals
+from latentode.nn import LatentODE, LatentODEConfig
+from latentode.training import RaggedSeries, TaskSampler
+from latentode.training.distributed import BatchShard
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import os, sys
+from latentode import LatentODEForecaster
+from latentode.datasets import make_spirals
+
+df = make_spirals(n_series=23, n_points=20, random_state=0)  # batches of an odd size: shares of different sizes
+given = {given}
+forecaster = LatentODEForecaster(max_steps=50, random_state=0, devices=2, **given).fit(df)
+forecaster.save(sys.argv[1] + os.environ.get("LOCAL_RANK", "0"))
+"""
+
+
+def trained_by_two(folder: Path, given: dict[str, object], *launcher: str) -> list[LatentODEForecaster]:
+    """The forecaster as either of two processes has it."""
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(given=given))
+    command = [sys.executable, *launcher, str(script), str(folder / "model")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout == ""
+    return [load(folder / f"model{rank}") for rank in (0, 1)]
+
+
+def test_two_processes_train_the_model_that_one_trains(tmp_path):
+    still = {"variational": False, "dropout": 0.0}  # nothing is drawn along the way: equal but for rounding
+    df = make_spirals(n_series=23, n_points=20, random_state=0)
+    alone = LatentODEForecaster(max_steps=50, random_state=0, **still).fit(df)
+    queries = df[["id", "time"]].assign(time=lambda q: q["time"] + 0.3)
+    expected = alone.predict(queries)
+    for ours in trained_by_two(tmp_path, still):
+        pd.testing.assert_frame_equal(ours.predict(queries), expected, rtol=0, atol=1e-3)
+        reported = ours.history_[["loss", "validation_crps"]]
+        pd.testing.assert_frame_equal(reported, alone.history_[reported.columns], rtol=0, atol=1e-3)
+
+
+def test_processes_started_by_torchrun_end_with_the_same_weights_and_in_silence(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    first, second = trained_by_two(tmp_path, {"strategy": "ddp"}, *launcher)
+    for ours, other in zip(first.model_.parameters(), second.model_.parameters(), strict=True):
+        assert torch.equal(ours, other)
+    df = make_spirals(n_series=23, n_points=20, random_state=0)
+    assert np.isfinite(first.predict(df).to_numpy()).all()
+
+
+@pytest.mark.parametrize("n_series", [7, 2, 1])
+def test_gradients_of_the_shares_average_to_that_of_the_batch(n_series):
+    rng = np.random.default_rng(0)
+    series = RaggedSeries(
+        np.arange(0, 10 * n_series + 1, 10), rng.uniform(size=10 * n_series), _values(10 * n_series, rng)
+    )
+    origins = rng.integers(2, 8, n_series)
+    batch = TaskSampler(series, 1.0).at(
+        np.arange(n_series), origins, np.zeros(n_series), np.ones(n_series, dtype=bool), rng
+    )
+    torch.manual_seed(0)
+    model = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1, variational=False, dropout=0.0))
+    whole = torch.cat([g.flatten() for g in _gradient(model, batch)])
+    parts = [torch.cat([g.flatten() for g in _gradient(model, BatchShard(rank, 3).of(batch))]) for rank in range(3)]
+    torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_a_single_process_takes_the_batch_itself():
+    batch = object()
+    assert BatchShard().of(batch) is batch  # type: ignore[arg-type, comparison-overlap]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"random_state": None}, "give random_state an integer"),
+        ({"random_state": np.random.default_rng(0)}, "give random_state an integer"),
+        ({"random_state": 0, "checkpoint_dir": "there"}, "leave checkpoint_dir=None"),
+        ({"random_state": 0, "devices": 0}, "devices=0 must be at least 1"),
+        ({"random_state": 0, "strategy": "ddp_spawn"}, "strategy='ddp_spawn' must be one of 'auto', 'ddp'"),
+    ],
+)
+def test_what_processes_cannot_share_is_refused_before_they_start(given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=said):
+        LatentODEForecaster(**{"devices": 2, **given}).fit(make_spirals(n_series=5, n_points=5, random_state=0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def _values(n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    values = rng.normal(size=(n_rows, 2)).astype(np.float32)
+    values[rng.random(values.shape) < 0.3] = np.nan
+    return values
+
+
+def _gradient(model: LatentODE, batch: object) -> tuple[torch.Tensor, ...]:
+    loss = model.loss(batch, 1.0).total * batch.weight  # type: ignore[arg-type, attr-defined]
+    return torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True)
