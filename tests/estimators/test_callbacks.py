@@ -1,4 +1,4 @@
-"""The callbacks of scikit-learn 1.9: called at every validation check, may stop training, and change nothing by reading."""
+"""The callbacks of scikit-learn 1.9: run at every validation check, may stop training, and change nothing else."""
 
 import numpy as np
 import pandas as pd
@@ -14,34 +14,34 @@ callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 and 
 FEW, MANY = waves(4, 12), waves(24, 6)
 
 
-class Notebook:
-    """Records its calls; stops after so many checks."""
+class Recorder:
+    """Records its calls; stops after so many validation checks."""
 
     def __init__(self, most=99):
-        self.most, self.reported, self.learned = most, [], []
+        self.most, self.calls, self.fitted = most, [], []
 
     def setup(self, estimator, context):
-        self.reported.append("setup")
+        self.calls.append("setup")
 
     def teardown(self, estimator, context):
-        self.reported.append("teardown")
+        self.calls.append("teardown")
 
     def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None):
-        self.reported.append(f"begin {context.task_name} of {context.max_subtasks}")
+        self.calls.append(f"begin {context.task_name} of {context.max_subtasks}")
         self.given = X, y, metadata
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        self.reported.append(f"end {context.task_name}")
-        self.learned.append(fitted_estimator)
-        return context.task_name == "check" and self.reported.count("end check") >= self.most
+        self.calls.append(f"end {context.task_name}")
+        self.fitted.append(fitted_estimator)
+        return context.task_name == "check" and self.calls.count("end check") >= self.most
 
 
 def test_callbacks_run_at_the_beginning_at_every_validation_check_and_at_the_end():
-    notes = Notebook()
+    notes = Recorder()
     weights = np.ones(len(FEW))
     quick(max_steps=50).set_callbacks(notes).fit(FEW, sample_weight=weights)
     check = ["begin check of 0", "end check"]
-    assert notes.reported == ["setup", "begin fit of 2", *check, *check, "end fit", "teardown"]
+    assert notes.calls == ["setup", "begin fit of 2", *check, *check, "end fit", "teardown"]
     X, y, metadata = notes.given
     pd.testing.assert_frame_equal(y, FEW[["x", "y"]])
     assert len(X) == len(FEW)
@@ -49,13 +49,13 @@ def test_callbacks_run_at_the_beginning_at_every_validation_check_and_at_the_end
 
 
 def test_a_callback_may_stop_the_fit_and_the_best_weights_are_kept():
-    stopped = quick(max_steps=200).set_callbacks(Notebook(most=2)).fit(FEW)
+    stopped = quick(max_steps=200).set_callbacks(Recorder(most=2)).fit(FEW)
     assert stopped.history_["step"].tolist() == [25.0, 50.0]
     assert np.isfinite(stopped.predict(FEW)).all(axis=None)
 
 
 def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
-    stopped = quick(max_steps=50).set_callbacks(Notebook(most=3)).fit(MANY)
+    stopped = quick(max_steps=50).set_callbacks(Recorder(most=3)).fit(MANY)
     assert stopped.history_[["model", "step"]].to_numpy().tolist() == [[0, 25], [0, 50]]  # whole models alone
     assert stopped.model_.config.n_models == 1
     assert np.isfinite(stopped.predict_interval(MANY)).all(axis=None)
@@ -64,13 +64,13 @@ def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
 @pytest.mark.filterwarnings("ignore:no observations of series")
 @pytest.mark.parametrize("df", [FEW, MANY], ids=["the ends of few series", "some of many series"])
 def test_the_estimator_a_callback_gets_does_not_know_the_held_out_rows(df):
-    notes = Notebook()
+    notes = Recorder()
     forecaster = quick(max_steps=50, validation_fraction=0.25).set_callbacks(notes).fit(df)
-    early, last = notes.learned[0], forecaster
+    early, last = notes.fitted[0], forecaster
     assert 0 < len(early.panel_.times) < len(last.panel_.times)
     assert np.isfinite(early.score(df))
     assert np.isfinite(early.predict_interval(df)).all(axis=None)
-    assert notes.learned[-1] is None  # of the fit as a whole: nothing is left to ask
+    assert notes.fitted[-1] is None  # of the fit as a whole: nothing is left to ask
     assert len(early.history_) == 1
 
 
@@ -91,14 +91,14 @@ def test_a_bar_is_drawn(capsys):
 
 
 def test_an_error_in_a_callback_reaches_the_caller_and_it_is_put_away():
-    class Broken(Notebook):
+    class Broken(Recorder):
         def on_fit_task_end(self, estimator, context):
-            raise RuntimeError("no more paper")
+            raise RuntimeError("broken")
 
     notes = Broken()
-    with pytest.raises(RuntimeError, match="no more paper"):
+    with pytest.raises(RuntimeError, match="broken"):
         quick().set_callbacks(notes).fit(FEW)
-    assert notes.reported[-1] == "teardown"
+    assert notes.calls[-1] == "teardown"
 
 
 def test_what_is_no_callback_is_refused():
@@ -107,10 +107,10 @@ def test_what_is_no_callback_is_refused():
 
 
 def test_clones_are_watched_by_the_same_callback_in_a_search_over_a_pipeline():
-    notes = Notebook()
+    notes = Recorder()
     pipeline = Pipeline([("model", quick().set_callbacks(notes))])
     GridSearchCV(pipeline, {"model__latent_dim": [2]}, cv=GroupKFold(2)).fit(FEW, groups=FEW["id"])
-    assert notes.reported.count("setup") == notes.reported.count("teardown") == 3
+    assert notes.calls.count("setup") == notes.calls.count("teardown") == 3
     assert clone(quick().set_callbacks(notes))._skl_callbacks == [notes]
 
 

@@ -87,18 +87,18 @@ def test_a_column_with_holes_is_filled_in_its_own_kind(dtype, expected):
 
 
 def test_a_channel_named_like_a_column_of_ours_is_refused(df):
-    with pytest.raises(DataError, match=r"channel 'sample_id' is named like .* rename it"):
+    with pytest.raises(DataError, match=r"channel 'sample_id' has the name of .* rename it"):
         quick().fit(df.rename(columns={"x": "sample_id"}))
     forecaster = quick(id_col="sample_id").fit(df.rename(columns={"id": "sample_id"}))
-    with pytest.raises(DataError, match="'sample_id' for one"):
+    with pytest.raises(DataError, match="for instance 'sample_id'"):
         forecaster.sample(df.rename(columns={"id": "sample_id"}), 2)
 
 
 def test_intervals_named_like_a_channel_are_refused_where_they_meet(df):
     named = df.rename(columns={"x": "level", "y": "level-lo-80"})
     forecaster = quick().fit(named)
-    with pytest.raises(DataError, match="'level-lo-80' for one"):
+    with pytest.raises(DataError, match="for instance 'level-lo-80'"):
         forecaster.forecast(level=80)
     assert forecaster.forecast(level=90).columns.is_unique
-    with pytest.raises(DataError, match="each level, or quantile, once"):
+    with pytest.raises(DataError, match="each level or quantile once"):
         forecaster.predict_quantiles(named, (0.5, 0.5))

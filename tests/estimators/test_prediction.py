@@ -259,5 +259,5 @@ def test_an_imputed_value_is_given_all_else_in_the_frame(fitted, df):
 
 def test_a_warning_far_beyond_the_horizon_names_the_horizon_of_training(df):
     forecaster = quick(horizon=2.0).fit(df)
-    with pytest.warns(DataWarning, match=r"1 rows lie up to .* horizons beyond .* training went 2 ahead"):
+    with pytest.warns(DataWarning, match=r"1 rows lie up to .* horizons after .* training went 2 ahead"):
         forecaster.predict(pd.DataFrame({"id": ["s00"] * 2, "time": [7.0, 60.0]}))

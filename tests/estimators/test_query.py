@@ -1,4 +1,4 @@
-"""What the query rows say of their series and times, in whatever frame and order it is said."""
+"""Static and known columns of the query rows, in any frame and any order."""
 
 import numpy as np
 import pandas as pd
@@ -57,14 +57,14 @@ def test_a_known_column_is_used_though_another_is_missing_and_only_that_one_is_n
 
 def test_a_missing_known_column_is_held_at_its_last_value(fitted):
     last = SEEN.groupby("id")[["u", "w"]].last()
-    reported = PLAN.assign(u=1.0, w=PLAN["id"].map(last["w"]))
+    given = PLAN.assign(u=1.0, w=PLAN["id"].map(last["w"]))
     with pytest.warns(DataWarning, match=r"\['w'\]: the last known value of each series is held"):
-        held = fitted.predict(reported.drop(columns="w"))
-    pd.testing.assert_frame_equal(held, fitted.predict(reported), check_exact=True)
-    reported = PLAN.assign(u=PLAN["id"].map(last["u"]), w="off")
+        held = fitted.predict(given.drop(columns="w"))
+    pd.testing.assert_frame_equal(held, fitted.predict(given), check_exact=True)
+    given = PLAN.assign(u=PLAN["id"].map(last["u"]), w="off")
     with pytest.warns(DataWarning, match=r"\['u'\]"):
         pd.testing.assert_frame_equal(
-            fitted.predict(reported.drop(columns="u")), fitted.predict(reported), rtol=1e-5, atol=1e-6
+            fitted.predict(given.drop(columns="u")), fitted.predict(given), rtol=1e-5, atol=1e-6
         )
 
 
@@ -86,8 +86,8 @@ def test_rows_of_one_series_and_time_with_different_known_values_are_averaged_wi
 
 
 def test_equal_rows_give_no_warning(fitted, recwarn):
-    reported = PLAN.assign(u=0.1, w="on")
-    fitted.predict(pd.concat([reported, reported, reported]))
+    given = PLAN.assign(u=0.1, w="on")
+    fitted.predict(pd.concat([given, given, given]))
     assert len(recwarn) == 0
 
 
@@ -104,16 +104,16 @@ def test_known_columns_in_the_history_of_a_series_without_observations_are_used(
 def test_fit_is_the_same_to_the_last_digit_where_rows_repeat_a_time_with_other_known_values_in_any_order():
     again = pd.concat([SEEN, SEEN.iloc[::7].assign(u=5.0, w="off"), SEEN.iloc[::7].assign(u=0.3)], ignore_index=True)
     fits = [quick(max_steps=3, **ROLES).fit(df) for df in (again, again.sample(frac=1, random_state=0))]
-    reported = PLAN.assign(u=1.0, w="on")
-    pd.testing.assert_frame_equal(fits[0].predict(reported), fits[1].predict(reported), check_exact=True)
+    given = PLAN.assign(u=1.0, w="on")
+    pd.testing.assert_frame_equal(fits[0].predict(given), fits[1].predict(given), check_exact=True)
 
 
 # ---------------------------------------------------------------------------------------- static columns
 
 
 def test_a_static_column_is_used_where_another_is_missing_and_that_one_is_named(fitted):
-    said = "neither the history nor the query rows hold 'age' of series 'x', 'y': it is treated as unknown"
-    with pytest.warns(DataWarning, match=said):
+    message = "neither the history nor the query rows hold 'age' of series 'x', 'y': it is treated as unknown"
+    with pytest.warns(DataWarning, match=message):
         found = fitted.predict(UNSEEN.drop(columns="age"))
     assert found["y"][0] != pytest.approx(found["y"][1], abs=1e-5)
     with pytest.warns(DataWarning, match="hold 'site' of series"):
@@ -123,19 +123,19 @@ def test_a_static_column_is_used_where_another_is_missing_and_that_one_is_named(
 
 @pytest.mark.parametrize("left", [["site"], ["age"], ["site", "age"]])
 def test_static_columns_may_be_in_the_query_rows_and_not_in_the_history(fitted, left):
-    queried = NEW.drop(columns="y")
-    expected = fitted.predict(queried, history=NEW)
-    found = fitted.predict(queried, history=NEW.drop(columns=left))
+    queries = NEW.drop(columns="y")
+    expected = fitted.predict(queries, history=NEW)
+    found = fitted.predict(queries, history=NEW.drop(columns=left))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
-    other = queried.assign(**{c: NEW[c].map({"a": "b", "b": "a"}) if c == "site" else NEW[c] + 40 for c in left})
+    other = queries.assign(**{c: NEW[c].map({"a": "b", "b": "a"}) if c == "site" else NEW[c] + 40 for c in left})
     assert apart(fitted.predict(other, history=NEW.drop(columns=left)), expected) > 1e-6
 
 
 def test_static_columns_that_are_nowhere_are_unknown_with_a_warning(fitted):
     bare = SEEN.drop(columns=["site", "age"])
-    with pytest.warns(DataWarning, match="neither the history nor the query rows hold 'site' of series 0, 1") as said:
+    with pytest.warns(DataWarning, match="neither the history nor the query rows hold 'site' of series 0, 1") as caught:
         fitted.predict(bare, history=bare)
-    assert "hold 'age' of series 0, 1" in str(said[0].message)
+    assert "hold 'age' of series 0, 1" in str(caught[0].message)
 
 
 def test_a_static_column_missing_already_in_fit_gives_no_warning(recwarn):
@@ -143,17 +143,17 @@ def test_a_static_column_missing_already_in_fit_gives_no_warning(recwarn):
     forecaster = quick(**ROLES).fit(df)
     forecaster.predict(SEEN.drop(columns=["site", "age"]))
     assert len(recwarn) == 0
-    reported, untold = forecaster.predict(SEEN[SEEN["id"] == 3]), forecaster.predict(df[df["id"] == 3])
-    assert apart(reported, untold) > 1e-6
+    given, unknown = forecaster.predict(SEEN[SEEN["id"] == 3]), forecaster.predict(df[df["id"] == 3])
+    assert apart(given, unknown) > 1e-6
 
 
 def test_a_static_column_may_be_left_out_of_an_update_an_imputation_and_an_encoding(fitted):
     later = SEEN.assign(time=SEEN["time"] + 10)
     forecaster = quick(max_steps=5, **ROLES).fit(SEEN)
-    queried = PLAN.assign(time=PLAN["time"] + 10, u=1.0, w="on")
-    expected = quick(max_steps=5, **ROLES).fit(SEEN).update(later).predict(queried)
+    queries = PLAN.assign(time=PLAN["time"] + 10, u=1.0, w="on")
+    expected = quick(max_steps=5, **ROLES).fit(SEEN).update(later).predict(queries)
     pd.testing.assert_frame_equal(
-        forecaster.update(later.drop(columns=["site", "age"])).predict(queried), expected, check_exact=True
+        forecaster.update(later.drop(columns=["site", "age"])).predict(queries), expected, check_exact=True
     )
     holes = NEW.assign(y=NEW["y"].where(NEW.index % 3 > 0))
     with pytest.warns(DataWarning, match="hold 'age' of series 25"):
@@ -189,8 +189,8 @@ def test_unknown_static_values_stay_unknown_in_a_saved_model(tmp_path):
     df = SEEN.assign(site=SEEN["site"].where(SEEN["id"] != 3))
     forecaster = quick(**ROLES).fit(df)
     forecaster.save(tmp_path / "model")
-    for queried in (SEEN, df):
-        pd.testing.assert_frame_equal(load(tmp_path / "model").predict(queried), forecaster.predict(queried))
+    for queries in (SEEN, df):
+        pd.testing.assert_frame_equal(load(tmp_path / "model").predict(queries), forecaster.predict(queries))
 
 
 # ------------------------------------------------------------------------------------------------- order
@@ -200,8 +200,8 @@ def test_the_order_of_unseen_and_seen_series_changes_no_prediction(fitted):
     rows = pd.concat([UNSEEN, NEW, SEEN]).astype({"id": str}).drop(columns="y").reset_index(drop=True)
     forecaster = quick(max_steps=5, **ROLES).fit(SEEN.astype({"id": str}))
     shuffled = rows.sample(frac=1, random_state=0)
-    for ask in (forecaster.predict, forecaster.predict_interval):
+    for predict in (forecaster.predict, forecaster.predict_interval):
         with pytest.warns(DataWarning, match="no observations of series"):
-            expected = ask(rows)
+            expected = predict(rows)
         with pytest.warns(DataWarning, match="no observations of series"):
-            pd.testing.assert_frame_equal(ask(shuffled).loc[rows.index], expected, check_exact=True)
+            pd.testing.assert_frame_equal(predict(shuffled).loc[rows.index], expected, check_exact=True)
