@@ -75,7 +75,6 @@ def config_for(
         method=settings.method,
         adjoint=settings.adjoint,
         variational=settings.variational,
-        dropout=float(settings.dropout),
     )
 
 

@@ -84,8 +84,6 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Whether the latent state is a distribution, or a point.
     kl_weight : float
         Final weight of the Kullback-Leibler divergence in the objective; 1 is the evidence lower bound.
-    dropout : float
-        Dropout of encoder and decoder in training.
     n_models : int, optional
         Models of the ensemble, trained one after another from different initial weights and with different held-out
         series; the prediction is their mean. None means 3 with 8 to 24 series and fewer than 10,000 values, else 1.

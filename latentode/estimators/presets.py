@@ -13,7 +13,6 @@ PUBLISHED: dict[str, Any] = {
     "observation_std": 0.01,
     "seasonality": None,
     "kl_weight": 1.0,
-    "dropout": 0.0,
     "n_models": 1,
     "learning_rate": 1e-2,
 }

@@ -58,7 +58,6 @@ class Settings:
     adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
     variational: bool = True
     kl_weight: Annotated[float, Range(least=0)] = 0.1
-    dropout: Annotated[float, Range(least=0, below=1)] = 0.1
     n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS)] = None
     max_steps: Annotated[int | None, POSITIVE] = None
     batch_size: Annotated[int | None, POSITIVE] = None

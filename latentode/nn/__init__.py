@@ -17,7 +17,7 @@ from latentode.nn.likelihoods import (
 )
 from latentode.nn.mixture import mixture_quantiles
 from latentode.nn.mlp_vjp import ACTIVATIONS
-from latentode.nn.random import Dropout, InitialisedFrom, drawing_from
+from latentode.nn.random import InitialisedFrom
 
 __all__ = [
     "ACTIVATIONS",
@@ -29,7 +29,6 @@ __all__ = [
     "BernoulliLikelihood",
     "Decoder",
     "DecoderInputs",
-    "Dropout",
     "Encoder",
     "Encoding",
     "Ensemble",
@@ -53,7 +52,6 @@ __all__ = [
     "PoissonLikelihood",
     "Prediction",
     "SkipDecoder",
-    "drawing_from",
     "members_of",
     "mixture_quantiles",
     "model_from",

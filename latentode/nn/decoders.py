@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
-from latentode.nn.random import Dropout
 
 __all__ = ["DECODERS", "Decoder", "DecoderInputs", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
@@ -17,7 +16,7 @@ LOG_SCALES = (-5.0, 5.0)
 BETWEEN = 2.0
 """Initial widening of the gate between two neighbours, before the sigmoid."""
 
-TRUST, BEND = -1.0, -2.0
+RELIABILITY, BEND = -1.0, -2.0
 """Initial reliability of an observation at its own time, and initial weight of the bow, before the sigmoid."""
 
 REACH = math.log(0.25)
@@ -71,8 +70,6 @@ class Decoder(nn.Module):
         The median gap between rows, in spans.
     given_dim : int
         Features known at every time, 0 for none.
-    dropout : float
-        Dropout rate of the hidden layer, in training.
     bow, bridge : bool
         Whether the line between two neighbours may be bent, and whether the mean is pulled towards them.
     log_beyond : float
@@ -88,7 +85,6 @@ class Decoder(nn.Module):
         hidden_dim: int,
         usual_gap: float,
         given_dim: int = 0,
-        dropout: float = 0.0,
         bow: bool = False,
         bridge: bool = False,
         log_beyond: float = 0.0,
@@ -96,13 +92,11 @@ class Decoder(nn.Module):
         super().__init__()
         self.bow, self.bridge, self.log_beyond = bow, bridge, log_beyond
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
-        self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim, dropout)
+        self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim)
 
     usual_gap: Tensor
 
-    def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
-    ) -> None:
+    def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
         raise NotImplementedError
 
     def tempered(self, z: Tensor) -> Tensor:
@@ -146,14 +140,14 @@ class BrownianBridge(nn.Module):
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
-        self.trust, self.reach, self.bend = (
-            nn.Parameter(torch.full((n_channels,), begin)) for begin in (TRUST, REACH, BEND)
+        self.reliability, self.reach, self.bend = (
+            nn.Parameter(torch.full((n_channels,), begin)) for begin in (RELIABILITY, REACH, BEND)
         )
 
     def forward(self, mean: Tensor, base: Tensor, near: Neighbours) -> Tensor:
         """Pull a mean, (series, query, channel), towards base and bow."""
         reach = self.reach.clamp(-LARGEST_REACH, LARGEST_REACH).exp() * near.nearness
-        weight = torch.sigmoid(self.trust) * reach / (reach + 1 - near.nearness)
+        weight = torch.sigmoid(self.reliability) * reach / (reach + 1 - near.nearness)
         return torch.lerp(mean, base + torch.sigmoid(self.bend) * near.bow, weight)
 
 
@@ -177,11 +171,9 @@ class LinearDecoder(Decoder):
 class MLPDecoder(Decoder):
     """A multilayer perceptron on z(t), context and season, without a skip: the history acts through z only."""
 
-    def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
-    ) -> None:
+    def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
         seen = latent_dim + context_dim + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU())
         self.to_mean = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Linear(hidden_dim, n_channels)
         _start_at_zero(self.to_scale)
@@ -203,15 +195,13 @@ class SkipDecoder(Decoder):
     distance of the neighbours.
     """
 
-    def _build(
-        self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int, dropout: float
-    ) -> None:
+    def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
         seen = latent_dim + context_dim + 2 * n_channels + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU(), Dropout(dropout))
+        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU())
         self.n_read = 4 + self.bow
         self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
-        self.bridging = BrownianBridge(n_channels) if self.bridge else None
+        self.neighbour_bridge = BrownianBridge(n_channels) if self.bridge else None
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
@@ -226,7 +216,7 @@ class SkipDecoder(Decoder):
         hidden = self.trunk(known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
         gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates, self.between, self.bridging), log_scale.clamp(*LOG_SCALES)
+        return _skip(level, base, near, gates, self.between, self.neighbour_bridge), log_scale.clamp(*LOG_SCALES)
 
 
 DECODERS: dict[str, type[Decoder]] = {

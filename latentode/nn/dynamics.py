@@ -220,24 +220,24 @@ class MixedDynamics(Dynamics):
 
     Parameters
     ----------
-    free : MLPDynamics
+    neural : MLPDynamics
         Of the first part of the state.
-    turning : LinearDynamics
+    rotations : LinearDynamics
         Of the rest.
     """
 
-    def __init__(self, free: MLPDynamics, turning: LinearDynamics) -> None:
+    def __init__(self, neural: MLPDynamics, rotations: LinearDynamics) -> None:
         super().__init__()
-        self.free, self.turning = free, turning
-        self.sizes = (free.latent_dim, 2 * turning.n_pairs)
+        self.neural, self.rotations = neural, rotations
+        self.sizes = (neural.latent_dim, 2 * rotations.n_pairs)
 
     def forward(self, t: Tensor | float, z: Tensor, *context: Tensor) -> Tensor:
         """Return dz/dt, (series, latent)."""
-        free, turning = torch.split(z, list(self.sizes), dim=-1)
-        return torch.cat([self.free(t, free, *context), self.turning(t, turning, *context)], -1)
+        neural, rotations = torch.split(z, list(self.sizes), dim=-1)
+        return torch.cat([self.neural(t, neural, *context), self.rotations(t, rotations, *context)], -1)
 
     def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
         """The states at all times: the first part solved on the grid, and driven by its control, the rest exactly."""
-        free, turning = torch.split(z0, list(self.sizes), dim=-1)
-        solved = self.free.flow(free, times, *context, grid=grid)
-        return torch.cat([solved, self.turning.flow(turning, times, *context)], dim=-1)
+        neural, rotations = torch.split(z0, list(self.sizes), dim=-1)
+        solved = self.neural.flow(neural, times, *context, grid=grid)
+        return torch.cat([solved, self.rotations.flow(rotations, times, *context)], dim=-1)

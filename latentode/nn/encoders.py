@@ -10,7 +10,6 @@ from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND, TypicalScales, row_features, summary_features
 from latentode.nn.gru import Slope, last_states
 from latentode.nn.packing import Packing, packing
-from latentode.nn.random import Dropout
 
 __all__ = ["ENCODERS", "Encoder", "Encoding", "GRUEncoder", "HistoryEncoder", "ODERNNEncoder"]
 
@@ -149,8 +148,6 @@ class Encoder(nn.Module):
         Features known at every time, 0 for none.
     static_dim : int
         Features of a series, 0 for none.
-    dropout : float
-        Dropout rate of the input of the last layers, in training.
     history_encoder : {"gru", "odernn"}
         A key of :data:`ENCODERS`.
     backward : bool
@@ -176,7 +173,6 @@ class Encoder(nn.Module):
         usual_change: Sequence[float],
         given_dim: int = 0,
         static_dim: int = 0,
-        dropout: float = 0.0,
         history_encoder: str = "gru",
         backward: bool = False,
         summary: bool = True,
@@ -186,9 +182,9 @@ class Encoder(nn.Module):
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self.register_buffer("usual_change", torch.tensor(usual_change))
         self.summary = summary
-        self.reader = ENCODERS[history_encoder](n_channels, hidden_dim, given_dim, backward)
+        self.history_encoder = ENCODERS[history_encoder](n_channels, hidden_dim, given_dim, backward)
         features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim
-        self.trunk = nn.Sequential(Dropout(dropout), nn.Linear(features, hidden_dim), nn.SiLU())
+        self.trunk = nn.Sequential(nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh()) if context_dim else None
         with torch.no_grad():
@@ -198,7 +194,7 @@ class Encoder(nn.Module):
     def forward(self, batch: Batch) -> Encoding:
         """Encode the histories of a batch."""
         scales = TypicalScales(self.usual_gap, self.usual_change)
-        state = self.reader(batch, scales)
+        state = self.history_encoder(batch, scales)
         summary, level = summary_features(batch, scales)
         seen = [state, *((summary,) if self.summary else ()), *(() if batch.static is None else (batch.static,))]
         hidden = self.trunk(torch.cat(seen, dim=-1))

@@ -67,8 +67,6 @@ class LatentODEConfig:
         (channel,), ``value = center + unit * scaled``, for count likelihoods.
     variational : bool
         Whether z0 is drawn from q(z0 | history); otherwise it is the mean.
-    dropout : float
-        Dropout of encoder and decoder.
     n_models : int
         Members of the :class:`~latentode.nn.Ensemble`; 1 for a single model.
     """
@@ -99,7 +97,6 @@ class LatentODEConfig:
     center: tuple[float, ...] = ()
     unit: tuple[float, ...] = ()
     variational: bool = True
-    dropout: float = 0.0
     n_models: int = 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,7 +164,6 @@ class LatentODE(nn.Module):
             summary=config.summary,
             given_dim=config.given_dim,
             static_dim=config.static_dim,
-            dropout=config.dropout,
         )
         self.dynamics = _dynamics(config)
         self.decoder = DECODERS[config.decoder](
@@ -177,7 +173,6 @@ class LatentODE(nn.Module):
             config.hidden_dim,
             usual_gap=config.usual_gap,
             given_dim=config.given_dim,
-            dropout=config.dropout,
             bow=config.bow,
             bridge=config.bridge,
             log_beyond=config.log_beyond,

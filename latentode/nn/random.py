@@ -4,18 +4,14 @@ The global state belongs to the process: two fits in two threads would take each
 too. A setting made here holds for the thread that made it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Dropout", "InitialisedFrom", "drawing_from"]
-
-_CURRENT: ContextVar[Generator | None] = ContextVar("latentode_generator", default=None)
+__all__ = ["InitialisedFrom"]
 
 _DRAWS: frozenset[Callable[..., Any]] = frozenset(
     {
@@ -61,40 +57,3 @@ class InitialisedFrom(TorchFunctionMode):
         if func in _DRAWS and kwargs.get("generator") is None:
             kwargs = {**kwargs, "generator": self.generator}
         return func(*args, **kwargs)
-
-
-@contextmanager
-def drawing_from(generator: Generator) -> Iterator[None]:
-    """Within the block, dropout of models in this thread is drawn from a generator.
-
-    Parameters
-    ----------
-    generator : Generator
-        Source of the draws.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from latentode.nn import Dropout, drawing_from
-    >>> def dropped():
-    ...     with drawing_from(torch.Generator().manual_seed(0)):
-    ...         return Dropout(0.5)(torch.ones(8))
-    >>> torch.equal(dropped(), dropped())
-    True
-    """
-    token = _CURRENT.set(generator)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
-
-
-class Dropout(nn.Dropout):
-    """:class:`torch.nn.Dropout` that draws from the generator of :func:`drawing_from`; outside of one, as torch's."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Drop a fraction of the inputs in training, and scale up the rest."""
-        if not self.training or self.p == 0:
-            return input
-        kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=_CURRENT.get())
-        return input * (kept / (1 - self.p) if self.p < 1 else kept)

@@ -17,7 +17,7 @@ from latentode.data import ChannelScaler, Coding, Covariates, GrowingPanel, Pane
 from latentode.io.atomic import write_together
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
 from latentode.persistence.calibration import LEADS, LEVELS, Calibration
-from latentode.persistence.format_3 import from_format_3
+from latentode.persistence.earlier_formats import EARLIER, current_name, from_earlier
 from latentode.persistence.limits import Limit
 from latentode.persistence.plain import coding_from_plain, ids_from_plain, plain, plain_coding, plain_ids
 from latentode.persistence.reading import LARGEST_CONFIG, bytes_at_most, file_inside, read_json, read_whole
@@ -26,7 +26,7 @@ from latentode.persistence.validation import check_config, check_model, require_
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 DIGEST = "weights_sha256"
 """Key of the config that holds the digest of the weights it was written with. Early models have none."""
@@ -132,12 +132,10 @@ def load(path: Path, limits: Mapping[str, Limit], make: Callable[..., T]) -> tup
     try:
         config = read_json(config_file)
         version = config["format_version"]
-        if version == 3:
-            config = from_format_3(config)
+        if version in EARLIER:
+            config = from_earlier(config, FORMAT_VERSION)
         elif version != FORMAT_VERSION:
-            raise ValueError(
-                f"format version {str(version)[:80]}; this latentode reads versions 3 and {FORMAT_VERSION}"
-            )
+            raise ValueError(f"format version {str(version)[:80]}; this latentode reads versions 3 to {FORMAT_VERSION}")
         check_config(config, limits)
         state = _state_of(config, weights_file, limits)
         return make(**{**config["params"], "checkpoint_dir": None}), state  # a file names no place to write to
@@ -194,8 +192,7 @@ def _arrays_in(
             f"{WEIGHTS} is not the file that {CONFIG} was written with: one of them is from another save, or was "
             "changed; save the model again, or copy both files again"
         )
-    arrays: dict[str, Any] = load_arrays(content)
-    return arrays
+    return {current_name(name): array for name, array in load_arrays(content).items()}
 
 
 def _model_of(sizes: LatentODEConfig, arrays: dict[str, Any], expected: Shapes) -> Model:

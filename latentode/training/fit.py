@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode.nn import Batch, LatentODE, drawing_from
+from latentode.nn import Batch, LatentODE
 from latentode.training.batches import TrainingBatches, ValidationBatches
 from latentode.training.callbacks import EarlyStopping
 from latentode.training.checkpoint import Checkpoint
@@ -83,7 +83,7 @@ def train(
     early_stopping = EarlyStopping(options, module, batches, checkpoint)
     interrupted = False
     try:
-        with silent_lightning() as root, drawing_from(generator):
+        with silent_lightning() as root:
             trainer = _Trainer(
                 accelerator="cpu",
                 devices=options.devices,

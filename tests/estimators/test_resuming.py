@@ -50,7 +50,7 @@ def small():
 
 
 def forecaster(**params):
-    return quick(**{"max_steps": STEPS * CHECKS, "dropout": 0.1, **params})
+    return quick(**{"max_steps": STEPS * CHECKS, **params})
 
 
 @pytest.fixture(scope="module")

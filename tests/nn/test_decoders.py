@@ -145,11 +145,11 @@ def test_a_skip_with_a_bow_bends_the_line_and_one_without_does_not(name):
 
 
 @pytest.mark.parametrize("name", ["skip"])
-def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_it_trusts_the_channel(name):
+def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_the_channel_is_reliable(name):
     decoder = lively(decoder=name, bridge=True).decoder
     away, there = (decoded(decoder, near(0.5, until=0.1, nearness=n))[0] for n in (0.0, 1.0))
-    trust = torch.sigmoid(decoder.bridging.trust)
-    torch.testing.assert_close(there, torch.lerp(away, torch.full_like(away, 0.5), trust))
+    reliability = torch.sigmoid(decoder.neighbour_bridge.reliability)
+    torch.testing.assert_close(there, torch.lerp(away, torch.full_like(away, 0.5), reliability))
     assert (there - away).abs().min() > 1e-3
 
 
@@ -158,18 +158,18 @@ def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches(
     with torch.no_grad():
         bridge.reach.copy_(torch.log(torch.tensor([0.5, 4.0])))
     ones = torch.ones(1, 1, 2)
-    trust = torch.sigmoid(bridge.trust)
+    reliability = torch.sigmoid(bridge.reliability)
     for variance, part in ((0.0, [1.0, 1.0]), (0.5, [1 / 2, 8 / 9]), (4.0, [1 / 9, 1 / 2])):
         at = near(1.0, until=0.1, nearness=1 / (1 + variance))
         at = replace(at, bow=torch.zeros_like(ones), nearness=at.nearness[:, :1])
-        torch.testing.assert_close(bridge(0 * ones, ones, at), ones * trust * torch.tensor(part))
+        torch.testing.assert_close(bridge(0 * ones, ones, at), ones * reliability * torch.tensor(part))
 
 
 def test_a_bridge_bends_with_the_bow_and_leaves_what_has_no_neighbour():
     bridge = BrownianBridge(2)
     zeros, ones = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     bent = bridge(zeros, zeros, near(0.0, until=0.1, bow=1.0, nearness=1.0))
-    torch.testing.assert_close(bent, ones * torch.sigmoid(bridge.trust) * torch.sigmoid(bridge.bend))
+    torch.testing.assert_close(bent, ones * torch.sigmoid(bridge.reliability) * torch.sigmoid(bridge.bend))
     torch.testing.assert_close(bridge(ones, zeros, near(0.0, until=0.1, bow=1.0)), ones)
 
 

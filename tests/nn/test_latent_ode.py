@@ -280,14 +280,6 @@ def test_a_loss_without_targets_is_refused():
         lively().loss(replace(random_batch(), targets=None), 1.0)
 
 
-def test_dropout_is_only_for_training():
-    model, batch = lively(dropout=0.5), random_batch()
-    assert torch.equal(model.predict(batch).mean, model.predict(batch).mean)
-    with torch.random.fork_rng():
-        model.train()
-        assert not torch.equal(model.predict(batch).mean, model.predict(batch).mean)
-
-
 def test_a_config_builds_the_same_model_again():
     config = LatentODEConfig(n_channels=2, usual_gap=0.1, usual_change=(1.0, 2.0), latent_dim=3, hidden_dim=8)
     again = LatentODEConfig(**config.to_dict())

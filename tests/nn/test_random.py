@@ -1,5 +1,3 @@
-import threading
-
 import pytest
 import torch
 from torch import nn
@@ -9,11 +7,9 @@ from latentode.nn import (
     DYNAMICS,
     ENCODERS,
     LIKELIHOODS,
-    Dropout,
     InitialisedFrom,
     LatentODE,
     LatentODEConfig,
-    drawing_from,
 )
 
 CHOICES = [
@@ -60,50 +56,3 @@ def test_a_generator_that_is_given_is_kept_to():
     with InitialisedFrom(seeded(0)):
         drawn = torch.randn(3, generator=seeded(5))
     assert torch.equal(drawn, torch.randn(3, generator=seeded(5)))
-
-
-def test_dropout_drops_what_torchs_would():
-    x = torch.randn(40, 6, generator=seeded())
-    torch.manual_seed(3)
-    expected = nn.Dropout(0.3)(x)
-    with drawing_from(seeded(3)):
-        found = Dropout(0.3)(x)
-    torch.testing.assert_close(found, expected)
-    torch.manual_seed(3)
-    torch.testing.assert_close(Dropout(0.3)(x), expected)
-
-
-def test_dropout_lets_gradients_through_where_it_lets_values_through():
-    x = torch.ones(50, requires_grad=True)
-    with drawing_from(seeded()):
-        y = Dropout(0.5)(x)
-    y.sum().backward()
-    assert torch.equal(x.grad, y.detach())
-    assert set(y.tolist()) == {0.0, 2.0}
-
-
-def test_dropout_of_everything_leaves_nothing_and_no_nan():
-    assert torch.equal(Dropout(1.0)(torch.ones(4)), torch.zeros(4))
-
-
-def test_no_dropout_in_evaluation():
-    x = torch.ones(9)
-    assert Dropout(0.5).eval()(x) is x
-
-
-def test_another_thread_draws_from_elsewhere():
-    x, drawn = torch.ones(64), {}
-
-    def other():
-        drawn["other"] = Dropout(0.5)(x)
-
-    torch.manual_seed(11)
-    expected = nn.Dropout(0.5)(x)
-    torch.manual_seed(11)
-    with drawing_from(seeded(4)):
-        thread = threading.Thread(target=other)
-        thread.start()
-        thread.join()
-        drawn["own"] = Dropout(0.5)(x)
-    torch.testing.assert_close(drawn["other"], expected)
-    assert not torch.equal(drawn["own"], drawn["other"])

@@ -8,7 +8,7 @@ from latentode.persistence.plain import ids_from_plain, plain, plain_ids
 @pytest.mark.parametrize(
     ("name", "value", "stored"),
     [
-        ("dropout", np.float64(0.5), 0.5),
+        ("kl_weight", np.float64(0.5), 0.5),
         ("horizon", pd.Timedelta("36h"), "1 days 12:00:00"),
         ("target_cols", ("a", np.int64(1)), ["a", 1]),
         ("checkpoint_dir", "/somewhere", None),

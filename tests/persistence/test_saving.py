@@ -182,7 +182,7 @@ def test_a_random_state_that_is_no_number_stays_behind(df, tmp_path, seed):
 
 
 def test_parameters_of_every_kind_go_along(dates, tmp_path):
-    params = {"target_cols": ("y", "x"), "horizon": pd.Timedelta("36h"), "dropout": np.float64(0.0)}
+    params = {"target_cols": ("y", "x"), "horizon": pd.Timedelta("36h"), "kl_weight": np.float64(0.5)}
     quick(**params).fit(dates).save(tmp_path)
     loaded = load(tmp_path)
     assert list(loaded.target_cols) == ["y", "x"]
@@ -425,7 +425,7 @@ def test_a_save_that_fails_midway_leaves_the_old_one_and_no_scraps(fitted, df, s
 def test_models_of_every_format_version_load_and_predict_as_they_did(path):
     kept = pd.read_csv(path / "answers.csv")
     found = load(path).predict_interval(frame(), 80).reset_index(drop=True)
-    pd.testing.assert_frame_equal(found, kept, rtol=1e-4, atol=1e-5)
+    pd.testing.assert_frame_equal(found, kept, rtol=1e-6, atol=1e-6)
 
 
 def test_there_is_a_model_of_this_format_version():

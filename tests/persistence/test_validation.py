@@ -52,7 +52,7 @@ def spoil_config(path, *where, value):
         ("model", "method", "nothing"),
         ("model", "adjoint", "nothing"),
         ("model", "anchor", "middle"),
-        ("model", "dropout", 1.0),
+        ("model", "observation_std", -1.0),
         ("model", "hidden_dim", 10_001),
         ("model", "n_models", 101),
         ("model", "usual_change", [1.0] * 3),

@@ -43,7 +43,7 @@ def trained_by_two(folder: Path, given: dict[str, object], *launcher: str) -> li
 
 
 def test_two_processes_train_the_model_that_one_trains(tmp_path):
-    still = {"variational": False, "dropout": 0.0}  # nothing is drawn along the way: equal but for rounding
+    still = {"variational": False}  # nothing is drawn along the way: equal but for rounding
     df = make_spirals(n_series=23, n_points=20, random_state=0)
     alone = LatentODEForecaster(max_steps=50, random_state=0, **still).fit(df)
     queries = df[["id", "time"]].assign(time=lambda q: q["time"] + 0.3)
@@ -74,7 +74,7 @@ def test_gradients_of_the_shares_average_to_that_of_the_batch(n_series):
         np.arange(n_series), origins, np.zeros(n_series), np.ones(n_series, dtype=bool), rng
     )
     torch.manual_seed(0)
-    model = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1, variational=False, dropout=0.0))
+    model = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1, variational=False))
     whole = torch.cat([g.flatten() for g in _gradient(model, batch)])
     parts = [torch.cat([g.flatten() for g in _gradient(model, BatchShard(rank, 3).of(batch))]) for rank in range(3)]
     torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-4, atol=1e-6)

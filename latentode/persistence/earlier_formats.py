@@ -1,8 +1,11 @@
-"""Models saved in format 3: their config converted to format 4, or the reason why they cannot be read."""
+"""Models saved in formats 3 and 4: converted to the present format, or refused with the reason."""
 
 from typing import Any
 
-__all__ = ["from_format_3"]
+__all__ = ["EARLIER", "current_name", "from_earlier"]
+
+EARLIER = (3, 4)
+"""Earlier formats that are read."""
 
 REMOVED_SIZES: dict[str, Any] = {
     "frequencies": [],
@@ -28,6 +31,7 @@ REMOVED_PARAMS = (
     "augment_dim",
     "averaging",
     "context_dim",
+    "dropout",
     "n_draws",
     "rhythm",
     "summary",
@@ -36,13 +40,43 @@ REMOVED_PARAMS = (
 )
 
 
-def from_format_3(config: dict[str, Any]) -> dict[str, Any]:
-    """A config of format 3 as one of format 4.
+IRRELEVANT_SIZES = ("dropout",)
+"""Removed parts that mattered in training only."""
+
+RENAMED = {
+    "encoder.reader.": "encoder.history_encoder.",
+    "encoder.trunk.1.": "encoder.trunk.0.",
+    "decoder.bridging.trust": "decoder.neighbour_bridge.reliability",
+    "decoder.bridging.": "decoder.neighbour_bridge.",
+    "dynamics.free.": "dynamics.neural.",
+    "dynamics.turning.": "dynamics.rotations.",
+}
+"""Former names of weights, or beginnings of names, and the present ones."""
+
+
+def current_name(array: str) -> str:
+    """The present name of an array of an earlier format.
+
+    Examples
+    --------
+    >>> current_name("model.members.0.dynamics.free.layers.0.weight")
+    'model.members.0.dynamics.neural.layers.0.weight'
+    """
+    for former, present in RENAMED.items():
+        if former in array:
+            return array.replace(former, present)
+    return array
+
+
+def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
+    """A config of an earlier format in the present one.
 
     Parameters
     ----------
     config : dict
         As JSON holds it; parts of the wrong kind are left unchanged.
+    version : int
+        The format to convert to.
 
     Raises
     ------
@@ -61,8 +95,8 @@ def from_format_3(config: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in params.items() if name not in REMOVED_PARAMS}
     if kept.get("patience", 0) is None:  # then the data chose a number
         del kept["patience"]
-    sizes = {name: value for name, value in model.items() if name not in REMOVED_SIZES}
-    return {**config, "format_version": 4, "model": sizes, "params": kept}
+    sizes = {name: value for name, value in model.items() if name not in (*REMOVED_SIZES, *IRRELEVANT_SIZES)}
+    return {**config, "format_version": version, "model": sizes, "params": kept}
 
 
 def _removed(what: str) -> str:
