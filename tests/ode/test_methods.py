@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from latentode.ode.methods import METHODS, find_method
-from latentode.ode.tableau import Tableau
+from latentode.ode.methods.runge_kutta import Tableau
 
 # Order of the step, power of h in its error estimate, order of the interpolant, and whether the step is adaptive.
 KNOWN = {

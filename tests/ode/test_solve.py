@@ -559,7 +559,7 @@ def test_an_implicit_method_counts_the_evaluations_of_its_stages(monkeypatch, me
         del counted[before:]  # those for the Jacobian are not counted
         return answer
 
-    monkeypatch.setattr("latentode.ode.rows.jacobian_of", jacobian)
+    monkeypatch.setattr("latentode.ode.problem.jacobian_of", jacobian)
     z0, times = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[1.0], [0.3]], dtype=torch.float64)
     for n_steps in (None, 3):
         counted.clear()

@@ -1,6 +1,6 @@
 import pytest
 
-from latentode.ode.tableau import Tableau, _trees
+from latentode.ode.methods.runge_kutta import Tableau, _trees
 
 MIDPOINT = {"a": ((), (0.5,)), "b": (0.0, 1.0), "c": (0.0, 0.5), "error": (-0.5, 1.0, -0.5), "order": 2}
 TRAPEZOID = {

@@ -1,4 +1,4 @@
-"""``odeint``, ``odeint_adjoint`` and ``odeint_event``: the calls torchdiffeq's users know, on this solver."""
+"""``odeint``, ``odeint_adjoint`` and ``odeint_event`` with the arguments of torchdiffeq, solved by this package."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.ode.odeint_event import until_event
-from latentode.ode.odeint_options import Settings, read_settings
-from latentode.ode.odeint_problem import pose
-from latentode.ode.shapes import State
+from latentode.ode.field import State
 from latentode.ode.solve import solve
+from latentode.ode.torchdiffeq.arguments import Settings, as_single_series, read_settings
+from latentode.ode.torchdiffeq.event import until_event
 
 __all__ = ["odeint", "odeint_adjoint", "odeint_event"]
 
@@ -30,44 +29,45 @@ def odeint(
 ) -> Any:
     """Solve dy/dt = func(t, y), y(t[0]) = y0, and return y at every time of ``t``.
 
-    The gradient goes through every step ("backpropagation through the solver"), reaches whatever ``func`` reads, and
-    may be differentiated again.
+    The gradient goes through every step ("backpropagation through the solver"). It reaches every tensor that ``func``
+    reads, and can be differentiated again.
 
     Parameters
     ----------
     func : nn.Module or callable
-        ``func(t, y)`` for a time of no dimension; returns what y is, a tensor or a tuple of tensors.
+        ``func(t, y)`` for a 0-dimensional time; returns a tensor or a tuple of tensors, as y is.
     y0 : Tensor or tuple of Tensor
         Of any shape, real.
     t : Tensor
-        (time,), rising or falling strictly; the first is where ``y0`` is.
+        (time,), strictly rising or falling; the first is the time of ``y0``.
     rtol, atol : float
         Tolerances of the adaptive methods, for the root mean square over the whole state.
     method : str, optional
         torchdiffeq's "euler", "midpoint", "heun2", "heun3", "rk4" (the 3/8 rule, as there) on a fixed grid,
-        "adaptive_heun", "fehlberg2", "bosh3", "dopri5" (when None), "dopri8" with steps by their error; or any of
+        "adaptive_heun", "fehlberg2", "bosh3", "dopri5" (when None) and "dopri8" with adaptive steps; or any of
         :data:`latentode.ode.METHODS`. Fixed grids step from each time to the next.
     options : mapping, optional
         For a fixed grid: ``step_size`` or ``grid_constructor`` (a finer grid), ``perturb`` (``func`` may jump at its
-        nodes, and is asked on either side), ``interp``. Whether that is "linear" or "cubic", times between the nodes
-        are read off the method's own interpolant: a line for Euler's, else a cubic.
-        For steps by their error: ``step_t`` and ``jump_t`` (times where a step ends, or where ``func`` jumps),
-        ``max_num_steps`` (in all, rejected ones too), ``max_step``, and ``min_step`` (a smaller step is an error; in
-        torchdiffeq it is accepted whatever its error). ``dtype`` is that of the times, for both.
+        nodes, and is evaluated on both sides of them), and ``interp``. Whether that is "linear" or "cubic", times
+        between the nodes are read from the method's own interpolant: a line for Euler's method, otherwise a cubic. For
+        adaptive steps: ``step_t`` and ``jump_t`` (times where a step ends, or where ``func`` jumps), ``max_num_steps``
+        (in total, with rejected steps), ``max_step``, and ``min_step`` (a smaller step is an error; in torchdiffeq it
+        is accepted whatever its error). ``dtype`` is the dtype of the times, for both.
     event_fn : callable, optional
-        Solve until ``event_fn(t, y)``, of any shape, changes sign in any element, towards t[1] and beyond, where ``t``
-        has two times. Unlike torchdiffeq's, time and state have the event's gradients, as from :func:`odeint_event`.
+        Solve until any element of ``event_fn(t, y)``, of any shape, changes sign, towards t[1] and beyond; ``t`` then
+        has two times. Unlike in torchdiffeq, time and state have the gradients of the event, as from
+        :func:`odeint_event`.
 
     Returns
     -------
     Tensor or tuple of Tensor
-        ``(time, *y0.shape)`` each. With ``event_fn`` a pair: the time of the event, and ``(2, *y0.shape)``, y0 and the
-        state at the event.
+        ``(time, *y0.shape)`` each. With ``event_fn`` a pair: the time of the event, and y0 with the state at the event,
+        ``(2, *y0.shape)``.
 
     Raises
     ------
     ValueError
-        If ``t`` is not one strictly monotonic row of times, or a method or an option is unknown or cannot be honoured.
+        If ``t`` is not strictly monotonic, or a method or an option is unknown or cannot be honoured.
     TypeError
         If the state is complex.
     SolveError
@@ -100,23 +100,22 @@ def odeint_adjoint(
     adjoint_params: Sequence[Tensor] | None = None,
     adjoint: str = "discrete",
 ) -> Any:
-    """Like :func:`odeint`, with an adjoint for the gradient.
+    """Solve as :func:`odeint` does, with an adjoint for the gradient.
 
     Parameters
     ----------
     func, y0, t, rtol, atol, method, options, event_fn
-        As in :func:`odeint`. Only the parameters of an ``nn.Module``, and ``adjoint_params``, receive gradients; a
-        trainable tensor that ``func`` reads besides is refused.
+        As in :func:`odeint`. Only the parameters of an ``nn.Module``, and ``adjoint_params``, receive gradients; any
+        other trainable tensor that ``func`` reads raises an error.
     adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options
-        How torchdiffeq solves the adjoint equation. With ``adjoint="backsolve"`` it is solved as the equation itself
-        is, so that each must be None or what was given for that (and the norm in ``adjoint_options`` may be
-        "seminorm", which ours is). Every other adjoint follows the steps that were taken: there is nothing to choose,
-        and these are not read.
+        How torchdiffeq solves the adjoint equation. With ``adjoint="backsolve"`` it is solved here as the equation
+        itself is: each of these must be None or equal the value given for that (the norm in ``adjoint_options`` may be
+        "seminorm", which is what is used). Every other adjoint follows the steps that were taken, and ignores these.
     adjoint_params : iterable of Tensor, optional
-        Further tensors the function reads which are to receive gradients.
+        Other tensors the function reads that should receive gradients.
     adjoint : {"discrete", "checkpointed", "continuous", "backsolve"}
         The exact adjoint of the steps; the same in less memory; the adjoint equation along the stored solution; or
-        the augmented solve of Chen et al. (2018), which is what torchdiffeq does. See :func:`latentode.ode.solve`.
+        the augmented solve of Chen et al. (2018), as in torchdiffeq. See :func:`latentode.ode.solve`.
 
     Returns
     -------
@@ -170,39 +169,39 @@ def odeint_event(
         One time.
     event_fn : callable
         ``event_fn(t, y)`` returns a tensor of any shape: the event is where any element of it first changes its sign.
-        One that is zero at t0 has happened there.
+        If an element is zero at t0, the event is at t0.
     reverse_time : bool
-        Whether to go back from t0.
+        Whether to solve backwards from t0.
     odeint_interface : callable
         :func:`odeint` or :func:`odeint_adjoint`.
     **kwargs
         For the interface: rtol, atol, method, options, ... A fixed grid needs ``options["step_size"]``, and takes equal
-        steps of at most that up to the event itself.
+        steps of at most that size up to the event itself.
 
     Returns
     -------
     event_t : Tensor
-        Without dimension.
+        0-dimensional.
     solution : Tensor or tuple of Tensor
         ``(2, *y0.shape)`` each: y0 and the state at the event. Both are differentiable in y0, t0, the parameters of
-        ``func`` and, unlike torchdiffeq's, whatever ``event_fn`` reads.
+        ``func`` and, unlike in torchdiffeq, every tensor that ``event_fn`` reads.
 
     Raises
     ------
     ValueError, TypeError
-        As the interface does.
+        As the interface raises.
     SolveError
-        If the equation cannot be solved, or nothing happens in 20 000 steps (or ``options["max_num_steps"]``).
+        If the equation cannot be solved, or there is no event in 20 000 steps (or ``options["max_num_steps"]``).
 
     Notes
     -----
-    The event is looked for in windows that double, beginning with the time in which the first slope would change the
-    state by its own size, at some hundred times in each and four to each step. Two passages between two of them go
-    unseen.
+    The event is looked for in windows of doubling length. The first is the time in which the first slope would change
+    the state by its own size. Each window has a hundred checks, and four more for every step; if the event happens
+    twice between two checks, it is missed.
 
     Examples
     --------
-    A ball that falls from a height of 10:
+    A ball falls from a height of 10:
 
     >>> fall = lambda t, state: (state[1], torch.full_like(state[1], -9.81))
     >>> ball = (torch.tensor(10.0), torch.tensor(0.0))
@@ -231,24 +230,26 @@ def _odeint(
     event_fn: Callable[..., Tensor] | None,
     adjoint: str,
 ) -> Any:
-    """Solve for one series whose state is all of y0, flat."""
-    posed = pose(func, extra, y0, t, settings)
+    """Solve for one series whose latent state is all of y0."""
+    series = as_single_series(func, extra, y0, t, settings)
     if event_fn is not None:
         if len(t) != 2:
-            raise ValueError(f"with event_fn, t must be two times (where to start, and which way), not {len(t)}")
-        event_t, solution = until_event(posed, settings, event_fn, adjoint)
+            raise ValueError(
+                f"with event_fn, t must be two times (where to start, and in which direction), not {len(t)}"
+            )
+        event_t, solution = until_event(series, settings, event_fn, adjoint)
         return event_t.to(t.dtype), solution
     if len(t) == 1:
-        return posed.unpack(posed.flat)
-    t, begin = posed.t, posed.t[0]  # one tensor: an end that is the start says that there is nothing on that side
-    steps = settings.along(func, y0, t, exact=adjoint not in ("backsolve", "continuous"))
-    solution = solve(posed.field, posed.flat, t.unsqueeze(0), begin, t[-1], t_back=begin, adjoint=adjoint, **steps)
-    return posed.unpack(solution.z[0])
+        return series.unflatten(series.flat)
+    t, begin = series.t, series.t[0]  # t_back is the same tensor as t0: nothing to solve there
+    steps = settings.options_through(func, y0, t, exact=adjoint not in ("backsolve", "continuous"))
+    solution = solve(series.field, series.flat, t.unsqueeze(0), begin, t[-1], t_back=begin, adjoint=adjoint, **steps)
+    return series.unflatten(solution.z[0])
 
 
 def _check_same(name: str, value: Any, forward: Any) -> None:
     if value is not None and value != forward:
         raise ValueError(
-            f'{name}={value!r} cannot be honoured: adjoint="backsolve" goes back as it came, with {forward!r}. '
+            f'{name}={value!r} cannot be honoured: adjoint="backsolve" solves backwards as forwards, with {forward!r}. '
             'Leave it out, or use adjoint="discrete", which is exact and needs no tolerance'
         )

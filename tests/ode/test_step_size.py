@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from latentode.ode import solve
-from latentode.ode.control import AdaptiveSteps, FixedSteps, GivenSteps, error_norm
+from latentode.ode.step_size import AdaptiveSteps, FixedSteps, GivenSteps, error_norm
 
 
 @pytest.mark.parametrize("weights", [AdaptiveSteps.I, AdaptiveSteps.PI, AdaptiveSteps.PID])

@@ -5,7 +5,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from latentode.ode.controls import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
+from latentode.ode.control_paths import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
 
 PATHS = (PiecewiseConstant, PiecewiseLinear, CubicSpline)
 SMOOTH = (PiecewiseLinear, CubicSpline)

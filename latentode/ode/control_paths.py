@@ -1,7 +1,7 @@
-"""Control paths: known inputs u(t), each series its own, that drive dz/dt = f(t, z, u(t)).
+"""Control paths: known inputs u(t) of dz/dt = f(t, z, u(t)), one path per series.
 
-Every path is a polynomial on each [times[k], times[k + 1]), in the time passed since times[k], and a constant from the
-last knot on. The coefficients are formed once; then each time picks its own, by one gather.
+On each [times[k], times[k + 1]) a path is a polynomial in the time since times[k], and it is constant from the last
+knot on. The coefficients are formed once; then each time picks its polynomial, by one gather.
 """
 
 from abc import ABC, abstractmethod
@@ -15,24 +15,24 @@ __all__ = ["ControlPath", "CubicSpline", "PiecewiseConstant", "PiecewiseLinear"]
 
 
 class ControlPath(ABC):
-    """A known input through knots: the first value before the first knot, the last value after the last.
+    """A known input through knots; it has the first value before the first knot, and the last value after the last.
 
-    Gradients flow to the values, and (where u depends on them) to the knots' times and the times asked for; at a knot
-    a derivative in t is the one from the right.
+    Gradients flow to the values, and (if u depends on them) to the times of the knots and to the times at which u is
+    read; at a knot the derivative in t is the one from the right.
 
     Parameters
     ----------
     times : Tensor
         (series, knot), or (knot,) for all series; rising within a series, padded with NaN at the end where ragged.
     values : Tensor
-        (series, knot, channel), or (knot, channel) for all series; ignored where the times are padded.
+        (series, knot, channel), or (knot, channel) for all series; not read where the times are padded.
 
     Attributes
     ----------
     tensors : tuple of Tensor
-        What the path is made of: ``times`` and ``values`` as they were given.
+        ``times`` and ``values`` as they were given.
     times, values : Tensor
-        (series, knot), (series, knot, channel); one series where one path serves all.
+        (series, knot), (series, knot, channel); one series if one path serves all.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class ControlPath(ABC):
         If shapes do not match, times do not rise, or a value at a knot is not finite.
     """
 
-    _smoothness: ClassVar[int]  # how many derivatives are continuous at a knot between two others; -1: not even u
+    _smoothness: ClassVar[int]  # continuous derivatives at an inner knot; -1 if u itself jumps
 
     def __init__(self, times: Tensor, values: Tensor) -> None:
         _check_kinds(times=times, values=values)
@@ -84,15 +84,15 @@ class ControlPath(ABC):
         index = (torch.searchsorted(self._later.to(t.dtype), t, right=True) + self._first).view(-1)
         passed = (t - self._knots.index_select(0, index).view_as(t)).clamp(min=0.0).to(self._table.dtype).unsqueeze(-1)
         picked = self._table.index_select(0, index).view(*t.shape, *self._table.shape[1:])
-        u = torch.zeros_like(passed)  # so that a constant, too, is NaN where t is
+        u = torch.zeros_like(passed)  # so that even a constant is NaN where t is
         for coefficient in reversed(picked.unbind(2)):
             u = torch.addcmul(coefficient, u, passed)
         return u
 
     def with_tensors(self, *tensors: Tensor) -> Self:
-        """Return the same path made of other ``tensors``, to which its gradients then flow.
+        """Return the same kind of path for other ``tensors``, to which its gradients then flow.
 
-        They are trusted to be valid: nothing is read by the host.
+        They are not checked, so that the host need not read them.
         """
         path = object.__new__(type(self))
         path._lay_out(*tensors)
@@ -106,9 +106,9 @@ class ControlPath(ABC):
 
     @abstractmethod
     def _polynomials(self, values: Tensor, gap: Tensor, slope: Tensor, inner: Tensor) -> tuple[Tensor, ...]:
-        """From each knot to the next, the constant first; all (series, knot, channel).
+        """Return the coefficients from each knot to the next, the constant first, (series, knot, channel) each.
 
-        ``inner``: is there a next knot? Where there is none, the gap to it is 1 and the slope 0.
+        ``inner`` tells whether there is a next knot. If not, ``gap`` to it is 1 and ``slope`` is 0.
         """
 
     def _lay_out(self, times: Tensor, values: Tensor) -> None:
@@ -126,10 +126,11 @@ class ControlPath(ABC):
 
 
 class PiecewiseConstant(ControlPath):
-    """u(t) = values[k] on [times[k], times[k + 1]): a setting which holds until the next one, such as a dose rate.
+    """u(t) = values[k] on [times[k], times[k + 1]): a value that holds until the next one, such as a dose rate.
 
-    At a jump u is the value from the right: a step that ends there wants the time just before. The gradient in t and
-    times is zero, though a solution does depend on the jumps' times. Parameters are those of :class:`ControlPath`.
+    At a jump u is the value from the right; a step that ends there reads u just before it. The gradient of u in t and
+    times is zero, though a solution does depend on the times of the jumps. Parameters are those of
+    :class:`ControlPath`.
 
     Examples
     --------
@@ -145,7 +146,7 @@ class PiecewiseConstant(ControlPath):
 
 
 class PiecewiseLinear(ControlPath):
-    """u(t) on straight lines from knot to knot.
+    """u(t) is linear between knots.
 
     Parameters, attributes and errors are those of :class:`ControlPath`.
 
@@ -163,10 +164,11 @@ class PiecewiseLinear(ControlPath):
 
 
 class CubicSpline(ControlPath):
-    """u(t) on the natural cubic spline: two continuous derivatives between the first knot and the last.
+    """u(t) is the natural cubic spline: two derivatives are continuous between the first knot and the last.
 
-    Not causal: a value moves u everywhere, a little. The slope is not 0 at the two ends, where the constants begin: let
-    the knots reach over the span of a solve. Parameters, attributes and errors are those of :class:`ControlPath`.
+    It is not causal: each value changes u everywhere, a little. The slope is not 0 at the two ends, where u becomes
+    constant, so the knots should cover the span of a solve. Parameters, attributes and errors are those of
+    :class:`ControlPath`.
 
     Examples
     --------
@@ -193,9 +195,9 @@ class CubicSpline(ControlPath):
 def _solve_tridiagonal(a: Tensor, c: Tensor, d: Tensor) -> Tensor:
     """Solve a_k x_{k-1} + x_k + c_k x_{k+1} = d_k, where abs(a_k) + abs(c_k) <= 1/2, (series, knot, channel).
 
-    Parallel cyclic reduction (Hockney & Jesshope 1981): every round eliminates the neighbours, all at once, and so
-    reaches twice as far. It squares the bound on abs(a_k) + abs(c_k), too: after six rounds the bound is 2^-64, and
-    what is left of the neighbours is below the rounding of float64, however many knots there are.
+    Parallel cyclic reduction (Hockney & Jesshope 1981): every round eliminates all neighbours at once, and couples each
+    unknown to others twice as far away. It also squares the bound on abs(a_k) + abs(c_k): after six rounds the bound is
+    2^-64, so that the remaining coupling is below the rounding of float64, however many knots there are.
     """
     for level in range(min(6, (a.shape[1] - 1).bit_length())):
         s = 2**level
@@ -211,7 +213,7 @@ def _shifted(x: Tensor, by: int) -> Tensor:
 
 
 def _batched(times: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with a series dimension, (series, knot) and (series, knot, channel)."""
+    """Return both with a series dimension, (series, knot) and (series, knot, channel)."""
     times = times if times.dim() == 2 else times.unsqueeze(0)
     values = values if values.dim() == 3 else values.unsqueeze(0)
     n = len(values) if len(times) == 1 else len(times)
@@ -243,4 +245,4 @@ def _check_numbers(t: Tensor, v: Tensor) -> None:
         raise ValueError(f"times not rising: {found}. Sort the knots of each series, and keep one per time")
     for i, k, j in (~v.isfinite() & ~padded.unsqueeze(-1)).nonzero()[:1].tolist():
         found = f"series {i}, knot {k}, channel {j} is {v[i, k, j]:g}"
-        raise ValueError(f"values: {found}. Fill it in or drop the knot; padding is told by NaN times")
+        raise ValueError(f"values: {found}. Fill it in or drop the knot; padding is marked by NaN times")
