@@ -5,6 +5,13 @@ import torch
 
 from latentode.ode import solve
 from latentode.ode.step_size import AdaptiveSteps, FixedSteps, GivenSteps, error_norm
+from tests.ode.conftest import swing, swing_solution
+import math
+import pytest
+import torch
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import METHODS, solve
+from tests.ode.conftest import Hidden, swing
 
 
 @pytest.mark.parametrize("weights", [AdaptiveSteps.I, AdaptiveSteps.PI, AdaptiveSteps.PID])
@@ -84,3 +91,29 @@ def test_one_hard_series_is_not_diluted_by_easy_company():
         errors.append(float((z - torch.tensor([math.cos(25.0), -math.sin(25.0)])).abs().max()))
     assert errors[1] == pytest.approx(errors[0], rel=1e-6)
     assert errors[0] < 3e-2
+
+
+def test_each_controller_takes_steps_of_its_own():
+    z0, times = torch.ones(1, 1, dtype=torch.float64), torch.full((1, 1), 9.0, dtype=torch.float64)
+    options = {"method": "bosh3", "rtol": 1e-4, "atol": 1e-6}
+    taken = [
+        solve(lambda t, z: torch.cos(t * t) * z, z0, times, controller=name, **options).stats
+        for name in ("I", "PI", "PID")
+    ]
+    assert len({(stats.steps, stats.rejected) for stats in taken}) == 3
+
+
+def test_an_adaptive_solve_keeps_its_tolerance_for_every_series():
+    z0 = torch.ones(4, 1, dtype=torch.float64)
+    times = torch.rand(4, 9, dtype=torch.float64) * 6 - 3
+    exact = swing_solution(z0, times)
+    for method in ("heun", "bosh3", "dopri5", "tsit5"):
+        errors = [
+            float((solve(swing, z0, times, method=method, rtol=rtol, atol=rtol / 10).z - exact).abs().max())
+            for rtol in (1e-3, 1e-5)
+        ]
+        assert errors[0] < 3e-2
+        assert errors[1] < 3e-4
+
+
+

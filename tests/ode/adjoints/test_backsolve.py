@@ -3,9 +3,8 @@ import torch
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import SolveError, solve
-
-from .conftest import Hidden
-from .test_adjoint import assert_same
+from tests.ode.adjoints.test_discrete import assert_same
+from tests.ode.conftest import Hidden
 
 LOOSE = {"t1", "t_back"}  # the equation's solution does not depend on where its grid ends
 

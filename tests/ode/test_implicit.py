@@ -7,6 +7,13 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from latentode.ode import SolveError, solve
+from latentode.ode.implicit import jacobian_of
+import math
+import pytest
+import torch
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import METHODS, solve
+from tests.ode.conftest import Hidden, swing
 
 STIFFNESS = (1.0, 10.0, 100.0, 1000.0)
 END = 2.0
@@ -91,3 +98,29 @@ def test_an_explicit_method_that_meets_a_stiff_series_says_which_and_where():
     with pytest.raises(SolveError, match=r"limit|step") as caught:
         solve(van_der_pol, z0, times, args=args, method="tsit5", rtol=1e-4, atol=1e-4, max_steps=200)
     assert "series 1" in str(caught.value) or 1 in caught.value.series
+
+
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("method", ["kvaerno3", "kvaerno5"])
+def test_an_implicit_method_counts_the_evaluations_of_its_stages(monkeypatch, method, independent):
+    counted = []
+
+    def field(t, z):
+        counted.append(1)
+        return torch.cos(9 * t) * z
+
+    def jacobian(function, z):
+        before = len(counted)
+        answer = jacobian_of(function, z)
+        del counted[before:]  # those for the Jacobian are not counted
+        return answer
+
+    monkeypatch.setattr("latentode.ode.problem.jacobian_of", jacobian)
+    z0, times = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[1.0], [0.3]], dtype=torch.float64)
+    for n_steps in (None, 3):
+        counted.clear()
+        stats = solve(field, z0, times, method=method, n_steps=n_steps, independent=independent, coarse=None).stats
+        assert stats.evaluations == len(counted)
+
+
+

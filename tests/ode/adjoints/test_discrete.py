@@ -5,9 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import METHODS, PiecewiseLinear, solve
-from latentode.ode.field import is_analytic
-
-from .conftest import Hidden
+from tests.ode.conftest import Hidden
 
 
 class Operators(TorchDispatchMode):
@@ -103,19 +101,6 @@ def test_the_work_of_a_solve_and_its_gradient_does_not_depend_on_the_number_of_q
     assert evaluations == [21, 21, 21]
 
 
-def test_the_operators_of_a_step_stay_within_their_budget():
-    """Per rk4 step and its transpose: 4 stages of 5 kernels and their views forward, 4 of 6 backward."""
-    field = MLPDynamics(3, (8, 8))
-    z0, times = torch.randn(4, 3, requires_grad=True), torch.rand(4, 5)
-    counts = []
-    for n_steps in (10, 20):
-        with Operators() as operators:
-            z = solve(field, z0, times, t1=1.0, t_back=0.0, n_steps=n_steps, watch=False).z
-            torch.autograd.grad(z.sum(), [z0, *field.parameters()])
-        counts.append(operators.count)
-    assert (counts[1] - counts[0]) / 10 < 80
-
-
 def test_a_second_derivative_is_refused_with_the_way_out(case):
     field, inputs = case
     for adjoint in ("discrete", "backsolve"):
@@ -155,89 +140,6 @@ def test_parameters_changed_in_place_before_the_gradient_are_noticed():
         field.layers[0].weight.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         z.sum().backward()
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_a_closure_over_a_trainable_tensor_is_refused_rather_than_left_without_gradient(wanted):
-    rate = torch.tensor(1.0, requires_grad=True)
-    with pytest.raises(ValueError, match="Pass it through args"):
-        solve(lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1))
-    with pytest.raises(ValueError, match=r"shape \(\) .*or solve under torch.no_grad\(\)\.$"):
-        solve(
-            lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1), t1=1.0, t_back=0.0,
-            method="euler", n_steps=1, watch=False,
-        )  # fmt: skip
-
-
-def test_a_closure_gets_its_gradient_through_args():
-    rate = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-    z = solve(lambda t, z, r: r * z, torch.ones(1, 1).double(), torch.ones(1, 1).double(), args=(rate,)).z
-    z.sum().backward()
-    assert rate.grad.item() == pytest.approx(2.71828, rel=1e-3)
-
-
-def test_frozen_parameters_get_no_gradient_and_the_others_do():
-    field = MLPDynamics(2, (4,))
-    field.layers[0].weight.requires_grad_(False)
-    for the_field in (field, Hidden(field)):
-        field.zero_grad()
-        solve(the_field, torch.randn(3, 2), torch.rand(3, 2)).z.sum().backward()
-        assert field.layers[0].weight.grad is None
-        assert field.layers[1].weight.grad.abs().sum() > 0
-
-
-def test_dropout_gets_the_gradient_of_the_very_numbers_that_were_drawn():
-    class Dropping(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(3, 3)
-            self.drop = torch.nn.Dropout(0.5)
-
-        def forward(self, t, z):
-            return self.drop(torch.tanh(self.layer(z)))
-
-    field, z0, times = Dropping().double(), torch.randn(4, 3).double(), torch.rand(4, 5).double()
-    grads = []
-    for adjoint in ("discrete", "autograd"):
-        torch.manual_seed(3)
-        z = solve(field, z0, times, n_steps=3, adjoint=adjoint, coarse=None).z
-        grads.append(torch.autograd.grad(z.sum(), list(field.parameters())))
-    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
-
-
-def test_buffers_are_updated_once_per_evaluation_and_only_in_the_forward():
-    class Normed(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm = torch.nn.BatchNorm1d(3)
-
-        def forward(self, t, z):
-            return torch.tanh(self.norm(z))
-
-    field = Normed()
-    solution = solve(field, torch.randn(4, 3), torch.rand(4, 5), n_steps=3, coarse=None)
-    solution.z.sum().backward()
-    assert field.norm.num_batches_tracked.item() == solution.stats.evaluations
-
-
-HOOKS = ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"]
-
-
-@pytest.mark.parametrize("change", [*HOOKS, "parametrization", "forward", "subclass"])
-def test_a_field_that_was_changed_from_outside_is_asked_for_its_derivatives_no_more(change):
-    class Other(MLPDynamics):
-        def forward(self, t, z, *args):
-            return 2 * super().forward(t, z, *args)
-
-    field = (Other if change == "subclass" else MLPDynamics)(2, (4,))
-    assert is_analytic(field) == (change != "subclass")
-    if change in HOOKS:
-        getattr(field.layers[0], f"register_{change}")(lambda *given: None)
-    elif change == "parametrization":
-        torch.nn.utils.parametrizations.weight_norm(field.layers[0])
-    elif change == "forward":
-        field.forward = lambda t, z: -z
-    assert not is_analytic(field)
 
 
 @pytest.mark.parametrize("control", [False, True])

@@ -10,8 +10,8 @@ import torch
 from latentode.ode import odeint, odeint_adjoint, odeint_event
 
 HERE = Path(__file__).parent
-RECORD = HERE.parent / "benchmarks" / "ode" / "record_torchdiffeq.py"
-REFERENCE = json.loads((HERE / "torchdiffeq_reference.json").read_text())["answers"]
+RECORD = HERE.parents[1] / "benchmarks" / "ode" / "record_torchdiffeq.py"
+REFERENCE = json.loads((HERE / "reference.json").read_text())["answers"]
 spec = importlib.util.spec_from_file_location("record_torchdiffeq", RECORD)
 record = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(record)

@@ -9,69 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, CubicSpline, PiecewiseConstant, PiecewiseLinear, solve
-
-from .conftest import Hidden
-
-KINDS = {"constant": PiecewiseConstant, "linear": PiecewiseLinear, "cubic": CubicSpline}
-
-
-class Jumping(torch.nn.Module):
-    """A field which jumps at 0.9 and at -1.1."""
-
-    def __init__(self, field):
-        super().__init__()
-        self.field = field
-
-    def forward(self, t, z, *given):
-        z = z.tanh()
-        return (
-            self.field(t, z, *given) + torch.where(t >= 0.9, 1.0, 0.0) * z.cos() + torch.where(t >= -1.1, 0.5, -0.3) * z
-        )
-
-
-class Case:
-    """Four two-sided series, everything about which wants a gradient, solved in one way or another."""
-
-    def __init__(self):
-        def drawn(*shape):
-            return torch.randn(*shape, dtype=torch.float64)
-
-        times = torch.rand(4, 5, dtype=torch.float64) * 3 - 1.5
-        times[2, 3:] = float("nan")
-        knots = torch.tensor([-1.8, -0.6, 0.3, 0.8, 1.9], dtype=torch.float64) + 0.1 * torch.rand(4, 5).double()
-        self.inputs = {
-            "z0": drawn(4, 3),
-            "context": drawn(4, 2),
-            "t0": torch.rand(4).double() - 0.5,
-            "t1": torch.full((4,), 1.6).double(),
-            "t_back": torch.full((4,), -1.7).double(),
-            "times": times,
-            "jumps": torch.tensor([0.9, -1.1], dtype=torch.float64),
-            "knots": knots,
-            "values": drawn(4, 5, 2),
-        }
-        for x in self.inputs.values():
-            x.requires_grad_()
-        self.received = drawn(4, 5, 3)
-
-    def solve(self, field, inputs, *, kind=None, jumps=False, **options):
-        x = inputs
-        control = None if kind is None else KINDS[kind](x["knots"], x["values"])
-        return solve(
-            field, x["z0"], x["times"], x["t0"], x["t1"], t_back=x["t_back"], args=(x["context"],), control=control,
-            jump_times=x["jumps"] if jumps else None, coarse=None, **options,
-        )  # fmt: skip
-
-    def field(self, *, kind=None, jumps=False):
-        field = MLPDynamics(3, (6, 5), context_dim=2, control_dim=2 if kind else 0, time_dependent=True).double()
-        return Jumping(field) if jumps else field
-
-    def gradients(self, field, **options):
-        z = self.solve(field, self.inputs, **options).z
-        wanted = [*self.inputs.values(), *field.parameters()]
-        each = torch.autograd.grad((torch.nan_to_num(z) * self.received).sum(), wanted, allow_unused=True)
-        return z, [torch.zeros_like(x) if g is None else g for g, x in zip(each, wanted, strict=True)]
+from latentode.ode import METHODS, CubicSpline, PiecewiseLinear, solve
+from tests.ode.adjoints.cases import Case
+from tests.ode.conftest import Hidden
 
 
 @pytest.fixture
@@ -177,13 +117,6 @@ def test_the_time_of_a_jump_has_the_gradient_of_finite_differences(method, adjoi
     assert torch.autograd.gradcheck(answer, (jump, height), atol=1e-6)
 
 
-@pytest.mark.parametrize("adjoint", ["continuous", "backsolve"])
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.implicit])
-def test_an_adjoint_that_solves_again_by_explicit_steps_is_refused_for_stiff_fields(adjoint, method):
-    with pytest.raises(ValueError, match=f"with {method} use"):
-        solve(lambda t, z: -z, torch.ones(1, 1), torch.ones(1, 1), method=method, adjoint=adjoint)
-
-
 @pytest.mark.parametrize("method", ["rk4", "kvaerno3", "kvaerno5"])
 def test_second_derivatives_go_through_autograd_for_explicit_and_implicit_methods(method):
     z0 = torch.tensor([[0.5]], dtype=torch.float64, requires_grad=True)
@@ -261,22 +194,6 @@ def test_times_and_controls_finer_than_the_state_reach_the_field_as_the_state_is
     assert [a.dtype for a in ours] == [torch.float32] + [torch.float64] * 3
 
 
-@pytest.mark.parametrize("adjoint", ["checkpointed", "backsolve"])
-def test_queries_at_the_nodes_are_answered_and_counted_once_by_adjoints_that_take_the_steps_in_parts(adjoint):
-    field, z0 = MLPDynamics(2, (4,), time_dependent=True).double(), torch.rand(3, 2).double().requires_grad_()
-    times = (torch.arange(65).double() / 64).requires_grad_()
-    solutions = [
-        solve(field, z0, times, 0.0, 1.0, t_back=0.0, method="heun", n_steps=64, adjoint=which)
-        for which in (adjoint, "discrete")
-    ]
-    assert torch.allclose(*(solution.z for solution in solutions), atol=1e-13)
-    assert solutions[0].stats.evaluations == solutions[1].stats.evaluations
-    assert solutions[0].stats.steps == solutions[1].stats.steps == 64
-    grads = [torch.autograd.grad((solution.z**2).sum(), [z0, times, *field.parameters()]) for solution in solutions]
-    exactly = 1e-12 if adjoint == "checkpointed" else 1e-3
-    assert all(torch.allclose(a, b, rtol=exactly, atol=exactly) for a, b in zip(*grads, strict=True))
-
-
 @pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
 @pytest.mark.parametrize("name", ["t0", "t1", "t_back", "times"])
 def test_one_time_alone_may_ask_for_its_gradient(adjoint, name):
@@ -333,19 +250,6 @@ def test_a_field_that_reads_nothing_has_the_gradients_of_a_constant(adjoint):
     assert torch.allclose(by_time, torch.full_like(by_time, 4.0))
 
 
-def test_many_steps_of_each_series_own_are_answered_in_parts_as_at_once():
-    z0, times = torch.ones(2, 1, dtype=torch.float64), torch.rand(2, 60, dtype=torch.float64, requires_grad=True)
-    rate = torch.tensor([[9.0], [40.0]], dtype=torch.float64)
-    z = [
-        solve(
-            lambda t, z: torch.cos(rate * t) * z, z0, times, 0.0, 1.0, method="bosh3", rtol=1e-7, atol=1e-8,
-            independent=True, adjoint=adjoint,
-        ).z
-        for adjoint in ("backsolve", "discrete")
-    ]  # fmt: skip
-    assert torch.allclose(*z, rtol=1e-12)
-
-
 @pytest.mark.parametrize("independent", [False, True])
 @pytest.mark.parametrize("method", ["bosh3", "kvaerno3"])
 def test_steps_that_were_rejected_leave_nothing_in_a_gradient(method, independent):
@@ -383,17 +287,3 @@ def test_where_nothing_is_asked_nothing_has_a_gradient(adjoint, shape):
             z = solve(field, z0, torch.rand(shape), adjoint=adjoint, **ends, **options).z
             grads = torch.autograd.grad(z.sum(), [z0, *field.parameters()])
             assert all(not g.any() for g in grads)
-
-
-def test_the_equation_of_the_continuous_adjoint_is_solved_to_the_fourth_order_in_steps_as_short_as_its_method_wants(
-    case,
-):
-    field = case.field()
-    exact = case.gradients(field, method="dopri8", n_steps=16)
-
-    def error(method, n_steps):
-        return furthest(case.gradients(field, adjoint="continuous", method=method, n_steps=n_steps), exact)
-
-    assert error("tsit5", 4) > 60 * error("tsit5", 16)
-    assert error("rk4", 4) > 4 * error("tsit5", 4)
-    assert error("tsit5", 4) > 2 * error("dopri8", 4)
