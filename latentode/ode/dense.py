@@ -142,7 +142,7 @@ def locate(steps: AcceptedSteps, clock: Tensor, rows: Tensor | None) -> tuple[Te
 
 
 class _Gather:
-    """Each query picks its polynomial from the table: best for many steps."""
+    """Each query picks its polynomial from the table, which is faster for many steps."""
 
     def __init__(self, dense: DenseOutput) -> None:
         self.dense = dense

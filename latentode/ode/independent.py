@@ -28,7 +28,7 @@ class IndependentLoop(IntegrationLoop):
         self.clock = torch.full_like(self.segments.start[0], float(self.clock))
 
     def _step(self, steps: AcceptedSteps, base: int) -> int:
-        """Try one step of every row; at least one of them is accepted, or the slot stays the same."""
+        """Try one step of every row; the rows that are rejected wait, unless all are: then nothing is kept."""
         m, border, s = self.method.tableau.stages, self.segment + 1.0, self.clock
         end = self.controller.next_node(s, self.taken, border)
         h = end - s
@@ -43,7 +43,7 @@ class IndependentLoop(IntegrationLoop):
             z_end = torch.where(accepted, z_end, self.z)
             z_end = z_end if self.buffer is None else self.buffer.keep_state(base + m, z_end)
             slope = torch.where(accepted, slopes[-1], self.slope)
-            # The tape must see what a row that waits is: its state at the end of this step is the one at its beginning.
+            # Evaluated again, because the tape must record the states that are kept: a row that waits keeps its own.
             self._end_slope(base + m, end, z_end, slopes)
             slopes[-1] = slope if self.buffer is None else self.buffer.keep_slope(base + m, slope)
         self._accept(steps, base, end, step, z_end, slopes)
@@ -61,7 +61,7 @@ class IndependentLoop(IntegrationLoop):
     ) -> tuple[Tensor, bool, bool]:
         """Judge every row, and choose its next step.
 
-        Returns which rows are accepted, (row, 1); whether all are; and whether some row moves on while what was
+        Returns which rows are accepted, (row, 1); whether all are; and whether some row advances while what was
         computed for the others is finite, so that it may be kept.
         """
         control = self.controller

@@ -118,7 +118,7 @@ class IntegrationLoop:
 
     def _step(self, steps: AcceptedSteps, base: int) -> int:
         """Try one step, whose stages are kept from slot ``base`` on; return the slot in which the next one begins."""
-        m, last = self.method.tableau.stages, False
+        m = self.method.tableau.stages
         end = self.controller.next_node(self.clock, self.taken, self.segment + 1.0)
         h = end - self.clock
         step = self.controller.scaled(self.spans[self.segment], h)

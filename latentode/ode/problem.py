@@ -69,7 +69,9 @@ class Problem:
                 f"not for method={self.method.name!r}, adjoint={self.adjoint!r} or a control"
             )
         if self.independent and self.adjoint == "checkpointed":
-            raise ValueError("with independent=True use another adjoint than checkpointed: each series has its steps")
+            raise ValueError(
+                "with independent=True use another adjoint than checkpointed, which needs the same steps for all series"
+            )
 
     @cached_property
     def method(self) -> Method:

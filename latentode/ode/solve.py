@@ -230,7 +230,7 @@ def _solve_directions(
 
 
 def _solve_batch(setup: SolverSetup, z0: Tensor) -> tuple[Tensor, Diagnostics]:
-    """Solve rows that step together, as the adjoint requires; return the answers, (series, time, latent)."""
+    """Solve rows that step together, in the way the adjoint needs; return the answers, (series, time, latent)."""
     problem, segments, clock = setup.problem, setup.segments, setup.clock
     z0 = z0 if setup.copies == 1 else torch.cat([z0, z0])
     leaves, compiled = problem.leaves, None

@@ -145,7 +145,7 @@ class AcceptedSteps:
         self.n_slots = first_slot + self.stages + end_evaluated
 
     def drop_last_slope(self) -> None:
-        """Forget the slope at the very end, which only the error estimate of the last step needed."""
+        """Forget the slope at the end of the last step, which the dense output does not need."""
         self.n_slots = self.first_slot[-1] + self.stages
 
     def nodes_of(self, slots: Tensor) -> Tensor:

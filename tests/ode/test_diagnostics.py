@@ -5,12 +5,6 @@ import torch
 
 from latentode.ode import METHODS, CoarseGridWarning, SolveError, solve
 from tests.ode.conftest import swing, swing_solution
-import math
-import pytest
-import torch
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
-from tests.ode.conftest import Hidden, swing
 
 
 def test_a_coarse_grid_warns_once_naming_the_series():
@@ -109,6 +103,3 @@ def test_the_estimated_error_of_a_smooth_field_is_the_same_where_it_might_jump()
             for stops in ({"step_times": [0.3, 0.8]}, {"jump_times": [0.3, 0.8]})
         )
         assert torch.allclose(smooth, jumping, rtol=1e-6)
-
-
-

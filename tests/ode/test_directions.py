@@ -6,12 +6,6 @@ import torch
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import solve
 from tests.ode.conftest import swing, swing_solution
-import math
-import pytest
-import torch
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
-from tests.ode.conftest import Hidden, swing
 
 NAN = float("nan")
 
@@ -137,6 +131,3 @@ def test_stops_where_no_series_goes_cost_no_step():
         assert (stats.steps, stats.evaluations) == (4, 17)
     alone = solve(lambda t, z: -z, z0[:1], times[:1], t0=0.0, n_steps=4, step_times=beyond).stats
     assert alone.steps == 4
-
-
-

@@ -4,12 +4,6 @@ import pytest
 import torch
 
 from latentode.ode import SolveError, solve
-import math
-import pytest
-import torch
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
-from tests.ode.conftest import Hidden, swing
 
 NAN = float("nan")
 
@@ -128,6 +122,3 @@ def test_a_series_whose_grid_breaks_keeps_its_answers_up_to_the_last_whole_step(
     assert z[0, :2].tolist() == [2.0, 2.0]
     assert z[0, 2].isnan()
     assert z[1].tolist() == [0.5, 0.5, 0.5]
-
-
-

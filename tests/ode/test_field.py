@@ -5,17 +5,6 @@ from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import solve
 from latentode.ode.field import is_analytic
 from tests.ode.conftest import Hidden
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, solve
-import pytest
-import torch
-from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, PiecewiseLinear, solve
-from tests.ode.conftest import Hidden
 
 
 def test_states_of_any_shape_are_solved_as_flat_ones_are():
@@ -129,6 +118,3 @@ def test_a_field_that_was_changed_from_outside_is_asked_for_its_derivatives_no_m
     elif change == "forward":
         field.forward = lambda t, z: -z
     assert not is_analytic(field)
-
-
-

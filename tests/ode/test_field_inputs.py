@@ -3,10 +3,6 @@ import torch
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import PiecewiseConstant, PiecewiseLinear, solve
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, solve
 
 
 def exact(times, jump):
@@ -78,6 +74,3 @@ def test_a_field_that_knows_its_derivatives_may_be_driven_without_reading_the_ti
 
     ours, exact = gradients(field, adjoint), gradients(lambda t, z, u: field(t, z, u), "autograd")
     assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(ours, exact, strict=True))
-
-
-

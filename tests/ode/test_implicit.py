@@ -8,12 +8,6 @@ from torch import Tensor
 
 from latentode.ode import SolveError, solve
 from latentode.ode.implicit import jacobian_of
-import math
-import pytest
-import torch
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
-from tests.ode.conftest import Hidden, swing
 
 STIFFNESS = (1.0, 10.0, 100.0, 1000.0)
 END = 2.0
@@ -121,6 +115,3 @@ def test_an_implicit_method_counts_the_evaluations_of_its_stages(monkeypatch, me
         counted.clear()
         stats = solve(field, z0, times, method=method, n_steps=n_steps, independent=independent, coarse=None).stats
         assert stats.evaluations == len(counted)
-
-
-

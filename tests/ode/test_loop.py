@@ -6,17 +6,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import solve
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, solve
-import pytest
-import torch
-from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, PiecewiseLinear, solve
-from tests.ode.conftest import Hidden
 
 
 @pytest.mark.parametrize("stops", ["step_times", "jump_times"])
@@ -72,6 +61,3 @@ def test_the_operators_of_a_step_stay_within_their_budget():
             torch.autograd.grad(z.sum(), [z0, *field.parameters()])
         counts.append(operators.count)
     assert (counts[1] - counts[0]) / 10 < 80
-
-
-

@@ -4,20 +4,6 @@ import torch
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import METHODS, solve
 from tests.ode.conftest import Hidden, swing
-import math
-import pytest
-import torch
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
-from tests.ode.conftest import Hidden, swing
-import math
-import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, CubicSpline, PiecewiseLinear, solve
-from tests.ode.adjoints.cases import Case
-from tests.ode.conftest import Hidden
 
 
 def field_and_start(n_series=5, dtype=torch.float64):
@@ -79,6 +65,3 @@ def test_a_field_that_knows_its_derivatives_is_asked_for_both_sides_at_once_and_
 def test_an_adjoint_that_solves_again_by_explicit_steps_is_refused_for_stiff_fields(adjoint, method):
     with pytest.raises(ValueError, match=f"with {method} use"):
         solve(lambda t, z: -z, torch.ones(1, 1), torch.ones(1, 1), method=method, adjoint=adjoint)
-
-
-

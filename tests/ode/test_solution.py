@@ -3,10 +3,6 @@ import torch
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import solve
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, solve
 
 
 def test_a_solution_is_read_again_at_any_time_it_covers_and_is_nan_beyond():
@@ -30,6 +26,3 @@ def test_a_solution_whose_sides_were_solved_together_is_read_again_on_both():
     for n_steps in (2, 30):
         solution = solve(field, z0, times, n_steps=n_steps)
         assert torch.allclose(solution.at(times), solution.z, atol=1e-14)
-
-
-

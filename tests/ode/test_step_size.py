@@ -6,12 +6,6 @@ import torch
 from latentode.ode import solve
 from latentode.ode.step_size import AdaptiveSteps, FixedSteps, GivenSteps, error_norm
 from tests.ode.conftest import swing, swing_solution
-import math
-import pytest
-import torch
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
-from tests.ode.conftest import Hidden, swing
 
 
 @pytest.mark.parametrize("weights", [AdaptiveSteps.I, AdaptiveSteps.PI, AdaptiveSteps.PID])
@@ -114,6 +108,3 @@ def test_an_adaptive_solve_keeps_its_tolerance_for_every_series():
         ]
         assert errors[0] < 3e-2
         assert errors[1] < 3e-4
-
-
-

@@ -1,10 +1,6 @@
 import torch
 
 from latentode.ode import solve
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, solve
 
 
 def test_steps_end_at_step_times_and_the_grid_is_shared_out():
@@ -13,6 +9,3 @@ def test_steps_end_at_step_times_and_the_grid_is_shared_out():
     assert solution.stats.evaluations == 17
     jumping = solve(lambda t, z: -z, torch.ones(1, 1), torch.ones(1, 1), t1=1.0, jump_times=[0.25], n_steps=4)
     assert jumping.stats.evaluations == 18
-
-
-

@@ -1,4 +1,4 @@
-"""Answering while stepping: a few steps are kept at a time; their queries are answered, and they are let go."""
+"""Answering while stepping: a few steps are kept at a time, until their queries are answered."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

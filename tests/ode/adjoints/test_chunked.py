@@ -3,14 +3,6 @@ import torch
 
 from latentode.nn.dynamics import MLPDynamics
 from latentode.ode import solve
-import math
-import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, CubicSpline, PiecewiseLinear, solve
-from tests.ode.adjoints.cases import Case
-from tests.ode.conftest import Hidden
 
 
 @pytest.mark.parametrize("adjoint", ["checkpointed", "backsolve"])
@@ -40,6 +32,3 @@ def test_many_steps_of_each_series_own_are_answered_in_parts_as_at_once():
         for adjoint in ("backsolve", "discrete")
     ]  # fmt: skip
     assert torch.allclose(*z, rtol=1e-12)
-
-
-

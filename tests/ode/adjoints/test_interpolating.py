@@ -1,14 +1,6 @@
 import pytest
 
 from tests.ode.adjoints.cases import Case
-import math
-import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, CubicSpline, PiecewiseLinear, solve
-from tests.ode.adjoints.cases import Case
-from tests.ode.conftest import Hidden
 
 
 @pytest.fixture
@@ -34,6 +26,3 @@ def test_the_equation_of_the_continuous_adjoint_is_solved_to_the_fourth_order_in
     assert error("tsit5", 4) > 60 * error("tsit5", 16)
     assert error("rk4", 4) > 4 * error("tsit5", 4)
     assert error("tsit5", 4) > 2 * error("dopri8", 4)
-
-
-

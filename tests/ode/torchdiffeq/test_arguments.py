@@ -4,11 +4,6 @@ import pytest
 import torch
 
 from latentode.ode import SolveError, odeint
-import itertools
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, odeint, odeint_adjoint
 
 
 def decay(t, y):
@@ -240,6 +235,3 @@ def test_whole_numbers_become_floats_and_what_is_no_state_or_no_time_is_refused(
     for times in ([0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.0]):
         with pytest.raises(ValueError, match="strictly"):
             odeint(decay, torch.ones(1), torch.tensor(times))
-
-
-

@@ -4,11 +4,6 @@ import pytest
 import torch
 
 from latentode.ode import SolveError, odeint_adjoint, odeint_event
-import itertools
-import math
-import pytest
-import torch
-from latentode.ode import METHODS, SolveError, odeint, odeint_adjoint
 
 
 def decay(t, y):
@@ -118,6 +113,3 @@ def test_an_event_that_is_gone_when_it_is_solved_for_is_an_error():
         odeint_event(decay, torch.ones(1), torch.tensor(0.0), event_fn=event)
     assert caught.value.series == (0,)
     assert caught.value.times == pytest.approx(seen)
-
-
-
