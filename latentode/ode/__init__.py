@@ -1,14 +1,14 @@
 """Differentiable solving of ordinary differential equations, for batches of irregular series."""
 
 from latentode.ode.block import ODEBlock
-from latentode.ode.controls import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
-from latentode.ode.errors import CoarseGridWarning, NotCompiledWarning, SolveError
+from latentode.ode.control_paths import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
 from latentode.ode.event import EventSolution, solve_event
+from latentode.ode.failures import CoarseGridWarning, NotCompiledWarning, SolveError
 from latentode.ode.field import AnalyticField, FieldGradients, Tape
 from latentode.ode.methods import METHODS
-from latentode.ode.odeint import odeint, odeint_adjoint, odeint_event
 from latentode.ode.solution import Solution, Stats
 from latentode.ode.solve import solve
+from latentode.ode.torchdiffeq.odeint import odeint, odeint_adjoint, odeint_event
 
 __all__ = [
     "METHODS",

@@ -1,4 +1,4 @@
-"""A layer that replaces a stack of residual blocks by one ordinary differential equation."""
+"""A layer that replaces a stack of residual blocks by an ordinary differential equation."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class ODEBlock(nn.Module):
     field : nn.Module
         ``field(t, z)`` returns dz/dt, shaped like z; t is (batch, 1, ...), with as many dimensions as z.
     t1 : float
-        How far to go.
+        Where to stop.
     method, n_steps, rtol, atol, adjoint, coarse
         As in :func:`latentode.ode.solve`.
 
@@ -67,7 +67,7 @@ class ODEBlock(nn.Module):
         }
 
     def extra_repr(self) -> str:
-        """Name what was chosen."""
+        """Name the options."""
         return ", ".join(f"{name}={value!r}" for name, value in {"t1": self.t1, **self.options}.items())
 
     def forward(self, z0: Tensor) -> Tensor:

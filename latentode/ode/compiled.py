@@ -1,8 +1,8 @@
-"""Compiled solves: the steps of a fixed grid and the reading of the queries as fused programs, with their gradients.
+"""Compiled solves: the steps of a fixed grid and its dense output as fused programs, with their gradients.
 
-On a long grid a few steps are compiled, and run again and again, so that the time it takes does not grow with the grid.
-Programs are kept with the field they were made for. Everything else is as in a solve that is not compiled, and the
-gradient is that of the same steps.
+On a long grid only a few steps are compiled, and run repeatedly, so that compile time does not grow with the grid.
+Programs are kept with the field they were made for. Everything else is as in an uncompiled solve, and the gradient is
+that of the same steps.
 """
 
 import types
@@ -17,25 +17,26 @@ from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 from torch._dynamo.utils import counters
 
-from latentode.ode.errors import NotCompiledWarning
+from latentode.ode.failures import NotCompiledWarning
 from latentode.ode.field import Field, called
 from latentode.ode.methods import Method
+from latentode.ode.problem import SolverSetup
 
 __all__ = ["Compiled", "compiled_solve"]
 
-MOST_AT_ONCE = 8  # steps in one program: more take longer to compile than they save
+MOST_AT_ONCE = 8  # steps in one program: more would take longer to compile than they save
 Program = Callable[..., Any]
 
 
 class Compiled:
-    """The programs for one method and number of steps, to be used with one field.
+    """The programs for one field, one method and one number of steps.
 
     Parameters
     ----------
     method : Method
-        By which steps; explicit.
+        An explicit method.
     n_steps : int
-        How many: all in one program, or so many equal parts of it, as are not too many to compile.
+        The number of steps. They are one program, or equal parts if that would be too long to compile.
     """
 
     def __init__(self, method: Method, n_steps: int) -> None:
@@ -74,7 +75,7 @@ class Compiled:
 def _steps(
     method: Method, n: int, field: Field, z: Tensor, slope: Tensor, start: Tensor, step: Tensor, *args: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Take n steps: their end and the slope there, the nodes, and the slopes (step, stage + 1, series, latent)."""
+    """Take n steps; return their end and its slope, the nodes, and the slopes (step, stage + 1, series, latent)."""
     tableau, nodes, slopes = method.tableau, [], []
     for i in range(n):
         stages = [slope]
@@ -105,39 +106,46 @@ def _read(method: Method, nodes: Tensor, slopes: Tensor, step: Tensor, clock: Te
 _KEPT: "WeakKeyDictionary[Any, dict[tuple[str, int], Compiled | None]]" = WeakKeyDictionary()
 
 
-def compiled_solve(
-    field: Field, method: Method, n_steps: int, z0: Tensor, start: Tensor, span: Tensor, clock: Tensor,
-    args: Sequence[Tensor],
-) -> tuple[Tensor, Tensor, Tensor] | None:  # fmt: skip
-    """Solve by compiled programs; None where that cannot be done, which is said once for a field.
+def compiled_solve(setup: SolverSetup, z0: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Solve by compiled programs; None if that is not possible, of which a warning says once per field.
 
     Parameters
     ----------
-    field, method, n_steps, args
-        What is solved, by how many equal steps.
-    z0, start, span, clock : Tensor
-        (series, latent), (series, 1), (series, 1), and (series, time) from 0 to 1.
+    setup : SolverSetup
+        What is solved, by equal steps over one segment.
+    z0 : Tensor
+        (series, latent)
 
     Returns
     -------
     tuple of Tensor or None
         Answers (series, time, latent), nodes (step + 1, series, latent) and slopes (slot, series, latent).
 
+    Raises
+    ------
+    ValueError
+        If the grid is not one of equal steps.
+
     Warns
     -----
     NotCompiledWarning
-        Where there is no compiler, or the field cannot be traced.
+        If there is no compiler, or the field cannot be traced.
     """
+    problem, n_steps = setup.problem, setup.n_steps
+    if n_steps is None:
+        raise ValueError("compile=True needs a grid of equal steps: give n_steps, and neither jump nor step times")
+    field, method = problem.field, problem.method
+    given = (field, z0, setup.segments.start[0], setup.segments.span[0], setup.clock, problem.args)
     kept, key = _KEPT.setdefault(field, {}), (method.name, n_steps)
     if key in kept:
         known = kept[key]
-        return None if known is None else known.solve(field, z0, start, span, clock, args)
+        return None if known is None else known.solve(*given)
     made_before = counters["stats"]["unique_graphs"]
     programs, cause = Compiled(method, n_steps), "torch.compile is switched off"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about itself
-            answer = programs.solve(field, z0, start, span, clock, args)
+            answer = programs.solve(*given)
         if counters["stats"]["unique_graphs"] > made_before:
             kept[key] = programs
             return answer
@@ -149,7 +157,7 @@ def compiled_solve(
 
 
 def _program(function: Callable[..., Any]) -> Program:
-    """Compile a function, by a code of its own: programs are kept by code, and only so many for each."""
+    """Compile a function under a code object of its own: torch keeps programs by code, and only a few for each."""
 
     def program(*given: Any) -> Any:
         return function(*given)
@@ -159,7 +167,7 @@ def _program(function: Callable[..., Any]) -> Program:
 
 
 def _moved(z: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], step: Tensor) -> Tensor:
-    """``z + step * sum_j weights_j slopes_j``."""
+    """Return ``z + step * sum_j weights_j slopes_j``."""
     total = None
     for slope, weight in zip(slopes, weights, strict=False):
         if weight:
@@ -168,6 +176,6 @@ def _moved(z: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], step: 
 
 
 def _padded(method: Method) -> tuple[tuple[float, ...], ...]:
-    """The interpolant's weights with a row for the end slope, used or not."""
+    """Return the interpolant's weights, with a row of zeros for the end slope if it is not used."""
     rows = method.dense
     return rows if method.uses_end_slope else (*rows, (0.0,) * len(rows[0]))

@@ -1,13 +1,13 @@
-r"""Solving until something happens: a time for each series, found on its own solution, with its gradient.
+r"""Solving until an event: a time for each series, found on its own solution, with its gradient.
 
-The event is a zero of :math:`g(t, z(t))`. It is bracketed and bisected on the dense output; the series is then solved
-to that very time, and one step of Newton's method, with its slope held fixed,
+The event is a zero of :math:`g(t, z(t))`. It is bracketed and bisected on the dense output. The series is then solved
+to that time, and one step of Newton's method, whose slope is held fixed,
 
 .. math::
     t^* = t - \frac{g(t, z(t))}{\partial g/\partial t + \partial g/\partial z \cdot f}, \qquad
     z^* = z(t) + f(t, z(t))\,(t^* - t),
 
-puts right what is left of the error, and has by the implicit function theorem the gradients of both.
+corrects the remaining error and has, by the implicit function theorem, the gradients of both.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,11 +33,11 @@ class EventSolution:
     Parameters
     ----------
     times : Tensor
-        (series,): when it happened; ``t1`` where it did not.
+        (series,): the times of the events; ``t1`` for a series without one.
     z : Tensor
-        (series, latent): the state then.
+        (series, latent): the states at those times.
     happened : Tensor
-        (series,), whether it did.
+        (series,): whether there was an event.
     stats : Stats
         What the search and the final solve cost.
     """
@@ -60,21 +60,21 @@ def solve_event(
     n_checks: int = 100,
     **options: Any,
 ) -> EventSolution:
-    """Solve every series from ``t0`` until its event, or until ``t1`` where there is none.
+    """Solve every series from ``t0`` until its event, or until ``t1`` if there is none.
 
     Parameters
     ----------
     field, z0, t0, args
         As in :func:`solve`; z0 is (series, latent).
     event : callable
-        ``event(t, z, *args)`` for t (series, 1) and z (series, latent) returns (series,): it happens where this passes
-        through zero. Gradients flow to whatever it reads.
+        ``event(t, z, *args)`` for t (series, 1) and z (series, latent) returns (series,): the event is where this
+        passes through zero. Gradients flow to every tensor it reads.
     t1 : float or Tensor
-        Where to give up, for all series or one per series; before t0 to go backwards.
+        Where to stop looking, for all series or one per series; before t0 to solve backwards.
     direction : {0, 1, -1}
-        Whether the event is any passage, an upward one only, or a downward one only.
+        Whether the event is any zero crossing, an upward one only, or a downward one only.
     n_checks : int
-        At how many equal parts of the span the event is looked for. Two passages between two checks go unseen.
+        In how many equal parts of the span the event is looked for. Two crossings in one part are missed.
     **options
         As in :func:`solve`: method, n_steps, rtol, atol, adjoint, control, jump_times, ...
 
@@ -92,12 +92,12 @@ def solve_event(
 
     Notes
     -----
-    A series whose event is past is evaluated along with the others, but nothing of that is in its answer. An event that
-    is zero at t0 is not one. Where the event only touches zero its time has no finite gradient.
+    A series whose event is past is still evaluated with the others, which does not change its answer. A zero at t0 is
+    not an event. If the event only touches zero, its time has no finite gradient.
 
     Examples
     --------
-    A ball let go at two heights:
+    A ball is dropped from two heights:
 
     >>> fall = lambda t, z: torch.stack([z[:, 1], torch.full_like(z[:, 1], -9.81)], 1)
     >>> z0 = torch.tensor([[10.0, 0.0], [20.0, 0.0]])
@@ -138,15 +138,15 @@ def _polished(
     field: Field, event: Callable[..., Tensor], when: Tensor, z: Tensor, happened: Tensor, args: Sequence[Tensor],
     control: Any,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """One step of Newton's method from ``when``, whose gradients are those of the event."""
+    """Take one step of Newton's method from ``when``; its gradients are those of the event."""
     with torch.enable_grad():
         t_leaf, z_leaf = when.detach().requires_grad_(), z.detach().requires_grad_()
         by_time, by_state = torch.autograd.grad(
             event(t_leaf.to(z.dtype), z_leaf, *args).sum(), (t_leaf, z_leaf), allow_unused=True
         )
     with torch.no_grad():
-        driven = () if control is None else (control(when).squeeze(1),)
-        slope = field(when.to(z.dtype), z, *driven, *args)
+        u = () if control is None else (control(when).squeeze(1),)
+        slope = field(when.to(z.dtype), z, *u, *args)
         rate = (torch.zeros_like(slope) if by_state is None else by_state * slope).sum(-1)
         rate = rate if by_time is None else rate + by_time[:, 0].to(rate.dtype)
         rate = torch.where(happened, rate, 1.0)
@@ -156,7 +156,7 @@ def _polished(
 
 
 def _values(event: Callable[..., Tensor], times: Tensor, z: Tensor, args: Sequence[Tensor]) -> Tensor:
-    """The event at every time, (series, time)."""
+    """Return the event at every time, (series, time)."""
     each = [event(times[:, i : i + 1].to(z.dtype), z[:, i], *args) for i in range(times.shape[1])]
     if any(g.numel() != len(z) for g in each):
         raise ValueError(f"event(t, z) must return one number per series, ({len(z)},), not {tuple(each[0].shape)}")
@@ -164,7 +164,7 @@ def _values(event: Callable[..., Tensor], times: Tensor, z: Tensor, args: Sequen
 
 
 def _brackets(checks: Tensor, g: Tensor, direction: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Between which checks the event first happens, (series,) each, and whether it does."""
+    """Return the checks between which the event first happens, (series,) each, and whether it does."""
     sign = torch.sign(g)
     passed = (sign[:, :-1] != 0) & (sign[:, 1:] != sign[:, :-1])
     if direction:

@@ -1,28 +1,42 @@
-"""What the solver asks of a field, and how any module or function answers it.
+"""The vector field f: what the solver requires of it, and how any module or function meets that.
 
-A *tape* evaluates the field stage by stage, remembers what the backward sweep will need, and answers it. A field
-which knows its own derivatives brings its own tape (:class:`AnalyticField`); every other one gets
-:class:`RecordedTape`, which records each stage with autograd.
+A *tape* evaluates the field stage by stage and keeps what the backward sweep will need. A field that knows its own
+derivatives brings its own tape (:class:`AnalyticField`). Every other field gets a :class:`RecordedTape`, which records
+each stage with autograd. A field of states of any other shape than (series, latent) is wrapped in :class:`FlatField`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["AnalyticField", "Field", "FieldGradients", "Tape", "called", "is_analytic", "parameters_of"]
+__all__ = [
+    "AnalyticField",
+    "Field",
+    "FieldGradients",
+    "FlatField",
+    "PlainTape",
+    "RecordedTape",
+    "State",
+    "Tape",
+    "called",
+    "flatten",
+    "is_analytic",
+    "parameters_of",
+]
 
 Field = Callable[..., Tensor]
+State = Tensor | tuple[Tensor, ...]
 
 
 class FieldGradients(NamedTuple):
     """Gradients of everything a field reads besides the state.
 
-    ``parameters`` and ``args`` follow the order of ``field.parameters()`` and of ``args``; ``times`` is
-    (stage, series, 1), or None for a field that does not read the time; ``controls`` is (stage, series, channel), or
-    None where there is no control.
+    ``parameters`` and ``args`` are in the order of ``field.parameters()`` and of ``args``. ``times`` is
+    (stage, series, 1), or None for a field that does not read the time. ``controls`` is (stage, series, channel), or
+    None without a control.
     """
 
     parameters: Sequence[Tensor | None]
@@ -32,7 +46,7 @@ class FieldGradients(NamedTuple):
 
 
 class Tape(Protocol):
-    """One solve's worth of a field: slots are numbered as the stages are evaluated.
+    """The field during one solve: each stage that is evaluated has a slot.
 
     A slot may be evaluated again (after a rejected step); the last evaluation counts.
     """
@@ -40,25 +54,25 @@ class Tape(Protocol):
     reads_time: bool
 
     def reserve(self, n_slots: int) -> None:
-        """Make room for that many slots, keeping what the present ones hold."""
+        """Make room for ``n_slots`` slots, and keep what the present ones hold."""
 
     def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
-        """Write f(t, z) or f(t, z, u) to ``out`` and remember the stage.
+        """Write f(t, z) or f(t, z, u) to ``out``, and keep what the stage's derivatives need.
 
-        ``t`` is (series, 1), None unless ``reads_time``; the control ``u`` is (series, channel), None where there is
-        none.
+        ``t`` is (series, 1), or None unless ``reads_time``; the control ``u`` is (series, channel), or None without a
+        control.
         """
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
-        """Write the cotangent times df/dz at that slot to ``out``, and remember the cotangent's way down."""
+        """Write the cotangent times df/dz of a slot to ``out``, and keep what :meth:`gradients` needs of it."""
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
     ) -> FieldGradients:
-        """Add up, over all slots pulled, what the parameters, args, times and controls receive.
+        """Return the gradients of parameters and args, summed over all slots pulled, and of times and controls.
 
-        All are stacked over slots: (stage, series, latent), (stage, series, 1) for the times (None unless
-        ``reads_time``), and (stage, series, channel) for the controls (None where there are none).
+        The arguments are stacked over slots: (stage, series, latent) for states and cotangents, (stage, series, 1) for
+        the times (None unless ``reads_time``), and (stage, series, channel) for the controls (None without a control).
         """
 
 
@@ -66,19 +80,22 @@ class Tape(Protocol):
 class AnalyticField(Protocol):
     """A field that knows its own vector-Jacobian product.
 
-    Its rows must be independent of each other, and every one of its ``args`` per series: the solver may hand it
-    each series twice, once per direction of time, and then asks for ``copies=2``.
+    Its rows must be independent of each other, and each of its ``args`` must be per series: the solver may give it
+    every series twice, once per direction of time, and then requests ``copies=2``.
     """
 
     def tape(self, args: Sequence[Tensor], like: Tensor, *, copies: int, record: bool) -> Tape:
-        """Prepare one solve: ``like`` is a state (series * copies, latent); without ``record`` one slot is reused."""
+        """Return a tape for one solve; ``like`` is a state, (series * copies, latent).
+
+        Without ``record`` there will be no backward sweep, so that one slot can be used again and again.
+        """
 
 
 def is_analytic(field: Field) -> bool:
-    """Whether the solver may use the field's own derivatives.
+    """Return whether the solver may use the field's own derivatives.
 
-    Not where a subclass has overridden ``forward`` without ``tape``, nor where a hook or a parametrization
-    stands between the parameters and the result: there autograd is asked instead.
+    It may not if a subclass overrides ``forward`` without ``tape``, or if a hook or a parametrization changes what the
+    module computes: there autograd is used instead.
     """
     if not isinstance(field, nn.Module) or not isinstance(field, AnalyticField):
         return False
@@ -99,48 +116,78 @@ def parameters_of(field: Field) -> tuple[Tensor, ...]:
 
 
 def called(field: Field, t: Tensor, u: Tensor | None, z: Tensor, args: Sequence[Tensor]) -> Tensor:
-    """Return f(t, z, *args), or f(t, z, u, *args) with a control; refuse what is not shaped like the state."""
+    """Return f(t, z, *args), or f(t, z, u, *args) with a control; raise unless it is shaped like the state."""
     return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z)
 
 
+def flatten(field: Field, z0: State) -> tuple[Field, Tensor, Callable[[Tensor], Any]]:
+    """Return a field of flat states, the flat initial state, and what gives answers (series, time, latent) z0's shape.
+
+    Raises
+    ------
+    ValueError
+        If z0 is not (series, ...), or its parts are not of the same series.
+    TypeError
+        If z0 is complex.
+    """
+    if isinstance(z0, Tensor) and z0.dim() == 2:
+        return field, z0, lambda z: z
+    if isinstance(z0, Tensor) and z0.dim() < 2:
+        raise ValueError(f"z0 must be (series, ...) with at least two dimensions, not {tuple(z0.shape)}")
+    parts = z0 if isinstance(z0, tuple) else (z0,)
+    if not parts or any(part.dim() == 0 or len(part) != len(parts[0]) for part in parts):
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+        raise ValueError(f"the parts of z0 must be (series, ...) for the same series, not {shapes}")
+    if any(part.is_complex() for part in parts):
+        raise TypeError("complex states are not supported: stack real and imaginary parts as two real dimensions")
+    flat = FlatField(field, [part.shape[1:] for part in parts], is_tuple=isinstance(z0, tuple))
+    return flat, _concatenated(parts), flat.unflatten
+
+
 class PlainTape:
-    """A tape for solves that nobody differentiates."""
+    """A tape for solves that are not differentiated.
+
+    With ``expects_gradient`` the caller records gradients, though no tensor known to the solver requires one: then the
+    first evaluation checks that the field does not read a trainable tensor the solver cannot see.
+    """
 
     reads_time = True
 
-    def __init__(self, field: Field, parameters: Sequence[Tensor], args: Sequence[Tensor], *, wary: bool) -> None:
+    def __init__(
+        self, field: Field, parameters: Sequence[Tensor], args: Sequence[Tensor], *, expects_gradient: bool
+    ) -> None:
         self.field = field
         self.args = args
         self.known = frozenset(map(id, (*parameters, *args)))
-        self.wary = wary  # whether the caller expects gradients, if there are any to be had
+        self.expects_gradient = expects_gradient
 
     def reserve(self, n_slots: int) -> None:
-        """Nothing is kept."""
+        """Do nothing: no stage is kept."""
 
     def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
         """Write the slope to ``out``."""
-        with torch.set_grad_enabled(self.wary and slot == 0):
-            slope = called(self.field, _given(t), u, z, self.args)
+        with torch.set_grad_enabled(self.expects_gradient and slot == 0):
+            slope = called(self.field, _required(t), u, z, self.args)
         if slope.requires_grad:
-            _refuse_strangers(slope, self.known)
+            _refuse_undeclared(slope, self.known)
         out.copy_(slope.detach())
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
-        """Refuse: nothing was recorded."""
+        """Raise: nothing was recorded."""
         raise RuntimeError("this tape records nothing")
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
     ) -> FieldGradients:
-        """Refuse: nothing was recorded."""
+        """Raise: nothing was recorded."""
         raise RuntimeError("this tape records nothing")
 
 
 class RecordedTape:
-    """A tape for any field: each stage is recorded by autograd, alone, and asked when the sweep comes by.
+    """A tape for any field: autograd records each stage on its own, and the backward sweep pulls through the records.
 
-    Because the graph of the forward pass is kept, not made again, a field with dropout or with buffers that
-    change as it is evaluated gets the gradient of exactly what was computed.
+    The graph of the forward pass is kept, not made again. A field with dropout, or with buffers that change as it is
+    evaluated, therefore gets the gradient of exactly what was computed.
     """
 
     reads_time = True
@@ -152,34 +199,34 @@ class RecordedTape:
         self.leaves = tuple(leaf for leaf in (*self.parameters, *self.args) if leaf.requires_grad)
         self.totals: list[Tensor | None] = [None] * len(self.leaves)
         self.stages: dict[int, tuple[list[Tensor], Tensor]] = {}
-        self.received: dict[int, tuple[Tensor | None, ...]] = {}
+        self.by_input: dict[int, tuple[Tensor | None, ...]] = {}
 
     def reserve(self, n_slots: int) -> None:
-        """Graphs are kept one by one: there is nothing to reserve."""
+        """Do nothing: graphs are kept one by one."""
 
     def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
-        """Write the slope to ``out`` and keep the graph behind it."""
+        """Write the slope to ``out``, and keep its graph."""
         with torch.enable_grad():
-            given = [x.detach().clone().requires_grad_() for x in (z, _given(t), u) if x is not None]
+            given = [x.detach().clone().requires_grad_() for x in (z, _required(t), u) if x is not None]
             state, time, *control = given
             slope = called(self.field, time, control[0] if control else None, state, self.args)
         if not self.stages:
-            _refuse_strangers(slope, frozenset(map(id, (*self.leaves, *given))))
+            _refuse_undeclared(slope, frozenset(map(id, (*self.leaves, *given))))
         self.stages[slot] = (given, slope)
         out.copy_(slope.detach())
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
-        """Ask autograd for this stage, adding to the totals on the way."""
+        """Differentiate one stage by autograd, and add to the sums over all stages."""
         given, slope = self.stages[slot]
         if not slope.requires_grad:
             out.zero_()
-            self.received[slot] = ()
+            self.by_input[slot] = ()
             return
         pulled: tuple[Tensor | None, ...] = torch.autograd.grad(
             slope, (*given, *self.leaves), cotangent, retain_graph=True, allow_unused=True
         )
         by_state, *others = pulled[: len(given)]
-        self.received[slot] = tuple(others)
+        self.by_input[slot] = tuple(others)
         if by_state is None:
             out.zero_()
         else:
@@ -192,31 +239,31 @@ class RecordedTape:
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
     ) -> FieldGradients:
-        """Hand over the totals, and start again from nothing."""
+        """Return the sums over the slots pulled, and start new ones."""
         totals = iter(self.totals)
         each = [next(totals) if leaf.requires_grad else None for leaf in (*self.parameters, *self.args)]
         of_time = self._stacked(len(states), 0, states[0, :, :1])
         of_control = None if controls is None else self._stacked(len(states), 1, controls[0])
-        self.totals, self.received = [None] * len(self.leaves), {}
+        self.totals, self.by_input = [None] * len(self.leaves), {}
         n = len(self.parameters)
         return FieldGradients(each[:n], each[n:], of_time, of_control)
 
     def _stacked(self, n_slots: int, which: int, like: Tensor) -> Tensor:
-        """What the time or the control of every slot received, nothing being zero."""
+        """Return the gradients of the time or the control of every slot, zero if a slot has none."""
         zero = torch.zeros_like(like)
-        received = [self.received.get(slot, ()) for slot in range(n_slots)]
-        found = [each[which] if which < len(each) else None for each in received]
+        by_slot = [self.by_input.get(slot, ()) for slot in range(n_slots)]
+        found = [each[which] if which < len(each) else None for each in by_slot]
         return torch.stack([zero if x is None else x for x in found])
 
 
-def _given(t: Tensor | None) -> Tensor:
+def _required(t: Tensor | None) -> Tensor:
     if t is None:
         raise RuntimeError("this tape reads the time")
     return t
 
 
-def _refuse_strangers(slope: Tensor, known: frozenset[int]) -> None:
-    """Refuse a field that reads trainable tensors nobody declared: they would get no gradient, in silence."""
+def _refuse_undeclared(slope: Tensor, known: frozenset[int]) -> None:
+    """Raise if the field reads a trainable tensor the solver does not know: it would silently get no gradient."""
     seen: set[Any] = set()
     waiting = [slope.grad_fn]
     while waiting:
@@ -227,7 +274,7 @@ def _refuse_strangers(slope: Tensor, known: frozenset[int]) -> None:
         leaf = getattr(node, "variable", None)
         if leaf is not None and id(leaf) not in known:
             raise ValueError(
-                f"the field uses a trainable tensor of shape {tuple(leaf.shape)} which the solver cannot see, so "
+                f"the field uses a trainable tensor of shape {tuple(leaf.shape)} that the solver cannot see, so "
                 "it would get no gradient. Pass it through args, make it a parameter of the field (an "
                 'nn.Module), use adjoint="autograd", or solve under torch.no_grad().'
             )
@@ -235,8 +282,58 @@ def _refuse_strangers(slope: Tensor, known: frozenset[int]) -> None:
 
 
 def checked(slope: Any, z: Tensor) -> Tensor:
-    """Refuse a slope which is not shaped like the state."""
+    """Return the slope; raise unless it is shaped like the state."""
     if not isinstance(slope, Tensor) or slope.shape != z.shape:
         got = f"shape {tuple(slope.shape)}" if isinstance(slope, Tensor) else type(slope).__name__
         raise ValueError(f"field(t, z) must return a tensor shaped like z, {tuple(z.shape)}, but returned {got}")
     return slope
+
+
+class FlatField(nn.Module):
+    """A field of a state of any shape, or of a tuple of such states, as a field of one flat state.
+
+    Parameters
+    ----------
+    field : callable
+        The field of the shaped state.
+    shapes : sequence of torch.Size
+        The shape of each part of the state, without the series.
+    is_tuple : bool
+        Whether the state is a tuple.
+    """
+
+    def __init__(self, field: Field, shapes: Sequence[torch.Size], *, is_tuple: bool) -> None:
+        super().__init__()
+        self.field = field
+        self.shapes, self.is_tuple = shapes, is_tuple
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Yield the field's own parameters, as the field itself yields them."""
+        if isinstance(self.field, nn.Module):
+            yield from self.field.parameters(recurse)
+
+    def forward(self, t: Tensor, z: Tensor, *others: Tensor) -> Tensor:
+        """Return dz/dt, (series, latent)."""
+        state = self.unflatten(z)
+        if not self.is_tuple:
+            t = t.view(-1, *[1] * len(self.shapes[0]))
+        slope = self.field(t, state, *others)
+        slopes = cast(Sequence[Tensor], slope if self.is_tuple else (slope,))
+        wanted, got = [(len(z), *shape) for shape in self.shapes], [tuple(s.shape) for s in slopes]
+        if got != wanted:
+            raise ValueError(f"field(t, z) must return tensors shaped like z, {wanted}, but returned {got}")
+        return _concatenated(slopes)
+
+    def unflatten(self, flat: Tensor) -> Any:
+        """Split the last dimension into the parts of the state."""
+        sizes = [shape.numel() for shape in self.shapes]
+        parts = tuple(
+            part.reshape((*flat.shape[:-1], *shape))
+            for part, shape in zip(torch.split(flat, sizes, -1), self.shapes, strict=True)
+        )
+        return parts if self.is_tuple else parts[0]
+
+
+def _concatenated(parts: Sequence[Tensor]) -> Tensor:
+    """Return all parts of a state, (series, ...) each, as one row per series."""
+    return torch.cat([part.flatten(1) if part.dim() > 1 else part.unsqueeze(1) for part in parts], 1)

@@ -1,118 +1,77 @@
-"""Stepping in which every row chooses its own steps: for batches in which some series are much harder than others.
+"""Independent steps: every row chooses its own, for batches in which different series are hard at different times.
 
-All rows are still evaluated together. A row whose step is rejected, or which has reached the border of a piece, stands
-still meanwhile: it takes a step of no length, which changes neither its state nor any gradient.
+All rows are still evaluated together. A row whose step was rejected, or which has reached the end of a segment, waits:
+it takes a step of length zero, which changes neither its state nor any gradient.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from latentode.ode.control import AdaptiveSteps
-from latentode.ode.errors import Whereabouts
-from latentode.ode.ledger import Ledger
-from latentode.ode.path import Path
-from latentode.ode.route import Moment
-from latentode.ode.stepping import March
+from latentode.ode.loop import IntegrationLoop
+from latentode.ode.step_size import AdaptiveSteps
+from latentode.ode.steps import AcceptedSteps
 
-__all__ = ["IndependentMarch"]
+__all__ = ["IndependentLoop"]
 
 
-class IndependentMarch(March):
-    """A pass over the clock in which every row has a place of its own on it; see :class:`March`."""
+class IndependentLoop(IntegrationLoop):
+    """A pass in which every row has its own clock value, (row, 1); see :class:`IntegrationLoop`."""
 
     controller: AdaptiveSteps
+    clock: Tensor
 
-    def advance(
-        self, ledger: Ledger | None, most: int | None = None, reserve: Callable[[int], None] | None = None
-    ) -> Path:
-        """Take the steps to the end, or ``most`` of them, each of at least one row."""
-        course, m = self.course, self.course.method.tableau.stages
-        if self.begun == 0:
-            self._place = torch.full_like(course.route.start[0], self.s)
-        path = Path(m, [self._place], self.begun, adaptive=True)
-        base = self._enter(0, path, ledger)
-        while not self.done and (most is None or path.n_steps < most):
-            if ledger and reserve and base + m + course.route.jumps >= len(ledger.states):
-                reserve(2 * (base + m + 1))
-            outs = ledger.outs(base, m + 1) if ledger else [None] * (m + 1)
-            z, slope, s, border = self.z, self._known_slope(), self._place, self.piece + 1.0
-            end = torch.where(s + 1.01 * self._h >= border, border, s + self._h)
-            h = end - s
-            step = self.spans[self.piece] * h.to(z.dtype)
-            z_end, slopes, evaluations = course.stages(self.begun, self.piece, s, end, step, z, slope, base, outs)
-            path.evaluations += evaluations
-            slopes.append(self._end_slope(base + m, end, z_end, slopes, path))
-            accepted, all_accepted, usable = self._judge_each(z_end, slopes, step, h)
-            path.rejected += not all_accepted
-            if not usable:
-                continue
-            if not all_accepted:
-                step, end = torch.where(accepted, step, 0.0), torch.where(accepted, end, s)
-                z_end = torch.where(accepted, z_end, z)
-                z_end = ledger.enter(base + m, z_end) if ledger else z_end
-                kept = torch.where(accepted, slopes[-1], slope)
-                self._end_slope(base + m, end, z_end, slopes, path)
-                slopes[-1] = ledger.write_slope(base + m, kept) if ledger else kept
-            if ledger:
-                ledger.states[base + m] = z_end
-            path.accept(self.piece, end, step, base, True)
-            self.z, self._place, self.slope, base = z_end, end, slopes[-1], base + m
-            self.begun += 1
-            if bool((end >= border).all()):
-                self.s = border
-                base = base if self.done else self._cross(base, path, ledger)
-        return path
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.clock = torch.full_like(self.segments.start[0], float(self.clock))
 
-    def _end_slope(self, slot: int, end: Tensor, z_end: Tensor, slopes: Sequence[Tensor], path: Path) -> Tensor:
-        course = self.course
-        slope = course.evaluate(slot, Moment(self.begun + 1, 0.0, self.piece, end), z_end)
-        path.evaluations += 1
-        return slope if course.implicit is None else course.implicit.keep_slope(slot, slopes[-1])
+    def _step(self, steps: AcceptedSteps, base: int) -> int:
+        """Try one step of every row; the rows that are rejected wait, unless all are: then nothing is kept."""
+        m, border, s = self.method.tableau.stages, self.segment + 1.0, self.clock
+        end = self.controller.next_node(s, self.taken, border)
+        h = end - s
+        step = self.spans[self.segment] * h.to(self.z.dtype)
+        z_end, slopes = self._stages(base, end, step)
+        slopes.append(self._end_slope(base + m, end, z_end, slopes))
+        accepted, all_accepted, usable = self._judge_rows(z_end, slopes, step, h)
+        if not usable:
+            return base
+        if not all_accepted:
+            step, end = torch.where(accepted, step, 0.0), torch.where(accepted, end, s)
+            z_end = torch.where(accepted, z_end, self.z)
+            z_end = z_end if self.buffer is None else self.buffer.keep_state(base + m, z_end)
+            slope = torch.where(accepted, slopes[-1], self.slope)
+            # Evaluated again, because the tape must record the states that are kept: a row that waits keeps its own.
+            self._end_slope(base + m, end, z_end, slopes)
+            slopes[-1] = slope if self.buffer is None else self.buffer.keep_slope(base + m, slope)
+        self._accept(steps, base, end, step, z_end, slopes)
+        if not bool((end >= border).all()):
+            return base + m
+        self.done = self.segment == self.last_segment
+        return base + m if self.done else self._cross(base + m)
 
-    def _clock(self) -> Tensor:
-        return self._place
-
-    def _begin_steps(self, guess: Tensor) -> None:
-        self._h = guess.to(self._place.dtype).unsqueeze(1)
-        self._past: tuple[Tensor, ...] = (torch.ones_like(self._h), torch.ones_like(self._h))
-        self._rejected = torch.zeros_like(self._h, dtype=torch.bool)
+    def _start(self, adaptive: AdaptiveSteps, guess: Tensor) -> None:
+        adaptive.start(guess.to(self.clock.dtype).unsqueeze(1))
 
     @torch.no_grad()
-    def _judge_each(
+    def _judge_rows(
         self, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor, h: Tensor
     ) -> tuple[Tensor, bool, bool]:
-        """Choose every row's next step, as :class:`AdaptiveSteps` does for all.
+        """Judge every row, and choose its next step.
 
-        Returns which rows' steps count, (row, 1); whether all do; and whether any of them gets on, while what the
-        others computed is finite and may be kept.
+        Returns which rows are accepted, (row, 1); whether all are; and whether some row advances while what was
+        computed for the others is finite, so that it may be kept.
         """
-        control, q = self.controller, self.controller.error_order
-        error = self.course.error(self.z, z_end, slopes, step).to(h.dtype).unsqueeze(1)
-        accepted, broken = error <= 1.0, ~torch.isfinite(error)
-        errors = (error.clamp_min(1e-10), *self._past)
-        factor = control.safety * errors[0] ** (-1.0 / q)
-        following = torch.full_like(factor, control.safety)
-        for e, weight in zip(errors, control.weights, strict=True):
-            following = following * e ** (-weight / q)
-        factor = torch.where(accepted, following, factor).clamp_min(control.shrink)
-        ceiling = torch.where(accepted & ~self._rejected, control.grow, 1.0).to(h.dtype)
-        factor = torch.where(broken, control.shrink, torch.minimum(factor, ceiling))
-        moving = h > 0
-        self._h = torch.where(moving, h * factor, self._h)
-        self._past = tuple(torch.where(accepted, new, old) for new, old in zip(errors, self._past, strict=False))
-        self._rejected = ~accepted
-        too_small = ~accepted & (h < self.course.tolerance.min_step)
-        flags = [accepted.all(), (accepted & moving).any() & ~broken.any(), too_small.any()]
-        all_accepted, usable, stuck = torch.stack(flags).tolist()
+        control = self.controller
+        error = self._error(control, z_end, slopes, step).to(h.dtype).unsqueeze(1)
+        accepted, broken = control.judge(h, error), ~torch.isfinite(error)
+        too_small = ~accepted & (h < control.min_step)
+        flags = [accepted.all(), (accepted & (h > 0)).any() & ~broken.any(), too_small.any()]
+        all_accepted, usable, failed = torch.stack(flags).tolist()  # one transfer from the device, not three
         self.rejected += not all_accepted
-        if stuck or self.begun + self.rejected + 1 > self.course.tolerance.max_steps:
-            blamed = too_small if stuck else self._h <= self._h.where(moving, float("inf")).amin()
-            self._give_up(blamed.flatten(), finite=not bool((blamed & broken).any()), too_small=stuck)
+        if failed or self.taken + self.rejected + 1 > control.max_steps:
+            rows = too_small if failed else control.smallest(h)
+            self._give_up(control, rows.flatten(), finite=not bool((rows & broken).any()), too_small=failed)
         return accepted, all_accepted, usable
-
-    def _whereabouts(self, blamed: Tensor) -> dict[int, Whereabouts]:
-        times = self.course.route.time(Moment(self.begun, 0.0, self.piece, self._place)).flatten().tolist()
-        clocks = self._place.flatten().tolist()
-        return {row: Whereabouts(clocks[row], times[row], times[row]) for row in blamed.nonzero().flatten().tolist()}

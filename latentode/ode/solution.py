@@ -1,17 +1,21 @@
-"""What a solve returns: the answers, what they cost, and how good they are."""
+"""What a solve returns: the answers, what they cost, and how accurate they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import torch
 from torch import Tensor
 
-__all__ = ["Solution", "Stats"]
+from latentode.ode.diagnostics import Diagnostics
+
+__all__ = ["Solution", "Stats", "solution_of"]
 
 
 @dataclass(frozen=True)
 class Stats:
-    """What a solve cost, and how good it is.
+    """What a solve cost, and how accurate it is.
 
     Parameters
     ----------
@@ -28,7 +32,7 @@ class Stats:
 
     @cached_property
     def error(self) -> Tensor:
-        """Estimated error per series, (series,), relative to the size of its state: formed when first read."""
+        """Estimated error per series, (series,), relative to the size of its state; formed when first read."""
         return self._estimate()
 
 
@@ -39,7 +43,7 @@ class Solution:
     Parameters
     ----------
     z : Tensor
-        (series, time, latent), NaN where ``times`` is NaN; a tuple of such where z0 is one.
+        (series, time, latent), NaN where ``times`` is NaN; a tuple of tensors if z0 is one.
     stats : Stats
         What it cost.
     """
@@ -49,13 +53,13 @@ class Solution:
     _read: Callable[[Tensor], Tensor] = field(repr=False)
 
     def at(self, times: Tensor) -> Tensor:
-        """Read the solution at further times, without solving again and without gradients.
+        """Read the solution at other times, without solving again and without gradients.
 
         Parameters
         ----------
         times : Tensor
-            (series, time), or (time,) for all series, within the span that was solved; NaN gives NaN, and so does a
-            time beyond it.
+            (series, time), or (time,) for all series, within the span that was solved. NaN, and times beyond the span,
+            give NaN.
 
         Returns
         -------
@@ -76,3 +80,14 @@ class Solution:
         tensor([1.0000, 0.3679])
         """
         return self._read(times)
+
+
+def solution_of(z: Any, batches: Sequence[Diagnostics], read: Callable[[Tensor], Any]) -> Solution:
+    """Return the solution for the answers ``z``, given the diagnostics of every batch, and what reads other times."""
+    stats = Stats(
+        evaluations=sum(diagnostics.evaluations for diagnostics in batches),
+        steps=sum(diagnostics.n_steps for diagnostics in batches),
+        rejected=sum(diagnostics.rejected for diagnostics in batches),
+        _estimate=lambda: torch.stack([diagnostics.error() for diagnostics in batches]).amax(0),
+    )
+    return Solution(z, stats, read)

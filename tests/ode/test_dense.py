@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from latentode.ode import METHODS, solve
-
-from .conftest import swing
-from .test_methods import KNOWN
+from tests.ode.conftest import swing
+from tests.ode.methods.test_methods import KNOWN
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from latentode.ode import METHODS, solve
-
-from .detest import END, PROBLEMS, kepler, reference
+from tests.ode.detest import END, PROBLEMS, kepler, reference
 
 TIMES = tuple((END * torch.linspace(0.005, 1.0, 60, dtype=torch.float64)).tolist())
 ALLOWED = {"A": 30, "B": 15, "C": 10, "C5": 100, "D": 250, "D5": 1000, "E": 15}

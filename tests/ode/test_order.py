@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from latentode.ode import METHODS, solve
-
-from .conftest import swing, swing_solution
+from tests.ode.conftest import swing, swing_solution
 
 STEPS = (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256)
 ROUNDING = 5e-14

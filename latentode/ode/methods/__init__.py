@@ -1,11 +1,10 @@
-"""The Runge-Kutta methods on offer: each a tableau, an interpolant and an order, on one screen."""
+"""The Runge-Kutta methods: each is a tableau, an interpolant and an order."""
 
 from latentode.ode.methods.dopri5 import DOPRI5
 from latentode.ode.methods.dopri8 import DOPRI8
 from latentode.ode.methods.kvaerno import KVAERNO3, KVAERNO5
-from latentode.ode.methods.low_order import BOSH3, EULER, FEHLBERG2, HEUN, HEUN3, MIDPOINT, RALSTON
-from latentode.ode.methods.method import Method
-from latentode.ode.methods.rk4 import RK4, RK4_38
+from latentode.ode.methods.low_order import BOSH3, EULER, FEHLBERG2, HEUN, HEUN3, MIDPOINT, RALSTON, RK4, RK4_38
+from latentode.ode.methods.runge_kutta import Method
 from latentode.ode.methods.tsit5 import TSIT5
 
 __all__ = ["METHODS", "Method", "find_method"]

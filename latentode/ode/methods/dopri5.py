@@ -1,8 +1,6 @@
 """Dormand & Prince's pair of orders 5 and 4 (1980), Journal of Computational and Applied Mathematics 6(1)."""
 
-from latentode.ode.methods.interpolants import hermite
-from latentode.ode.methods.method import Method
-from latentode.ode.tableau import Tableau
+from latentode.ode.methods.runge_kutta import Method, Tableau, hermite
 
 __all__ = ["DOPRI5"]
 

@@ -4,8 +4,7 @@ Journal of Computational and Applied Mathematics 7(1). The published fractions m
 up to eight nodes to 2e-15.
 """
 
-from latentode.ode.methods.method import Method
-from latentode.ode.tableau import Row, Tableau
+from latentode.ode.methods.runge_kutta import Method, Row, Tableau
 
 __all__ = ["DOPRI8"]
 

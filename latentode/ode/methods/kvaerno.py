@@ -1,13 +1,10 @@
 """Kværnø's stiffly accurate, L-stable pairs of orders 3(2) and 5(4) (2004), BIT Numerical Mathematics 44(3).
 
-The last two stages of both are at the end of the step, the one before the last with the lower order: the error is the
-difference of those two. The slope at the end is that of the last stage, so neither estimate nor interpolant asks for
-another.
+The last two stages of both are at the end of the step. The one before the last has the lower order, so the error is the
+difference of the two. The slope at the end is that of the last stage: neither estimate nor interpolant needs another.
 """
 
-from latentode.ode.methods.interpolants import hermite
-from latentode.ode.methods.method import Method
-from latentode.ode.tableau import Row, Tableau
+from latentode.ode.methods.runge_kutta import Method, Row, Tableau, hermite
 
 __all__ = ["KVAERNO3", "KVAERNO5"]
 
@@ -56,9 +53,9 @@ _KVAERNO5 = _pair(
     order=5,
 )
 # An interpolant of order 4. The cubic has order 3, and misses the condition of a tree of four nodes and density g by
-# theta^2 (1 - theta)^2 / g, as any cubic through both ends of theta^4 with both slopes does. So the bump must weigh
-# the elementary weights of those four trees to 1/g, and those of the smaller ones to 0: rank 5 for 7 weights (the
-# stages have order 2). These are the solution of least norm, found with 40 digits.
+# theta^2 (1 - theta)^2 / g, as any cubic through both ends of theta^4 with both slopes does. The weights of the bump
+# must therefore sum the elementary weights of those four trees to 1/g, and those of the smaller trees to 0: rank 5 for
+# 7 weights (the stages have order 2). These are the solution of least norm, computed with 40 digits.
 _BUMP = (
     -0.48424934964585916,
     0.0,

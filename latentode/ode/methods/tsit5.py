@@ -1,7 +1,6 @@
 """Tsitouras' pair of orders 5 and 4 (2011), Computers & Mathematics with Applications 62(2)."""
 
-from latentode.ode.methods.method import Method
-from latentode.ode.tableau import Row, Tableau
+from latentode.ode.methods.runge_kutta import Method, Row, Tableau
 
 __all__ = ["TSIT5"]
 

@@ -1,4 +1,4 @@
-"""Write down what torchdiffeq answers, for tests/ode/test_torchdiffeq.py, in an environment that has it.
+"""Write down what torchdiffeq answers, for tests/ode/torchdiffeq/test_reference.py, in an environment that has it.
 
 usage: python tests/benchmarks/ode/record_torchdiffeq.py
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-REFERENCE = Path(__file__).parents[2] / "ode" / "torchdiffeq_reference.json"
+REFERENCE = Path(__file__).parents[2] / "ode" / "torchdiffeq" / "reference.json"
 DIGITS = 10
 
 FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4")

@@ -1,0 +1,1 @@
+"""The face of torchdiffeq on this solver: the same calls with the same arguments."""

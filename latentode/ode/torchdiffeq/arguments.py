@@ -1,0 +1,315 @@
+"""The arguments of ``odeint`` as :func:`latentode.ode.solve` takes them: its options, and its state as one series."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentode.ode.field import FlatField, State
+from latentode.ode.methods import METHODS, find_method
+
+__all__ = ["Settings", "SingleSeries", "as_single_series", "read_settings"]
+
+SAME = {"adaptive_heun": "heun", "heun2": "heun", "rk4": "rk4_38"}
+ABSENT = {"explicit_adams": "dopri8", "fixed_adams": "dopri8", "implicit_adams": "kvaerno5", "scipy_solver": "dopri5"}
+OF_GRIDS = ("grid_constructor", "interp", "perturb", "step_size")
+OF_ERRORS = ("jump_t", "max_num_steps", "max_step", "min_step", "step_t")
+OUR_CONTROL = {"dfactor": 0.2, "first_step": None, "ifactor": 10.0, "safety": 0.9}
+REMAINDER = 1e-6  # of a step: a remainder below this gets no step of its own
+LEAST = 1e-14  # of the span: smaller steps are lost in rounding
+
+CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
+
+GridConstructor = Callable[[Any, Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A method, its tolerances and its options, after they were checked.
+
+    Parameters
+    ----------
+    method : str
+        The name of the method in :data:`latentode.ode.METHODS`.
+    adaptive : bool
+        Whether the error chooses the steps; otherwise there is a fixed grid.
+    rtol, atol : float
+        Tolerances.
+    options : mapping
+        The options of torchdiffeq that were given.
+    """
+
+    method: str
+    adaptive: bool
+    rtol: float
+    atol: float
+    options: Mapping[str, Any]
+
+    def time_dtype(self, t: Tensor, y0: Tensor) -> torch.dtype:
+        """Return the dtype of the times; with a float32 state those of an adaptive method are float64."""
+        default = torch.float64 if self.adaptive else t.dtype if t.is_floating_point() else y0.dtype
+        return torch.promote_types(self.options.get("dtype", default), y0.dtype)
+
+    def shared_options(self, begin: Tensor, end: Tensor) -> dict[str, Any]:
+        """Return the options of any solve between two times."""
+        span = abs(float(end.detach() - begin.detach()))
+        least = max(LEAST, float(self.options.get("min_step", 0.0)) / span)
+        common = {"method": self.method, "rtol": self.rtol, "atol": self.atol, "coarse": None, "min_step": least}
+        common["max_steps"] = int(self.options.get("max_num_steps", 2**31 - 1))
+        if "jump_t" in self.options:
+            common["jump_times"] = self.options["jump_t"]
+        stops = [torch.as_tensor(self.options["step_t"]).to(begin)] if "step_t" in self.options else []
+        if (longest := float(self.options.get("max_step", float("inf")))) < span:
+            stops.append(_inner_nodes(begin, end, longest))
+        return {**common, "step_times": torch.cat(stops)} if stops else common
+
+    def options_through(self, func: Any, y0: Any, t: Tensor, *, exact: bool) -> dict[str, Any]:
+        """Return the options of a solve through all times of ``t``.
+
+        A fixed grid moves with the times. With ``exact``, times that require gradients get the derivatives of the steps
+        on that moving grid; otherwise they get those of the solution.
+        """
+        common = self.shared_options(t[0], t[-1])
+        if self.adaptive:
+            return common
+        inner = self._inner(func, y0, t)
+        if self.options.get("perturb"):
+            return {**common, "jump_times": inner, "n_steps": 1}
+        if exact and inner.requires_grad:
+            return {**common, "step_times": inner, "n_steps": 1}
+        nodes = (inner.detach() - t[0].detach()) / (t[-1] - t[0]).detach()
+        return {**common, "n_steps": [0.0, *nodes.tolist(), 1.0]}
+
+    def options_for_event(self, begin: Tensor, end: Tensor) -> dict[str, Any]:
+        """Return the options of a solve that looks for an event between two times."""
+        common = self.shared_options(begin, end)
+        if self.adaptive:
+            return common
+        if "step_size" not in self.options:
+            raise ValueError(f"options['step_size'] is needed to look for an event by the fixed grid of {self.method}")
+        span = abs(float(end.detach() - begin.detach()))
+        return {**common, "n_steps": max(1, ceil(span / float(self.options["step_size"]) - REMAINDER))}
+
+    def _inner(self, func: Any, y0: Any, t: Tensor) -> Tensor:
+        """Return the nodes of the grid between the first time and the last."""
+        if "grid_constructor" in self.options:
+            return _constructed(self.options["grid_constructor"], func, y0, t)
+        step_size = self.options.get("step_size")
+        return t[1:-1] if step_size is None else _inner_nodes(t[0], t[-1], float(step_size))
+
+
+def read_settings(
+    method: str | None, rtol: float | Tensor, atol: float | Tensor, options: Mapping[str, Any] | None
+) -> Settings:
+    """Return the settings for torchdiffeq's arguments; raise if one cannot be honoured.
+
+    Parameters
+    ----------
+    method : str, optional
+        A name of torchdiffeq, or one of :data:`latentode.ode.METHODS`; "dopri5" when None.
+    rtol, atol : float
+        Tolerances, one number each.
+    options : mapping, optional
+        The options of torchdiffeq.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ValueError
+        Naming the method or the option that cannot be honoured.
+
+    Examples
+    --------
+    >>> read_settings("rk4", 1e-7, 1e-9, None).method
+    'rk4_38'
+    >>> read_settings("adaptive_heun", 1e-7, 1e-9, {"max_num_steps": 9}).adaptive
+    True
+    """
+    name = "dopri5" if method is None else method
+    if name in ABSENT:
+        raise ValueError(f"method {name!r} is not among ours: use {ABSENT[name]!r}")
+    if name not in SAME and name not in METHODS:
+        raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted({*METHODS, *SAME}))}")
+    ours = SAME.get(name, name)
+    adaptive = find_method(ours).adaptive and name != "heun2"
+    options = {key: value for key, value in (options or {}).items() if value is not None}
+    _check_options(name, adaptive, options)
+    return Settings(ours, adaptive, _number("rtol", rtol), _number("atol", atol), options)
+
+
+def _check_options(name: str, adaptive: bool, options: Mapping[str, Any]) -> None:
+    usable = {"dtype", *(OF_ERRORS if adaptive else OF_GRIDS)}
+    for key, value in options.items():
+        if key == "norm":
+            raise ValueError(
+                "the option norm cannot be honoured: ours is the root mean square over the whole state (and, in "
+                "latentode.ode.solve, the maximum over series). Leave it out, or scale the state"
+            )
+        if key in OUR_CONTROL:
+            if value != OUR_CONTROL[key]:
+                fixed = "the solver chooses it" if OUR_CONTROL[key] is None else f"ours is always {OUR_CONTROL[key]}"
+                raise ValueError(f"the option {key}={value!r} cannot be honoured: {fixed}. Leave it out")
+        elif key in (*OF_GRIDS, *OF_ERRORS) and key not in usable:
+            kind = "chooses its own steps" if adaptive else "has a fixed grid"
+            raise ValueError(f"the option {key} means nothing to {name}, which {kind}: use {', '.join(sorted(usable))}")
+        elif key not in usable:
+            raise ValueError(f"unknown option {key}: {name} has {', '.join(sorted(usable))}")
+    if options.get("interp", "linear") not in ("cubic", "linear"):
+        raise ValueError(f"the option interp must be cubic or linear, not {options['interp']!r}")
+    if "step_size" in options and "grid_constructor" in options:
+        raise ValueError("the options step_size and grid_constructor exclude each other: give one")
+    for key in ("max_step", "step_size"):
+        if key in options and not float(options[key]) > 0:
+            raise ValueError(f"the option {key} must be positive, not {options[key]}")
+
+
+def _number(name: str, value: float | Tensor) -> float:
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return float(value)
+    if isinstance(value, Tensor | tuple | list):
+        raise ValueError(f"{name} must be one number for the whole state: scale the parts of the state instead")
+    return float(value)
+
+
+def _inner_nodes(begin: Tensor, end: Tensor, step: float) -> Tensor:
+    """Return the times between two times that are one step apart."""
+    span = float(end.detach() - begin.detach())
+    n = max(1, ceil(abs(span) / step - REMAINDER))
+    steps = torch.arange(1, n, dtype=begin.dtype, device=begin.device)
+    return begin + steps * (step if span > 0 else -step)
+
+
+def _constructed(constructor: GridConstructor, func: Any, y0: Any, t: Tensor) -> Tensor:
+    """Return the inner nodes of the caller's own grid."""
+    grid = constructor(func, y0, t).to(t)
+    gaps = (grid.detach().diff() * (t[-1] - t[0]).detach().sign()) if grid.dim() == 1 else grid
+    if grid.dim() != 1 or len(grid) < 2 or grid[0] != t[0] or grid[-1] != t[-1] or not bool((gaps > 0).all()):
+        raise ValueError("grid_constructor must return (time,) strictly from t[0] to t[-1]")
+    return grid[1:-1]
+
+
+class SingleSeries:
+    """A problem of torchdiffeq as one series, whose latent state is all of y0.
+
+    Parameters
+    ----------
+    func, y0, t
+        As the caller gave them; the times may be in another dtype.
+    extra : sequence of Tensor
+        Trainable tensors that ``func`` reads besides its own parameters.
+    """
+
+    def __init__(self, func: Callable[..., Any], extra: Sequence[Tensor], y0: State, t: Tensor) -> None:
+        self.func, self.y0, self.t = func, y0, t
+        parts = y0 if isinstance(y0, tuple) else (y0,)
+        self.field = FlatField(_OneSeries(func, extra), [part.shape for part in parts], is_tuple=isinstance(y0, tuple))
+        self.flat = _flat(y0)
+
+    def unflatten(self, flat: Tensor) -> Any:
+        """Return states (time, latent) in the caller's shape, the times first."""
+        return self.field.unflatten(flat)
+
+
+def as_single_series(
+    func: Callable[..., Any], extra: Sequence[Tensor], y0: State, t: Tensor, settings: Settings
+) -> SingleSeries:
+    """Check what the caller gave, and return it as a problem of one series.
+
+    Raises
+    ------
+    ValueError
+        If the times are not one strictly monotonic row, or ``func`` has callbacks.
+    TypeError
+        If the state or the times are not tensors, or complex.
+    """
+    _check_state(y0)
+    _check_times(t)
+    for name in (*CALLBACKS, *(f"{name}_adjoint" for name in CALLBACKS)):
+        if hasattr(func, name):
+            raise ValueError(
+                f"func.{name} would never be called: there are no callbacks. latentode.ode.solve has stats"
+            )
+    like = _flat(y0)
+    dtype = settings.time_dtype(t, like)
+    t = t.to(like.device, dtype)
+    if settings.options.get("perturb"):
+        func = _InsideOfSpan(func, t)
+    return SingleSeries(func, extra, y0, t)
+
+
+class _OneSeries(nn.Module):
+    """A function of a time and a state, as a field of one series with the same parameters, and extra ones."""
+
+    def __init__(self, func: Callable[..., Any], extra: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.func, self.extra = func, extra
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Yield the function's parameters, then the extra tensors."""
+        known = {id(p) for p in super().parameters(recurse)}
+        yield from super().parameters(recurse)
+        yield from (p for p in self.extra if id(p) not in known)  # type: ignore[misc]
+
+    def forward(self, t: Tensor, y: Any) -> Any:
+        if isinstance(y, tuple):
+            slopes = self.func(t[0, 0], tuple(part[0] for part in y))
+            return tuple(_like(slope, part[0]).unsqueeze(0) for slope, part in zip(slopes, y, strict=True))
+        return _like(self.func(t.view(()), y[0]), y[0]).unsqueeze(0)
+
+
+def _like(slope: Tensor, y: Tensor) -> Tensor:
+    """Broadcast a slope to the state, as ``y + h * slope`` would."""
+    if slope.shape == y.shape or slope.dim() > y.dim():
+        return slope
+    try:
+        return slope.expand(y.shape)
+    except RuntimeError:
+        return slope  # the solver says what is wrong with its shape
+
+
+class _InsideOfSpan(nn.Module):
+    """A function that is evaluated just inside the span instead of at its ends, where it may jump."""
+
+    def __init__(self, func: Callable[..., Any], t: Tensor) -> None:
+        super().__init__()
+        self.func, self.ends = func, (t[0].detach(), t[-1].detach())
+
+    def forward(self, t: Tensor, y: Any) -> Any:
+        begin, end = (x.to(t) for x in self.ends)
+        at, rounding = t.detach(), 4 * torch.finfo(t.dtype).eps * torch.maximum(begin.abs(), end.abs())
+        # The solver's times are those of the ends up to rounding.
+        at_begin, at_end = ((at - x).abs() <= rounding for x in (begin, end))
+        within = torch.where(
+            at_begin, torch.nextafter(begin, end), torch.where(at_end, torch.nextafter(end, begin), at)
+        )
+        return self.func(t + (within - at), y)
+
+
+def _flat(y0: State) -> Tensor:
+    """Return the whole state in one row, (1, latent)."""
+    flat = torch.cat([part.reshape(-1) for part in (y0 if isinstance(y0, tuple) else (y0,))]).unsqueeze(0)
+    return flat if flat.is_floating_point() else flat.to(torch.get_default_dtype())
+
+
+def _check_state(y0: Any) -> None:
+    parts = y0 if isinstance(y0, tuple) else (y0,)
+    if not parts or not all(isinstance(part, Tensor) for part in parts):
+        raise TypeError(f"y0 must be a tensor or a tuple of tensors, not {type(y0).__name__}")
+    if any(part.is_complex() for part in parts):
+        raise TypeError("complex states are not supported: use torch.view_as_real and a real state")
+
+
+def _check_times(t: Any) -> None:
+    if not isinstance(t, Tensor):
+        raise TypeError(f"t must be a tensor, not {type(t).__name__}")
+    if t.dim() != 1 or len(t) == 0:
+        raise ValueError(f"t must be (time,) with at least one time, not {tuple(t.shape)}")
+    gaps = t.detach().diff()
+    if not bool((gaps > 0).all() | (gaps < 0).all()):
+        raise ValueError("t must rise or fall strictly")

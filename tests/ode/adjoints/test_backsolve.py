@@ -1,0 +1,147 @@
+import pytest
+import torch
+
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import SolveError, solve
+from tests.ode.adjoints.test_discrete import assert_same
+from tests.ode.conftest import Hidden
+
+LOOSE = {"t1", "t_back"}  # the equation's solution does not depend on where its grid ends
+
+
+def without(result, names):
+    return result[0], {name: g for name, g in result[1].items() if name not in names}
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["analytic", "general"])
+def test_the_augmented_solve_gives_every_gradient_of_the_paper(case, gradients, hidden):
+    field = Hidden(case[0]) if hidden else case[0]
+    tight = {"method": "dopri5", "rtol": 1e-10, "atol": 1e-12, "min_step": 1e-12}
+    exact = gradients(adjoint="autograd", **tight)
+    ours = gradients(field, adjoint="backsolve", **tight)
+    assert_same(without(ours, LOOSE), without(exact, LOOSE), 1e-7)
+    assert all(ours[1][name].abs().max() < 1e-9 for name in LOOSE)
+
+
+def test_it_approaches_the_exact_gradient_as_the_tolerance_shrinks(gradients):
+    exact = gradients(adjoint="autograd", method="dopri5", rtol=1e-11, atol=1e-12, min_step=1e-12)[1]["layers.0.weight"]
+    errors = []
+    for rtol in (1e-2, 1e-4, 1e-6, 1e-8):
+        ours = gradients(adjoint="backsolve", method="dopri5", rtol=rtol, atol=rtol / 10)[1]["layers.0.weight"]
+        errors.append(float((ours - exact).abs().max() / exact.abs().max()))
+    assert errors[3] < 1e-6
+    assert errors[3] < errors[2] < errors[0]
+
+
+def test_on_a_fixed_grid_it_converges_too(gradients):
+    exact = gradients(adjoint="autograd", method="rk4", n_steps=200)[1]["layers.0.weight"]
+    errors = [
+        float((gradients(adjoint="backsolve", method="rk4", n_steps=n)[1]["layers.0.weight"] - exact).abs().max())
+        for n in (4, 32)
+    ]
+    assert errors[1] < errors[0] / 50
+
+
+def saved_bytes(adjoint, n_steps):
+    field = MLPDynamics(4, (16,))
+    z0 = torch.randn(8, 4, requires_grad=True)
+    storages = {}
+
+    def pack(x):
+        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        z = solve(Hidden(field), z0, torch.rand(8, 5), t1=1.0, t_back=0.0, n_steps=n_steps, adjoint=adjoint).z
+    held = z.grad_fn  # keeps the graph alive while the storages are counted
+    total = sum(storages.values())
+    del held
+    return total
+
+
+def test_memory_kept_for_the_gradient_does_not_grow_with_the_steps():
+    flat = [saved_bytes("backsolve", n) for n in (10, 100)]
+    growing = [saved_bytes("autograd", n) for n in (10, 100)]
+    assert flat[0] == flat[1]
+    assert growing[1] > 6 * growing[0]
+    assert flat[1] < growing[1] / 30
+
+
+def test_nothing_of_the_steps_stays_alive_behind_the_answer():
+    """The tape and the ledger are not saved tensors: look at every live tensor instead."""
+    import gc
+
+    def live(n_steps):
+        field = Hidden(MLPDynamics(4, (16,)))
+        z0 = torch.randn(8, 4, requires_grad=True)
+        solution = solve(field, z0, torch.rand(8, 5), t1=1.0, t_back=0.0, n_steps=n_steps, adjoint="backsolve")
+        z = solution.z
+        del solution
+        gc.collect()
+        tensors = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor)]
+        total = sum({x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}.values())
+        del z
+        return total
+
+    live(10)
+    assert live(200) <= live(10) + 2048
+
+
+def test_the_other_gradient_of_a_batch_alone_equals_the_one_in_company(case):
+    field, inputs = case
+    received = torch.randn(4, 6, 3, dtype=torch.float64)
+
+    def gradient(which):
+        z0 = inputs["z0"].detach()[which].requires_grad_()
+        z = solve(
+            field, z0, inputs["times"].detach()[which], 0.0, 1.6, t_back=-1.7,
+            args=(inputs["context"].detach()[which],), method="rk4", n_steps=40, adjoint="backsolve", coarse=None,
+        ).z  # fmt: skip
+        return torch.autograd.grad((torch.nan_to_num(z) * received[which]).sum(), z0)[0]
+
+    together = gradient(slice(0, 4))
+    alone = torch.cat([gradient(slice(i, i + 1)) for i in range(4)])
+    assert torch.allclose(together, alone, rtol=1e-5)
+
+
+@pytest.mark.parametrize("jumps", [None, [0.25]])
+def test_a_backward_solve_that_fails_names_the_series_and_the_time(jumps):
+    going_back = False
+
+    def field(t, z):
+        gap = (t < 0.5) & (torch.arange(3).unsqueeze(1) == 1)
+        return torch.where(gap & going_back, float("nan"), -z)
+
+    z0 = torch.ones(3, 1, dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([[1.0, 0.75], [0.8, 1.0], [2.0, 0.7]], dtype=torch.float64)
+    z = solve(field, z0, times, t0=0.0, method="dopri5", adjoint="backsolve", jump_times=jumps).z
+    going_back = True
+    with pytest.raises(
+        SolveError, match=r"^the field is not finite \(in the backward solve\): series 1 at t = 0\.5"
+    ) as caught:
+        z.sum().backward()
+    assert caught.value.series == (1,)
+    assert caught.value.cause == "the field is not finite (in the backward solve)"
+    assert caught.value.times[0] == caught.value.reached[0] == pytest.approx(0.5, abs=1e-6)
+    assert "Check its inputs" in str(caught.value)
+
+
+def test_the_steps_of_a_grid_are_shared_out_among_the_stretches_between_queries():
+    counted = []
+
+    def field(t, z):
+        counted.append(1)
+        return -z
+
+    z0 = torch.ones(1, 1, requires_grad=True)
+    cases = [
+        ([1.0, 2.0], None, 4 * (4 + 4) + 2),
+        ([1.0, 2.0], [0.5], 4 * (3 + 2 + 4) + 5),
+        ([1.01, 1.0, 2.0], None, 4 * (4 + 1 + 4) + 3),
+    ]
+    for times, stops, expected in cases:
+        times = torch.tensor([times])
+        z = solve(field, z0, times, 0.0, 2.0, t_back=0.0, n_steps=8, step_times=stops, adjoint="backsolve").z
+        counted.clear()
+        z.sum().backward()
+        assert len(counted) == expected

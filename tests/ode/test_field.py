@@ -1,0 +1,120 @@
+import pytest
+import torch
+
+from latentode.nn.dynamics import MLPDynamics
+from latentode.ode import solve
+from latentode.ode.field import is_analytic
+from tests.ode.conftest import Hidden
+
+
+def test_states_of_any_shape_are_solved_as_flat_ones_are():
+    times = torch.rand(3, 4, dtype=torch.float64)
+    z0 = (torch.randn(3, 2, 2, dtype=torch.float64), torch.randn(3, dtype=torch.float64))
+
+    def field(t, z):
+        matrix, number = z
+        assert t.shape == (3, 1)
+        return -matrix * number.view(-1, 1, 1), torch.cos(t).squeeze(1) * matrix.sum((1, 2))
+
+    def flat(t, z):
+        return torch.cat([-z[:, :4] * z[:, 4:], torch.cos(t) * z[:, :4].sum(1, keepdim=True)], 1)
+
+    matrix, number = solve(field, z0, times, n_steps=5, coarse=None).z
+    z = solve(flat, torch.cat([z0[0].flatten(1), z0[1].unsqueeze(1)], 1), times, n_steps=5, coarse=None).z
+    assert matrix.shape == (3, 4, 2, 2)
+    assert torch.allclose(matrix.flatten(2), z[..., :4])
+    assert torch.allclose(number, z[..., 4])
+    rate = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+    growing = solve(lambda t, z, rate: (rate.unsqueeze(-1) * z[0],), z0[:1], times, args=(rate,), n_steps=20).z[0]
+    assert torch.allclose(growing, z0[0].unsqueeze(1) * torch.exp(rate * times).view(3, 4, 1, 1), rtol=1e-4)
+    halves = (z0[0].flatten(1)[:, :2], z0[0].flatten(1)[:, 2:], z0[1].unsqueeze(1))
+
+    def of_rows(t, z):
+        return -z[0] * z[2], -z[1] * z[2], torch.cos(t) * (z[0] + z[1]).sum(1, keepdim=True)
+
+    assert torch.allclose(torch.cat(solve(of_rows, halves, times, n_steps=5, coarse=None).z, 2), z)
+    with pytest.raises(ValueError, match="same series"):
+        solve(field, (torch.ones(3, 2), torch.ones(2)), times)
+
+
+HOOKS = ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_closure_over_a_trainable_tensor_is_refused_rather_than_left_without_gradient(wanted):
+    rate = torch.tensor(1.0, requires_grad=True)
+    with pytest.raises(ValueError, match="Pass it through args"):
+        solve(lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1))
+    with pytest.raises(ValueError, match=r"shape \(\) .*or solve under torch.no_grad\(\)\.$"):
+        solve(
+            lambda t, z: rate * z, torch.ones(1, 1, requires_grad=wanted), torch.ones(1, 1), t1=1.0, t_back=0.0,
+            method="euler", n_steps=1, watch=False,
+        )  # fmt: skip
+
+
+def test_a_closure_gets_its_gradient_through_args():
+    rate = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    z = solve(lambda t, z, r: r * z, torch.ones(1, 1).double(), torch.ones(1, 1).double(), args=(rate,)).z
+    z.sum().backward()
+    assert rate.grad.item() == pytest.approx(2.71828, rel=1e-3)
+
+
+def test_frozen_parameters_get_no_gradient_and_the_others_do():
+    field = MLPDynamics(2, (4,))
+    field.layers[0].weight.requires_grad_(False)
+    for the_field in (field, Hidden(field)):
+        field.zero_grad()
+        solve(the_field, torch.randn(3, 2), torch.rand(3, 2)).z.sum().backward()
+        assert field.layers[0].weight.grad is None
+        assert field.layers[1].weight.grad.abs().sum() > 0
+
+
+def test_dropout_gets_the_gradient_of_the_very_numbers_that_were_drawn():
+    class Dropping(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 3)
+            self.drop = torch.nn.Dropout(0.5)
+
+        def forward(self, t, z):
+            return self.drop(torch.tanh(self.layer(z)))
+
+    field, z0, times = Dropping().double(), torch.randn(4, 3).double(), torch.rand(4, 5).double()
+    grads = []
+    for adjoint in ("discrete", "autograd"):
+        torch.manual_seed(3)
+        z = solve(field, z0, times, n_steps=3, adjoint=adjoint, coarse=None).z
+        grads.append(torch.autograd.grad(z.sum(), list(field.parameters())))
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
+
+
+def test_buffers_are_updated_once_per_evaluation_and_only_in_the_forward():
+    class Normed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(3)
+
+        def forward(self, t, z):
+            return torch.tanh(self.norm(z))
+
+    field = Normed()
+    solution = solve(field, torch.randn(4, 3), torch.rand(4, 5), n_steps=3, coarse=None)
+    solution.z.sum().backward()
+    assert field.norm.num_batches_tracked.item() == solution.stats.evaluations
+
+
+@pytest.mark.parametrize("change", [*HOOKS, "parametrization", "forward", "subclass"])
+def test_a_field_that_was_changed_from_outside_is_asked_for_its_derivatives_no_more(change):
+    class Other(MLPDynamics):
+        def forward(self, t, z, *args):
+            return 2 * super().forward(t, z, *args)
+
+    field = (Other if change == "subclass" else MLPDynamics)(2, (4,))
+    assert is_analytic(field) == (change != "subclass")
+    if change in HOOKS:
+        getattr(field.layers[0], f"register_{change}")(lambda *given: None)
+    elif change == "parametrization":
+        torch.nn.utils.parametrizations.weight_norm(field.layers[0])
+    elif change == "forward":
+        field.forward = lambda t, z: -z
+    assert not is_analytic(field)
