@@ -15,7 +15,7 @@ __all__ = ["Held", "peak_of"]
 
 
 class Held(TorchDispatchMode):
-    """Follows every storage that is made, and looks every few operators which of them are still there."""
+    """Follows every storage that is made, and finds every few operators which of them are still there."""
 
     def __init__(self, every: int = 50) -> None:
         super().__init__()

@@ -156,12 +156,12 @@ def test_a_compiled_solve_may_ask_for_autograd_which_it_has_anyway(monkeypatch):
     monkeypatch.setattr(compiled_room.torch, "compile", uncompiled)
     layer = torch.nn.Linear(2, 2)
 
-    class Wary(torch.nn.Module):
+    class Strict(torch.nn.Module):
         def forward(self, t, z):
             assert t.dtype == z.dtype
             return torch.tanh(layer(z)) * torch.cos(t)
 
-    field = Wary()
+    field = Strict()
     z0, times = torch.randn(3, 2, requires_grad=True), torch.rand(3, 4).double()
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotCompiledWarning)

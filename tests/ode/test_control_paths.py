@@ -73,7 +73,7 @@ def test_the_cubic_path_has_two_continuous_derivatives_and_bends_nowhere_at_its_
 
 
 @each_path
-def test_a_path_in_float32_may_be_asked_at_times_in_float64(kind):
+def test_a_path_in_float32_may_be_queried_at_times_in_float64(kind):
     times, values = panel(dtype=torch.float32)
     path, at = kind(times, values), torch.linspace(-2.0, 7.0, 50, dtype=torch.float64).expand(4, -1)
     u = path(at)
@@ -371,6 +371,6 @@ def test_what_is_not_a_real_tensor_is_refused_by_kind(times, values, says):
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (1, 2), (4,), (4, 2, 1)])
-def test_times_asked_for_must_be_those_of_the_series(shape):
+def test_query_times_must_be_those_of_the_series(shape):
     with pytest.raises(ValueError, match=r"t must be \(series, time\) for 4 series"):
         PiecewiseLinear(*panel())(torch.zeros(shape))

@@ -22,7 +22,7 @@ IMPLICIT = {name for name, method in METHODS.items() if method.implicit}
 ORBITS = [problem for problem in PROBLEMS if problem[0] == "D"]
 
 
-def asked_of(name):
+def problems_of(name):
     """The problems a method has to solve: all for a high order; implicit steps and low orders are slow."""
     if name in IMPLICIT:
         return [
@@ -65,12 +65,12 @@ def test_the_reference_ends_where_the_published_solution_does(problem):
     assert torch.allclose(found, published, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "problem"), [(name, problem) for name in ADAPTIVE for problem in asked_of(name)])
-def test_an_adaptive_solve_is_right_at_every_time_asked_for(name, problem):
+@pytest.mark.parametrize(("name", "problem"), [(name, problem) for name in ADAPTIVE for problem in problems_of(name)])
+def test_an_adaptive_solve_is_right_at_every_query_time(name, problem):
     assert alone_wrong_by(problem, name) < POOR.get(name, 1) * allowed(problem)
 
 
-@pytest.mark.parametrize("name", [name for name in ADAPTIVE if set(ORBITS) <= set(asked_of(name))])
+@pytest.mark.parametrize("name", [name for name in ADAPTIVE if set(ORBITS) <= set(problems_of(name))])
 def test_five_orbits_in_one_batch_are_as_right_as_each_alone(name):
     together = answer(kepler, torch.cat([PROBLEMS[problem].z0 for problem in ORBITS]), name)
     for problem, z in zip(ORBITS, together, strict=True):

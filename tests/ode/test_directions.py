@@ -51,7 +51,7 @@ def test_forward_and_backward_reach_may_be_given_or_found():
     assert solve(field, z0, times[:, 1:], 0.0, 0.8, t_back=0.0).stats.steps == 6
 
 
-def test_only_the_side_that_is_asked_is_solved():
+def test_only_the_side_that_is_queried_is_solved():
     field, z0 = field_and_start()
     counted = []
 

@@ -59,7 +59,7 @@ def test_too_many_steps_are_an_error():
         solve(lambda t, z: torch.cos(50 * t) * z, torch.ones(1, 1), torch.ones(1, 1), method="tsit5", max_steps=5)
 
 
-def test_the_causes_of_many_series_are_told_in_short():
+def test_the_causes_of_many_series_are_reported_in_short():
     few, many = (SolveError("It broke", range(n), [0.5 + i for i in range(n)], "Mend it.") for n in (8, 9))
     shown = ", ".join(f"{i} at t = {i}.5" for i in range(8))
     assert str(few) == f"It broke: series {shown}. Mend it."
@@ -73,9 +73,9 @@ def test_series_that_blow_up_on_either_side_keep_what_they_have_on_both():
     options = {"method": "tsit5", "rtol": 1e-5, "atol": 1e-7, "min_step": 1e-4, "on_failure": "nan"}
     truth = z0 / (1 - z0 * times)
     truth[0, 5] = truth[2, 0] = NAN
-    for asked in (slice(0, 6), slice(0, 3), slice(3, 6)):
-        z = solve(lambda t, z: z**2, z0, times[asked], **options).z[..., 0]
-        assert torch.allclose(z, truth[:, asked], rtol=1e-3, equal_nan=True)
+    for queried in (slice(0, 6), slice(0, 3), slice(3, 6)):
+        z = solve(lambda t, z: z**2, z0, times[queried], **options).z[..., 0]
+        assert torch.allclose(z, truth[:, queried], rtol=1e-3, equal_nan=True)
     for t1, t_back in ((4.0, 2.0), (2.0, 4.0)):
         z = solve(lambda t, z: z**2, z0, times + 3, 3.0, t1, t_back=t_back, **options).z[..., 0]
         assert torch.allclose(z, truth, rtol=1e-3, equal_nan=True)
@@ -111,11 +111,11 @@ def test_a_series_whose_grid_breaks_keeps_its_answers_up_to_the_last_whole_step(
         with pytest.raises(SolveError, match="the solution is not finite: series 0 at t = 2") as caught:
             solve(broken, torch.tensor([[2.0], [z1]]).double(), times[:2], 0.0, ends, n_steps=4)
         assert (caught.value.times, caught.value.reached) == (where, whole)
-    asked = z0.clone().requires_grad_()
+    queried = z0.clone().requires_grad_()
     for adjoint in ("discrete", "checkpointed", "continuous", "backsolve", "autograd"):
         for stops, where, whole in ((None, 2.0, 1.0), ([1.0], 2.0, 1.0), ([1.5], 1.5, 0.75)):
             with pytest.raises(SolveError, match="not finite: series 0 at t = ") as caught:
-                solve(broken, asked, times, n_steps=4, step_times=stops, adjoint=adjoint)
+                solve(broken, queried, times, n_steps=4, step_times=stops, adjoint=adjoint)
             assert caught.value.times == pytest.approx((where,))
             assert caught.value.reached == pytest.approx((whole,))
     z = solve(broken, z0, times, n_steps=4, on_failure="nan").z[..., 0]

@@ -104,7 +104,7 @@ def test_buffers_are_updated_once_per_evaluation_and_only_in_the_forward():
 
 
 @pytest.mark.parametrize("change", [*HOOKS, "parametrization", "forward", "subclass"])
-def test_a_field_that_was_changed_from_outside_is_asked_for_its_derivatives_no_more(change):
+def test_a_field_that_was_changed_from_outside_is_no_longer_used_for_its_derivatives(change):
     class Other(MLPDynamics):
         def forward(self, t, z, *args):
             return 2 * super().forward(t, z, *args)

@@ -84,7 +84,7 @@ def test_a_stiff_series_alone_has_the_same_answers_and_costs_whoever_chooses_its
     assert (own.stats.steps, own.stats.rejected) == (shared.stats.steps, shared.stats.rejected)
 
 
-def test_steps_of_their_own_are_taken_where_asked_for_and_counted():
+def test_steps_of_their_own_are_taken_on_request_and_counted():
     counted = []
 
     def field(t, z, speed, begin):

@@ -21,9 +21,9 @@ def test_no_series_is_followed_beyond_its_end_to_a_stop_of_another(backwards, st
     given = {stops: sign * torch.tensor([0.5, 1.5, 3.5]).double()}
     z = solve(field, torch.ones(2, 1).double(), times, 0.0, ends, t_back=0.0, n_steps=40, **given).z
     assert torch.allclose(z[..., 0], torch.exp(-times), rtol=1e-4)
-    asked = torch.stack(seen)
-    assert (asked <= torch.nextafter(sign * ends, 2 * sign * ends)).all()  # just after a jump that is put at its end
-    assert (asked >= 0.0).all()
+    queried = torch.stack(seen)
+    assert (queried <= torch.nextafter(sign * ends, 2 * sign * ends)).all()  # just after a jump that is put at its end
+    assert (queried >= 0.0).all()
 
 
 @pytest.mark.parametrize("independent", [None, False, True])

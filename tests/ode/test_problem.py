@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_refused_in_words(change, message):
         solve(**call)
 
 
-def test_steps_on_the_other_side_are_as_many_as_asked_for_there():
+def test_steps_on_the_other_side_are_as_many_as_given_there():
     times = torch.tensor([[-1.0, 1.0]])
     for field in (field_and_start(dtype=torch.float32)[0], swing):
         z0 = torch.ones(1, 3)
@@ -44,7 +44,7 @@ def test_steps_on_the_other_side_are_as_many_as_asked_for_there():
         assert solve(field, z0, times, n_steps=3, n_steps_back=3).z.equal(solve(field, z0, times, n_steps=3).z)
 
 
-def test_a_field_that_knows_its_derivatives_is_asked_for_both_sides_at_once_and_each_has_its_steps():
+def test_a_field_that_knows_its_derivatives_is_evaluated_on_both_sides_at_once_and_each_has_its_steps():
     field, z0 = field_and_start()
     times = torch.tensor([[-0.5, 0.8]], dtype=torch.float64).expand(5, 2)
 

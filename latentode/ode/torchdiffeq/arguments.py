@@ -84,12 +84,12 @@ class Settings:
         return {**common, "n_steps": [0.0, *nodes.tolist(), 1.0]}
 
     def options_for_event(self, begin: Tensor, end: Tensor) -> dict[str, Any]:
-        """Return the options of a solve that looks for an event between two times."""
+        """Return the options of a solve that searches for an event between two times."""
         common = self.shared_options(begin, end)
         if self.adaptive:
             return common
         if "step_size" not in self.options:
-            raise ValueError(f"options['step_size'] is needed to look for an event by the fixed grid of {self.method}")
+            raise ValueError(f"options['step_size'] is needed to find an event by the fixed grid of {self.method}")
         span = abs(float(end.detach() - begin.detach()))
         return {**common, "n_steps": max(1, ceil(span / float(self.options["step_size"]) - REMAINDER))}
 

@@ -68,7 +68,7 @@ def test_memory_kept_for_the_gradient_does_not_grow_with_the_steps():
 
 
 def test_nothing_of_the_steps_stays_alive_behind_the_answer():
-    """The tape and the ledger are not saved tensors: look at every live tensor instead."""
+    """The tape and the stage buffer are not saved tensors, so every live tensor is examined."""
     import gc
 
     def live(n_steps):

@@ -124,7 +124,7 @@ def test_autograd_gives_second_derivatives():
     assert second.item() == pytest.approx(2 * 0.5 / 0.75**3, rel=1e-6)
 
 
-def test_a_gradient_may_be_asked_for_twice(case):
+def test_a_gradient_may_be_requested_twice(case):
     field, inputs = case
     for the_field in (field, Hidden(field)):
         z = solve(the_field, inputs["z0"], inputs["times"], args=(inputs["context"],), coarse=None).z

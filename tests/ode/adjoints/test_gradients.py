@@ -278,7 +278,7 @@ def test_a_query_that_overshoots_by_rounding_has_its_gradient(adjoint):
 
 @pytest.mark.parametrize("adjoint", EVERY)
 @pytest.mark.parametrize("shape", [(0, 2), (3, 0)])
-def test_where_nothing_is_asked_nothing_has_a_gradient(adjoint, shape):
+def test_where_nothing_is_queried_nothing_has_a_gradient(adjoint, shape):
     field, z0 = MLPDynamics(2, (4,)), torch.ones(shape[0], 2, requires_grad=True)
     every = ({"n_steps": 2}, {"method": "tsit5"}, {"method": "tsit5", "step_times": [0.5]}, {"n_steps": 20})
     own = [] if adjoint == "checkpointed" else [{"method": "tsit5", "independent": True}]

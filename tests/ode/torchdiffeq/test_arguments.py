@@ -63,28 +63,28 @@ def test_a_perturbed_grid_asks_the_function_on_either_side_of_every_node_and_wit
     times = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     times = times.flip(0) if backwards else times
     begin, middle, end = sorted(times.to(dtype).tolist())
-    asked = []
+    evaluated = []
 
     def field(t, y):
-        asked.append(t.item())
+        evaluated.append(t.item())
         return torch.where((t > begin) & (t < end), torch.where(t < middle, 1.0, -2.0), 100.0).expand_as(y)
 
     options = {"perturb": True, "dtype": torch.float64}
     y = odeint(field, torch.zeros(1, dtype=dtype), times, method=method, options=options).flatten()
     assert y.tolist() == pytest.approx([0.0, 0.8, 0.4] if backwards else [0.0, 0.4, -0.4], abs=1e-6)
-    assert {begin, middle, end}.isdisjoint(asked)
-    assert len(asked) == (3 if method == "euler" else 6)  # the middle by both its steps, the end by Heun alone
+    assert {begin, middle, end}.isdisjoint(evaluated)
+    assert len(evaluated) == (3 if method == "euler" else 6)  # the middle by both its steps, the end by Heun alone
 
 
 def test_a_perturbed_grid_stays_within_a_span_whose_end_is_met_with_rounding():
-    t, asked = torch.tensor([5.8, 2.0, 0.1], dtype=torch.float64), []
+    t, evaluated = torch.tensor([5.8, 2.0, 0.1], dtype=torch.float64), []
 
     def field(t, y):
-        asked.append(t.item())
+        evaluated.append(t.item())
         return 0 * y
 
     odeint(field, torch.zeros(1, dtype=torch.float64), t, method="heun2", options={"perturb": True})
-    assert 0.1 < min(asked) < max(asked) < 5.8
+    assert 0.1 < min(evaluated) < max(evaluated) < 5.8
 
 
 @pytest.mark.parametrize("options", [None, {"perturb": True}])
@@ -95,25 +95,25 @@ def test_one_step_leads_from_each_time_to_the_next_however_far_it_is(options):
         assert torch.allclose(y[1:, 0], torch.tensor([0.3, 0.21], dtype=torch.float64), rtol=1e-12)
 
 
-def test_where_the_function_jumps_and_where_a_step_ends_may_be_told():
-    jump, asked = 0.3137, []
+def test_where_the_function_jumps_and_where_a_step_ends_may_be_given():
+    jump, evaluated = 0.3137, []
 
     def field(t, y):
-        asked.append(t.item())
+        evaluated.append(t.item())
         return torch.where(t < jump, 1.0, -2.0) * y
 
     y0, t = start()
     exact = y0 * math.exp(jump - 2 * (1 - jump))
     answers = odeint(field, y0, t, rtol=1e-6, atol=1e-8, options={"jump_t": torch.tensor([jump], dtype=torch.float64)})
     assert torch.allclose(answers[-1], exact, rtol=1e-6)
-    assert jump not in asked
-    told = len(asked)
+    assert jump not in evaluated
+    reported = len(evaluated)
     odeint(field, y0, t, rtol=1e-6, atol=1e-8)
-    assert told < (len(asked) - told) / 2
-    asked.clear()
+    assert reported < (len(evaluated) - reported) / 2
+    evaluated.clear()
     odeint(swaying, y0, t, rtol=1e-3, options={"step_t": torch.tensor([0.3], dtype=torch.float64)})
     odeint(field, y0, t, options={"step_t": torch.tensor([0.25])})
-    assert 0.25 in asked
+    assert 0.25 in evaluated
 
 
 def test_as_many_steps_are_taken_as_it_takes():
@@ -122,18 +122,18 @@ def test_as_many_steps_are_taken_as_it_takes():
     assert torch.allclose(y[-1], y0 * math.exp(math.sin(100.0)), rtol=1e-3)
 
 
-def test_no_step_is_longer_than_asked_and_one_shorter_is_an_error():
-    asked = []
+def test_no_step_is_longer_than_allowed_and_one_shorter_is_an_error():
+    evaluated = []
 
     def field(t, y):
-        asked.append(t.item())
+        evaluated.append(t.item())
         return -y
 
     y0, t = start()
     t3 = torch.tensor([0.0, 0.7, 3.0], dtype=torch.float64)
     odeint(field, y0, t3, rtol=1e-1, atol=1e-1, method="bosh3", options={"max_step": 0.4})
     for n in range(8):
-        assert any(abs(time - 0.4 * n) < 1e-12 for time in asked)
+        assert any(abs(time - 0.4 * n) < 1e-12 for time in evaluated)
     jumpy = {"rtol": 1e-9, "atol": 1e-9, "method": "bosh3"}
     with pytest.raises(SolveError, match=r"under its minimum \(0\.005 of the span\)"):
         odeint(lambda t, y: torch.where(t < 0.3137, 1.0, -2.0) * y, y0, 4 * t, options={"min_step": 0.02}, **jumpy)
@@ -148,7 +148,7 @@ def test_no_step_is_longer_than_asked_and_one_shorter_is_an_error():
         ("rk4", {"dtype": None}, torch.float64),
     ],
 )
-def test_times_are_in_float64_for_steps_by_error_or_where_asked_for(method, options, dtype):
+def test_times_are_in_float64_for_steps_by_error_or_on_request(method, options, dtype):
     seen, grid = set(), []
 
     def field(t, y):

@@ -39,7 +39,7 @@ def test_an_event_on_a_fixed_grid_is_where_its_steps_have_it_and_needs_their_siz
         call["event_fn"] = lambda t, y: y - 0.9
         event_t, _ = odeint_event(lambda t, y: -y, y0, options=options, **call)
         assert float(event_t) - begin == pytest.approx(0.1)  # one step
-    with pytest.raises(ValueError, match=r"step_size'\] is needed to look for an event by the fixed grid of euler"):
+    with pytest.raises(ValueError, match=r"step_size'\] is needed to find an event by the fixed grid of euler"):
         odeint_event(lambda t, y: -y, torch.ones(1, dtype=torch.float64), **call)
 
 

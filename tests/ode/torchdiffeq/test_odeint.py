@@ -196,17 +196,17 @@ def test_times_on_a_grid_get_the_gradient_of_what_was_solved(adjoint):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_nothing_is_evaluated_but_the_steps_from_the_first_time_to_the_last(sign):
-    asked = []
+    queried = []
 
     def field(t, y):
-        asked.append(t.item())
+        queried.append(t.item())
         return -y
 
     times = sign * torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
     for face in FACES:
-        asked.clear()
+        queried.clear()
         face(field, torch.ones(1, dtype=torch.float64), times, method="euler")
-        assert asked == [0.0, sign * 0.25]
+        assert queried == [0.0, sign * 0.25]
 
 
 @pytest.mark.parametrize("method", ["euler", "dopri5", "kvaerno3"])
