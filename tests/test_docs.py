@@ -1,6 +1,7 @@
 """The pages say what is true: their Python runs, their links lead somewhere, every page is in a contents list."""
 
 import re
+import runpy
 import warnings
 from pathlib import Path
 
@@ -32,3 +33,8 @@ def test_links_to_files_lead_somewhere(page):
 def test_every_page_is_in_the_contents():
     listed = (DOCS / "index.md").read_text("utf-8").splitlines()
     assert {p.stem for p in PAGES} - {"index"} <= set(listed)
+
+
+def test_the_picture_of_the_floors_is_that_of_the_import_contracts():
+    drawn = runpy.run_path(str(DOCS / "floors.py"))["picture"]()
+    assert (DOCS / "images" / "floors.svg").read_text() == drawn
