@@ -47,7 +47,7 @@ def test_with_much_data_few_rows_of_a_series_are_queried_per_step(monkeypatch, m
     monkeypatch.setattr(defaults, "CELLS_QUERIED", cells)
 
     def watched(model, tasks, *rest):
-        seen.append(tasks.most)
+        seen.append(tasks.max_queries)
         return train(model, tasks, *rest)
 
     monkeypatch.setattr(fitting, "train", watched)
