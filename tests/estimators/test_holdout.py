@@ -42,10 +42,10 @@ def test_no_more_series_are_held_out_than_a_reliable_validation_check_needs(monk
 
 def test_a_check_on_many_held_out_series_queries_each_once_with_no_more_rows_than_a_training_step(monkeypatch):
     monkeypatch.setattr(holdout, "ENOUGH_QUERIED", 10)
-    whole = TaskSampler(series_of([30] * 60), 30.0, most_queried=4)
+    whole = TaskSampler(series_of([30] * 60), 30.0, max_queries=4)
     fold = next(hold_out(whole, 0.5, 1, np.random.default_rng(0)))
     maker, held_out = fold.tasks, fold.held_out
-    assert maker.most_queried == 4
+    assert maker.max_queries == 4
     assert sum(len(b.lengths) for b in held_out) == 30
     assert max(b.query_times.shape[1] for b in held_out) == 4
 

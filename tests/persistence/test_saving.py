@@ -267,10 +267,10 @@ def test_a_config_that_is_none_is_refused(spoilt, content):
         load(spoilt)
 
 
-@pytest.mark.parametrize("version", [0, 2, 5, "3", "4", None, [4]])
+@pytest.mark.parametrize("version", [0, 2, 6, "3", "4", None, [4]])
 def test_another_version_is_refused_with_both_versions(spoilt, version):
     edit_config(spoilt, lambda c: c.update(format_version=version))
-    with pytest.raises(ValueError, match=r"format version .*reads versions 3 and 4"):
+    with pytest.raises(ValueError, match=r"format version .*reads versions 3 to 5"):
         load(spoilt)
 
 
@@ -317,7 +317,7 @@ def test_a_config_that_does_not_fit_is_refused(spoilt, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda a: a.pop("model.members.0.encoder.reader.gru.weight_hh_l0"),
+        lambda a: a.pop("model.members.0.encoder.history_encoder.gru.weight_hh_l0"),
         lambda a: a.pop("scaler.center"),
         lambda a: a.pop("panel.times"),
         lambda a: a.update({"calibration.factor": np.ones(3)}),
