@@ -252,11 +252,11 @@ def test_permuted_future_values_change_no_tensor_of_training(small, monkeypatch)
 
 def test_a_classifier_of_series_learns_from_what_the_encoder_makes_of_them():
     rng = np.random.default_rng(0)
-    df = waves(60, 12, missing=0.3)
+    df = waves(60, 24, missing=0.3)
     fast = df["id"].map(dict(zip(df["id"].unique(), rng.permutation(60) < 30, strict=True)))
     df["x"] = np.where(fast, np.sin(4 * df["time"]), df["x"])
     kinds = fast.groupby(df["id"]).first()
-    features = quick(max_steps=800, hidden_dim=16).fit(df).encode(df)
+    features = quick(max_steps=400, hidden_dim=16).fit(df).encode(df)
     assert features.index.equals(kinds.index)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     assert cross_val_score(classifier, features, kinds, cv=5).mean() > 0.75  # 0.5 by guessing
