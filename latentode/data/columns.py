@@ -1,4 +1,4 @@
-"""Single columns: numbers as float64, ids as an index, and what cannot be read as either."""
+"""Single columns: numbers as float64, ids as an index, and errors for columns that are neither."""
 
 from collections.abc import Hashable, Iterable
 
@@ -16,7 +16,7 @@ LARGEST = 1e100
 
 
 def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None:
-    """Refuse a column of text that was meant as numbers, naming the first row that is none."""
+    """Refuse a text column meant as numbers, naming the first row that is not a number."""
     if types.is_complex_dtype(column.dtype):
         raise DataError(
             f"column {column.name!r} holds complex numbers; give the real and the imaginary part a column each"
@@ -44,7 +44,7 @@ def require_numbers_where_meant(column: pd.Series, always: bool = False) -> None
 
 
 def numbers_of(column: pd.Series) -> NDArray[np.float64]:
-    """A numeric column as float64, NaN where missing, infinite where its own precision reaches beyond."""
+    """A numeric column as float64, NaN where missing, infinite beyond the range of float64."""
     with np.errstate(over="ignore"):
         numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers

@@ -1,4 +1,4 @@
-"""What is known beside the channels: of each series for good, and of every time ahead of it."""
+"""Covariates: static ones of each series, and known ones of every time."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ MOST_CATEGORIES = 30
 """Categories of a column that have a feature of their own: the most frequent; all others share one."""
 
 FARTHEST = 8.0
-"""Scaled numbers end here."""
+"""Scaled numbers are clipped here."""
 
 
 @dataclass(frozen=True)
 class ColumnCoding:
-    """How one column becomes features: a number in spreads from its mean, or a place for each category.
+    """How one column becomes features: a standardised number, or an indicator for each category.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class ColumnCoding:
 
     @classmethod
     def from_column(cls, column: pd.Series) -> "ColumnCoding":
-        """Learn from what a column holds in fit.
+        """Learn the coding from the column in fit.
 
         Raises
         ------
@@ -62,11 +62,11 @@ class ColumnCoding:
             )
         if types.is_numeric_dtype(column.dtype):
             x = _numbers(column)
-            x = np.sort(x[~np.isnan(x)])  # sums round by the order of their terms
+            x = np.sort(x[~np.isnan(x)])  # the order of terms changes the rounding of sums
             spread = float(x.std()) if len(x) else 0.0
             return cls(column.name, None, float(x.mean()) if len(x) else 0.0, spread if spread > 0 else 1.0)
         counts = column.dropna().astype(str).value_counts().to_dict()
-        # Of equally frequent ones the first by name: which row came first says nothing.
+        # Ties go by name, so that the order of rows has no effect.
         often = sorted((-n, str(category)) for category, n in counts.items())
         return cls(column.name, tuple(sorted(category for _, category in often[:MOST_CATEGORIES])))
 
@@ -76,7 +76,7 @@ class ColumnCoding:
         return 1 if self.categories is None else len(self.categories)
 
     def features(self, column: pd.Series) -> Features:
-        """Features of a column's values, (row, feature): NaN where missing, no place for a rare category."""
+        """Features of a column's values, (row, feature): NaN where missing, zeros for a category without a feature."""
         column = _usable(column)
         if self.categories is None:
             if not types.is_numeric_dtype(column.dtype) and not column.isna().all():
@@ -128,7 +128,7 @@ class Coding:
 
     @staticmethod
     def features(df: pd.DataFrame, columns: tuple[ColumnCoding, ...]) -> Features:
-        """Features of some columns, (row, feature), NaN where a value is missing or its column is not there."""
+        """Features of some columns, (row, feature), NaN where a value or its column is missing."""
         parts = [np.empty((len(df), 0), dtype=np.float32)]
         for column in columns:
             there = column.name in df.columns
@@ -143,14 +143,16 @@ class Coding:
 
     def sentences(self, df: pd.DataFrame) -> list[str]:
         """A sentence for each column with categories that have no feature."""
-        said = []
+        found = []
         for column in (*self.static, *self.known):
             new = column.unknown_categories(df[column.name]) if column.name in df.columns else []
             if new:
-                full = len(column.categories or ()) == MOST_CATEGORIES  # a rare one of fit and a stranger are one then
+                full = (
+                    len(column.categories or ()) == MOST_CATEGORIES
+                )  # then rare and unknown categories are not distinguished
                 what = f"which is none of the {MOST_CATEGORIES} most frequent of fit" if full else "not seen in fit"
-                said.append(f"column {column.name!r} holds {shown(new[0])}, a category {what}: taken as unknown")
-        return said
+                found.append(f"column {column.name!r} holds {shown(new[0])}, a category {what}: taken as unknown")
+        return found
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,11 @@ class Covariates:
     Parameters
     ----------
     static : array of float32
-        (series, feature), NaN where nothing has said it yet: read as the mean, or no category.
+        (series, feature), NaN where unknown: read as the mean, or no category.
     offsets : array of int
         (series + 1,), rows of each series in ``times`` and ``known``.
     times : array of float
-        (row,), rising within a series.
+        (row,), increasing within a series.
     known : array of float32
         (row, feature): a row holds until the next one.
     """
@@ -180,12 +182,12 @@ class Covariates:
         return np.repeat(np.arange(len(self.static)), np.diff(self.offsets))
 
     def take(self, series: Ints) -> "Covariates":
-        """Those of some of the series, by position."""
+        """The covariates of some of the series, by position."""
         offsets, rows = slices(self.offsets[series], np.diff(self.offsets)[series])
         return Covariates(self.static[series], offsets, self.times[rows], self.known[rows])
 
     def append(self, other: "Covariates") -> "Covariates":
-        """These, and those of further series."""
+        """The covariates with further series."""
         return Covariates(
             np.concatenate([self.static, other.static]),
             np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
@@ -194,23 +196,23 @@ class Covariates:
         )
 
     def updated(self, new: "Covariates", place: Ints, n_series: int) -> "Covariates":
-        """These with further rows and series: ``place`` is where each new series stands, among ``n_series``."""
+        """The covariates with further rows and series; ``place`` has the positions of the new series."""
         grown = self.grown(n_series)
         grown.static[place] = np.where(np.isnan(new.static), grown.static[place], new.static)
         return grown.with_rows(place[new.series_of_row], new.times, new.known)
 
     def grown(self, n_series: int) -> "Covariates":
-        """These, and further series of which nothing is known; a copy of the static features."""
+        """The covariates with further, unknown series; the static features are copied."""
         static = np.full((n_series, self.static.shape[1]), np.nan, dtype=np.float32)
         static[: len(self.static)] = self.static
         offsets = np.concatenate([self.offsets, np.full(n_series - len(self.static), self.offsets[-1])])
         return Covariates(static, offsets, self.times, self.known)
 
     def with_rows(self, series: Ints, times: Floats, known: Features) -> "Covariates":
-        """These and further rows of the same series, no two of one series and time; they hold in place of the old."""
+        """The covariates with further rows, which replace old ones of the same series and time."""
         codes = np.concatenate([self.series_of_row, series])
         when = np.concatenate([self.times, times])
-        rows = np.lexsort((when, codes))  # of one time, the old row comes first
+        rows = np.lexsort((when, codes))  # at the same time, the old row comes first
         codes, when = codes[rows], when[rows]
         last = np.ones(len(rows), dtype=bool)
         last[:-1] = (codes[1:] != codes[:-1]) | (when[1:] != when[:-1])
@@ -218,14 +220,14 @@ class Covariates:
         return Covariates(self.static, offsets, when[last], np.concatenate([self.known, known])[rows[last]])
 
     def held(self, series: Ints, times: Floats) -> Features:
-        """What holds of some series at some times, (row, feature); zeros for a series of which nothing is known.
+        """The values held by some series at some times, (row, feature); zeros for an unknown series.
 
         Parameters
         ----------
         series : array of int
             (row,), positions.
         times : array of float
-            (row,); before the first row of a series that row holds.
+            (row,); before the first row of a series, its first row is used.
         """
         n = len(self.times)
         order = np.lexsort(
@@ -258,7 +260,7 @@ class Covariates:
         times : array of float
             (batch, knot), inf where padded.
         values : array of float32
-            (batch, knot, feature); zeros for a series of which nothing is known.
+            (batch, knot, feature); zeros for an unknown series.
         """
         starts, stops = self.offsets[series], self.offsets[series + 1]
         first, last = starts.copy(), stops.copy()
@@ -273,8 +275,8 @@ class Covariates:
 def covariates_from_rows(static: Features, series: Ints, times: Floats, known: Features) -> Covariates:
     """Sort rows into series and times; rows without a series (-1) or a time are left out.
 
-    Rows of one series and time are averaged, each feature over those that say it, so that their order says nothing.
-    What none of them says is the mean, or no category.
+    Rows of the same series and time are averaged, each feature over the rows that have it. A feature that none of them
+    has becomes the mean, or no category.
 
     Parameters
     ----------
@@ -299,12 +301,12 @@ def covariates_from_rows(static: Features, series: Ints, times: Floats, known: F
 
 
 def static_of_series(df: pd.DataFrame, coding: Coding, codes: Ints, ids: pd.Index) -> Features:
-    """Static features of series, (series, feature), NaN where no row of a series says them.
+    """Static features of series, (series, feature), NaN where no row of a series has them.
 
     Parameters
     ----------
     df : DataFrame
-        Its static columns; one that is not there says nothing.
+        The static columns; a missing one leaves its features unknown.
     coding : Coding
         How they become features.
     codes : array of int
@@ -322,11 +324,11 @@ def static_of_series(df: pd.DataFrame, coding: Coding, codes: Ints, ids: pd.Inde
     for column in columns:
         _refuse_change(column, codes, ids)
     if columns:
-        said = pd.concat(columns, axis=1)
-        said.columns = pd.Index([c.name for c in columns], dtype=object, tupleize_cols=False)
-        rows = np.flatnonzero((codes >= 0) & said.notna().any(axis=1).to_numpy())
-        # A value may stand in one row of a series and be missing in the others: filled within the series first.
-        filled = said.iloc[rows].groupby(codes[rows]).first()
+        values = pd.concat(columns, axis=1)
+        values.columns = pd.Index([c.name for c in columns], dtype=object, tupleize_cols=False)
+        rows = np.flatnonzero((codes >= 0) & values.notna().any(axis=1).to_numpy())
+        # A value may stand in one row of a series only, so values are filled within the series first.
+        filled = values.iloc[rows].groupby(codes[rows]).first()
         static[filled.index.to_numpy()] = coding.features(filled, coding.static)
     return static
 
@@ -360,7 +362,7 @@ def _usable(column: pd.Series) -> pd.Series:
 
 
 def _refuse_change(column: pd.Series, codes: Ints, ids: pd.Index) -> None:
-    """A static column holds one value a series."""
+    """Refuse a static column with two values in one series."""
     there = (codes >= 0) & column.notna().to_numpy()
     n = column[there].groupby(codes[there]).nunique()
     if (n > 1).any():

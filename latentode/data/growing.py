@@ -1,4 +1,4 @@
-"""A panel that grows by many small additions, each of which costs little whatever is there already."""
+"""A panel that grows by many small additions at a cost that does not depend on its size."""
 
 from latentode.data.panel import Panel
 
@@ -6,16 +6,16 @@ __all__ = ["GrowingPanel"]
 
 
 class GrowingPanel:
-    """Observations that others can be added to, merged when they are read.
+    """Observations to which others can be added; they are merged when they are read.
 
-    Merging costs as much as the larger of two panels. What is added therefore waits, and is merged with what waits
-    beside it once that is no more than twice as large: a row is moved a logarithmic number of times in all, and the
-    time of an addition does not grow with the number of rows.
+    Merging two panels costs as much as the larger one. Additions therefore wait as separate parts. A part is merged
+    into its neighbour once the neighbour is at most twice as large. So each row moves a logarithmic number of times,
+    and the time of an addition does not grow with the number of rows.
 
     Parameters
     ----------
     *parts : Panel
-        What is known, the oldest first.
+        The observations, the oldest first.
 
     Examples
     --------
@@ -31,8 +31,8 @@ class GrowingPanel:
         self._parts = parts
 
     def with_rows(self, new: Panel) -> "GrowingPanel":
-        """These, further rows and further series; at one time a new value takes the place of the old."""
-        parts = [*self._parts, new]  # one and the new, where the panel has been read since
+        """The panel with further rows and series; at the same series and time the new value replaces the old."""
+        parts = [*self._parts, new]  # two parts if the panel was read since the last addition
         while len(parts) > 2 and 2 * _size(parts[-1]) >= _size(parts[-2]):
             last = parts.pop()
             parts[-1] = parts[-1].updated(last)
@@ -40,9 +40,9 @@ class GrowingPanel:
 
     @property
     def panel(self) -> Panel:
-        """All that is known; it is put together once."""
+        """All observations; merged once."""
         parts = list(self._parts)
-        while len(parts) > 1:  # the small ones first
+        while len(parts) > 1:  # small parts first
             last = parts.pop()
             parts[-1] = parts[-1].updated(last)
         self._parts = tuple(parts)

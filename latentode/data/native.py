@@ -1,4 +1,4 @@
-"""Frames of other libraries (polars, pyarrow, ...): read as pandas', and given back in kind."""
+"""Frames of other libraries (polars, pyarrow, ...): converted to pandas, and back."""
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from latentode.data.errors import DataError
 __all__ = ["Given", "as_given", "as_pandas"]
 
 MOMENTS = 100
-"""Moments at which a frame that another thread changes may be caught in the middle of it."""
+"""Attempts to read a frame while another thread changes it."""
 
 _HOW_TO_COLLECT = {"dask": "compute"}
 
 
 @dataclass(frozen=True)
 class Given:
-    """What was given, and as pandas has it.
+    """A frame as it was given, and as pandas.
 
     Parameters
     ----------
     frame : object
-        A frame or column of pandas', or what is neither, as it came.
+        The pandas frame or column; anything else unchanged.
     native : object, optional
-        The frame of another library behind it; None where there is none.
+        The frame of another library it came from, if any.
     """
 
     frame: Any
@@ -38,14 +38,14 @@ class Given:
         return Given(self.frame.iloc[:0], native)
 
     def back(self, out: pd.DataFrame, keys: Collection[Hashable] = ()) -> Any:
-        """A frame in the kind of the one given; an index with a name becomes a column, what is missing is null.
+        """Convert to the library of the given frame; a named index becomes a column, missing values null.
 
         Parameters
         ----------
         out : DataFrame
-            A column in which nothing differs from the one given is that very column.
+            The result. Columns equal to the given ones are returned as given.
         keys : collection of hashable
-            Columns that get the dtype of those given, where no value changes by it.
+            Columns that get the dtype of the given ones, if no value changes.
         """
         if self.native is None:
             return out
@@ -56,7 +56,7 @@ class Given:
         same = [c for c in names if c in given.columns and whole[c].equals(self.frame[c])]
         if len(same) == len(names):
             return given.select(names).to_native()
-        # The older of two names of that argument: the lowest narwhals that will do has no other.
+        # The older name of this argument: the oldest supported narwhals has no other.
         made = nw.from_arrow(whole.drop(columns=same), native_namespace=nw.get_native_namespace(given))
         alike = [str(c) for c in keys if str(c) in made.columns and str(c) in given.columns]
         columns = [_alike(made[c], given[c]) for c in alike] + [given[c] for c in same]
@@ -64,9 +64,9 @@ class Given:
 
 
 def as_given(x: Any) -> Given:
-    """A frame or column of any library narwhals knows as pandas has it; anything else as it is.
+    """Convert a frame or column of any library that narwhals knows to pandas; leave anything else unchanged.
 
-    The rows and columns of a frame stay those of one moment, whatever another thread does to it.
+    Rows and columns are consistent even if another thread changes the frame meanwhile.
 
     Raises
     ------
@@ -90,18 +90,18 @@ def as_given(x: Any) -> Given:
 
 
 def as_pandas(x: Any) -> Any:
-    """As :func:`as_given`, where nothing is to be given back."""
+    """As :func:`as_given`, when nothing is converted back."""
     return as_given(x).frame
 
 
 def _of_one_moment(df: pd.DataFrame) -> pd.DataFrame:
-    """The frame without its later rows and columns: pandas puts a column in place in more than one step."""
+    """A consistent copy of the frame: pandas inserts a column in more than one step."""
     for _ in range(MOMENTS):
         copy = df.copy(deep=False)
         try:
             if all(len(column) == len(copy) for _, column in copy.items()):
                 return copy
-        except (IndexError, ValueError, TypeError, AttributeError):  # caught in the middle of such a step
+        except (IndexError, ValueError, TypeError, AttributeError):  # read in the middle of such a step
             continue
     raise DataError("the frame was changed by another thread again and again while it was read; give a copy of it")
 
@@ -111,9 +111,9 @@ def _alike(made: Any, given: Any) -> Any:
     native, wanted = made.to_native(), _dtype(given.to_native())
     try:
         cast = _cast(native, wanted)
-        # A column of nothing at all has a dtype of its own, to which none can be cast.
+        # A column of nulls only may have a dtype to which nothing can be cast.
         survived = made.null_count() == len(made) or _cast(cast, _dtype(native)).equals(native)
-    except Exception:  # every library has errors of its own for a value that a dtype cannot hold
+    except Exception:  # libraries raise different errors for values that a dtype cannot hold
         return made
     return nw.from_native(cast, series_only=True).alias(given.name) if survived else made
 

@@ -33,7 +33,7 @@ class Panel:
     values : array of float
         (rows, channel), NaN where a channel was not measured then.
     covariates : Covariates, optional
-        What is known beside the channels; None where there are no such columns.
+        Covariates of the series; None without such columns.
     """
 
     ids: pd.Index
@@ -100,7 +100,7 @@ class Panel:
         return Panel(self.ids, offsets, self.times[keep], self.values[keep], self.covariates)
 
     def updated(self, new: "Panel") -> "Panel":
-        """These series with further rows, and further series; at one time a new value takes the place of the old."""
+        """The panel with further rows and series; at the same series and time the new value replaces the old."""
         fresh = new.ids[self.ids.get_indexer(new.ids) < 0]
         ids = self.ids.append(fresh)
         place = ids.get_indexer(new.ids)
@@ -108,7 +108,7 @@ class Panel:
         times, values = np.concatenate([self.times, new.times]), np.concatenate([self.values, new.values])
         rows = np.lexsort((np.arange(len(times)), times, codes))
         codes, times, values = codes[rows], times[rows], values[rows]
-        # The rows of one series and time are at most two, the new one behind the old.
+        # A series and time has at most two rows, the new one after the old.
         again = np.flatnonzero((codes[1:] == codes[:-1]) & (times[1:] == times[:-1])) + 1
         values[again] = np.where(np.isnan(values[again]), values[again - 1], values[again])
         kept = np.ones(len(times), dtype=bool)
@@ -120,7 +120,7 @@ class Panel:
         return Panel(ids, offsets, times[kept], values[kept], covariates)
 
     def append(self, other: "Panel") -> "Panel":
-        """These series, and further ones."""
+        """The panel with further series."""
         both = self.covariates is not None and other.covariates is not None
         return Panel(
             self.ids.append(other.ids),
@@ -133,19 +133,19 @@ class Panel:
 
 @dataclass
 class Treatment:
-    """What was changed on the way from frame to panel, counted, to be said once.
+    """Counts of what was changed on the way from frame to panel, for one warning.
 
     Parameters
     ----------
     rows_without_time, rows_too_far, rows_without_id, infinite_values, huge_values, merged_rows : int
-        Rows dropped for want of a time, for one beyond :data:`LARGEST`, or for want of an id; values taken as missing
-        for being infinite, or beyond it; rows merged into another of the same series and time.
+        Rows dropped because they have no time, a time beyond :data:`LARGEST`, or no id; values taken as missing because
+        they are infinite or beyond it; rows merged into another of the same series and time.
     near_rows : int
-        Of the rows merged, those whose time is another's only in float64.
+        Merged rows whose time equals another's only in float64.
     example : str
-        A place where a merge happened.
+        Where one of the merges happened.
     rows : array of int
-        The frame's row behind each of the panel's, the first of those merged.
+        The frame's row of each row of the panel; of merged rows the first.
     """
 
     rows_without_time: int = 0
@@ -159,27 +159,27 @@ class Treatment:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def sentences(self) -> list[str]:
-        """What happened, a sentence each; empty when nothing did."""
-        said = []
+        """A sentence for each change; empty when nothing changed."""
+        found = []
         if self.rows_without_time:
-            said.append(f"{self.rows_without_time} rows without a time were left out")
+            found.append(f"{self.rows_without_time} rows without a time were left out")
         if self.rows_too_far:
-            said.append(f"{self.rows_too_far} rows with a time beyond {LARGEST:g} were left out")
+            found.append(f"{self.rows_too_far} rows with a time beyond {LARGEST:g} were left out")
         if self.rows_without_id:
-            said.append(f"{self.rows_without_id} rows without a series id were left out")
+            found.append(f"{self.rows_without_id} rows without a series id were left out")
         if self.infinite_values:
-            said.append(f"{self.infinite_values} infinite values were taken as missing")
+            found.append(f"{self.infinite_values} infinite values were taken as missing")
         if self.huge_values:
-            said.append(f"{self.huge_values} values beyond {LARGEST:g} were taken as missing")
+            found.append(f"{self.huge_values} values beyond {LARGEST:g} were taken as missing")
         if self.merged_rows:
             near = (
                 ", or lie nearer to it than float64 tells times apart so far from the first," if self.near_rows else ""
             )
-            said.append(
+            found.append(
                 f"{self.merged_rows} rows repeat a (series, time) of another row{near} and were averaged with it "
                 f"({self.example})"
             )
-        return said
+        return found
 
 
 def values_of(df: pd.DataFrame, schema: Schema) -> Floats:
@@ -208,7 +208,7 @@ def values_of(df: pd.DataFrame, schema: Schema) -> Floats:
 def panel_from_frame(
     df: pd.DataFrame, schema: Schema, axis: TimeAxis, coding: Coding | None = None
 ) -> tuple[Panel, Treatment]:
-    """Sort a long frame into a panel; count what had to be changed.
+    """Sort a long frame into a panel, and count the changes.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def panel_from_frame(
     treatment.rows_without_time = int(np.isnan(times).sum())
     treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
     times = np.where(too_far, np.nan, times)
-    observed = ~np.isnan(values).all(axis=1)  # rows that say nothing would move the end of the history
+    observed = ~np.isnan(values).all(axis=1)  # rows without values would move the end of the history
     kept = np.flatnonzero(observed & ~np.isnan(times) & (codes >= 0))
     rows = kept[np.lexsort((times[kept], codes[kept]))]
     codes, times, values = codes[rows], times[rows], _taken(values, rows)
@@ -273,7 +273,7 @@ def panel_from_frame(
 
 
 def _covariates(df: pd.DataFrame, coding: Coding, codes: NDArray[np.int64], ids: pd.Index, times: Floats) -> Covariates:
-    """Every row's known columns, whether a channel was measured then or not; and each series' static ones."""
+    """Known columns of all rows, including rows without any channel, and static columns of each series."""
     missing = [c.name for c in coding.known if c.name not in df.columns]
     if missing:
         raise DataError(f"the frame has no column {missing[0]!r}, a covariate seen in fit; add it to every row")
@@ -282,7 +282,7 @@ def _covariates(df: pd.DataFrame, coding: Coding, codes: NDArray[np.int64], ids:
 
 
 def series_codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int64], pd.Index]:
-    """Series as integers in sorted order, so that nothing later depends on the order of rows."""
+    """Series as integers in sorted order, so that nothing depends on the order of rows."""
     if row_ids is None:
         return np.zeros(n_rows, dtype=np.int64), pd.Index([0])
     if isinstance(row_ids, pd.CategoricalIndex):
@@ -300,7 +300,7 @@ def series_codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int6
 
 
 def order_of(ids: pd.Index) -> NDArray[np.int64]:
-    """Positions of ids in ascending order; those of mixed types, which have none of their own, go by type and name."""
+    """Positions of ids in ascending order; mixed types, which have no order, are sorted by type and name."""
     try:
         return np.argsort(ids)
     except TypeError:
@@ -316,7 +316,7 @@ def _refuse_unnamed_series(schema: Schema, first: NDArray[np.bool_]) -> None:
 
 
 def _taken(values: Floats, rows: NDArray[np.int64]) -> Floats:
-    """Some rows in that order, in the memory of the values themselves: there may be gigabytes of them."""
+    """Some rows in that order, stored in the memory of the values, which may take gigabytes."""
     for column in values.T:
         column[: len(rows)] = column[rows]
     return values[: len(rows)]

@@ -1,4 +1,4 @@
-"""Parquet files of any size as a frame that memory can hold: all of it, or some of the series, each of them whole."""
+"""Parquet files of any size as a frame that fits into memory: all series or a sample of whole ones."""
 
 import os
 import warnings
@@ -21,16 +21,15 @@ ROWS_AT_ONCE, PARTS_AT_ONCE = 65_536, 32
 
 
 def is_stored(x: Any) -> bool:
-    """Whether it is the path of a file, or a pyarrow dataset, instead of a frame."""
+    """Whether an object is a path or a pyarrow dataset, not a frame."""
     return isinstance(x, str | os.PathLike) or type(x).__module__.startswith("pyarrow._dataset")
 
 
 def read_parquet(source: Any, id_col: Hashable | None = None, max_rows: int | None = None) -> pd.DataFrame:
-    """Read a long table that may be larger than memory: whole if it is small enough, else some of its series.
+    """Read a long table: all of it if it is small enough, else a sample of whole series.
 
-    The ids are counted first, in batches; then the rows of the chosen series are read, in batches too, so that never
-    much more than the result is in memory. The choice depends on the ids alone, not on the order of rows or files: it
-    is the same every time.
+    The ids are counted first, then the rows of the chosen series are read, both in batches: memory holds little more
+    than the result. The sample depends on the ids only, not on the order of rows or files. It is the same every time.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def read_parquet(source: Any, id_col: Hashable | None = None, max_rows: int | No
         raise DataError(f"{problem}; the table's columns are {names!r}")
     name = str(found[0])
     ids, counts = _rows_of_series(dataset, name)
-    # In the order of a hash of the ids: a choice at random that is the same every time and in any order of rows.
+    # Ordered by a hash of the ids: a random sample that does not depend on the order of rows.
     order = np.argsort(pd.util.hash_array(ids.to_numpy(zero_copy_only=False), categorize=False), kind="stable")
     chosen = order[np.cumsum(counts[order]) <= most]
     if len(chosen) == 0:
@@ -120,7 +119,7 @@ def _field(name: str) -> Any:
 
 
 def _batches(dataset: Any, **options: Any) -> Any:
-    """Few rows at a time, few of them read ahead, and no file held whole (Arrow's default for Parquet)."""
+    """Small batches with little read-ahead, so that no file is held whole (Arrow's default for Parquet)."""
     import pyarrow.dataset
 
     if isinstance(getattr(dataset, "format", None), pyarrow.dataset.ParquetFileFormat):
@@ -134,7 +133,7 @@ def _batches(dataset: Any, **options: Any) -> Any:
 
 
 def _rows_of_series(dataset: Any, name: str) -> tuple[Any, NDArray[np.int64]]:
-    """The ids, sorted, as a pyarrow array, and how many rows each has."""
+    """The sorted ids as a pyarrow array, and the number of rows of each."""
     import pyarrow
 
     parts: list[Any] = []

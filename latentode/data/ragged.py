@@ -40,7 +40,7 @@ def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64
 
 
 def slices(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Slices of flat rows, laid one after the other.
+    """Concatenated slices of flat rows.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def slices(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArr
 
 
 def average_groups(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
-    """A row for every group of rows, each column averaged over what is there; overwrites the values.
+    """One row per group of rows, each column averaged over its known values; overwrites the values.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def average_groups(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[A
     repeated = np.repeat(several, sizes)
     within = np.concatenate([[0], np.cumsum(sizes[several])[:-1]])
     group = np.repeat(np.arange(int(several.sum())), sizes[several])
-    for column in values.T:  # one at a time: there may be gigabytes of them
+    for column in values.T:  # column by column: the values may take gigabytes
         x = column[repeated]
-        x = x[np.lexsort((x, group))]  # sums round by the order of their terms
+        x = x[np.lexsort((x, group))]  # the order of terms changes the rounding of sums
         present = ~np.isnan(x)
         count = np.add.reduceat(present, within, dtype=np.int64)
         total = np.add.reduceat(np.where(present, x, 0.0), within, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Other shapes of data as the long frame that everything here reads."""
+"""From other shapes of data to a long frame."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -19,7 +19,7 @@ def from_events(
     variable_col: Hashable = "variable",
     value_col: Hashable = "value",
 ) -> pd.DataFrame:
-    """Records of one measurement a row, as hospitals and loggers keep them, to a row per series and time.
+    """From one measurement per row, as hospitals and loggers keep them, to one row per series and time.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def from_events(
             f"column {value_col!r} holds {df[value_col].dtype}, not numbers; convert it with "
             f"pd.to_numeric(df[{value_col!r}], errors='coerce')"
         )
-    # pivot_table would pair every series with every time of any of them before it drops what was not observed.
+    # pivot_table would first build every pair of a series and a time.
     means = df[[*keys, value_col]].groupby(keys, observed=True).mean().iloc[:, 0]
     wide = means.unstack(variable_col).dropna(how="all").astype(float)  # noqa: PD010
     wide.columns = pd.Index(wide.columns.tolist())
@@ -84,7 +84,7 @@ def from_events(
 
 
 def from_wide(df: pd.DataFrame, time_col: Hashable | None = None, name: Hashable = "value") -> pd.DataFrame:
-    """A column per series, a row per time, to a long frame.
+    """From one column per series and one row per time to a long frame.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def from_wide(df: pd.DataFrame, time_col: Hashable | None = None, name: Hashable
 
 
 def _refuse_doubled(time_col: Hashable, name: Hashable) -> None:
-    """Refuse names that two columns of a long frame would have."""
+    """Refuse duplicate column names of a long frame."""
     if time_col == "id":
         raise DataError(
             "the times are named 'id', as the column of series will be; rename them, for instance with "

@@ -59,7 +59,7 @@ class ChannelScaler:
 
     @classmethod
     def from_values(cls, values: Floats, logarithms: bool = True) -> "ChannelScaler":
-        """Mean and standard deviation after drawing in what lies far outside the quartiles.
+        """Mean and standard deviation after clipping values far outside the quartiles.
 
         Parameters
         ----------
@@ -84,13 +84,13 @@ class ChannelScaler:
         return cls(center, scale, log_floor, spread)
 
     def transform(self, values: Floats) -> Floats:
-        """Scaled values, (..., channel), drawn in to what single precision can square."""
+        """Scaled values, (..., channel), clipped to what single precision can square."""
         in_logs = ~np.isnan(self.log_floor)
         scaled: Floats = np.maximum(values, np.where(in_logs, self.log_floor, 1.0))
         np.log(scaled, out=scaled)
         scaled = np.where(in_logs, scaled, values)
         with np.errstate(over="ignore"):  # an outlier in a channel of the smallest numbers
-            scaled -= self.center  # in place: there may be gigabytes of them
+            scaled -= self.center  # in place: the values may take gigabytes
             scaled /= self.scale
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled)
 

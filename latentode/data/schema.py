@@ -43,7 +43,7 @@ class Schema:
 
     @property
     def channels(self) -> tuple[Hashable, ...]:
-        """What the model reads as observations: the targets, then what is read only."""
+        """The columns the model reads as observations: targets, then past columns."""
         return (*self.target_cols, *self.past_cols)
 
     @property

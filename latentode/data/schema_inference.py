@@ -123,7 +123,7 @@ def infer_keys(df: pd.DataFrame, id_col: Hashable | None = None, time_col: Hasha
         id_col = _infer_id(df) if id_col is None else id_col
         if id_col is not None and id_col not in df.columns:
             raise DataError(f"the series ({id_col!r}) stand in the index; make them a column with df.reset_index()")
-        if id_col is None and isinstance(df.index, pd.MultiIndex):  # its series would be taken for one
+        if id_col is None and isinstance(df.index, pd.MultiIndex):  # its series would count as one
             _refuse_column_beside_levels("time_col", time_col, list(df.index.names))
         layout, time_col = _infer_time(df, id_col, time_col)
     return Schema(id_col, time_col, (), layout)
@@ -206,7 +206,7 @@ def _infer_targets(
 
 
 def _refuse_records(df: pd.DataFrame, schema: Schema) -> None:
-    """One measurement a row, and its name in a column of text: all of them together are no channel."""
+    """Refuse frames with one measurement per row and a text column that names it."""
     for name in VARIABLE_NAMES:
         kinds = df[name].nunique() if name in df.columns and len(schema.channels) == 1 else 0
         if kinds > 1:
@@ -219,11 +219,9 @@ def _refuse_records(df: pd.DataFrame, schema: Schema) -> None:
 
 
 def _refuse_hidden_ids(df: pd.DataFrame, schema: Schema) -> None:
-    """A column of whole numbers that is called an id, or at whose changes, and only there, time goes back."""
+    """Refuse an integer column that is named like an id, or whose changes are the only places where time goes back."""
     times = schema.times_of(df)
-    comparable: Any = (
-        numbers_of(times) if times.dtype == np.longdouble else times
-    )  # pandas ranks none of that precision
+    comparable: Any = numbers_of(times) if times.dtype == np.longdouble else times  # pandas cannot rank longdouble
     rank = np.zeros(len(df)) if types.is_object_dtype(times.dtype) else pd.factorize(comparable, sort=True)[0]
     back = np.diff(rank) < 0
     for name in schema.channels:

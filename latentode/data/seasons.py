@@ -1,4 +1,4 @@
-"""Seasons: periods on the time axis in which the data repeat, and where in them a time lies."""
+"""Seasons: periods in which the data repeat, and the phase of a time in each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -74,11 +74,11 @@ class Seasons:
 
 
 def find_seasons(panel: Panel, axis: TimeAxis, wanted: Any = "auto") -> Seasons:
-    """The periods a model should know of.
+    """Find the periods in which the data repeat.
 
-    On an axis of dates these are the day, the week and the year, each where the data go round it twice and it explains
-    two hundredths of a channel's variance around the means of its series. On an axis of numbers it is the one period
-    all series share, if there is one: it must explain a tenth, and the data must go round it three times.
+    For dates, the candidates are the day, the week and the year. Each is kept if the data span it twice and it explains
+    2 % of a channel's variance around the means of its series. For numeric times, it is one period that all series
+    share: it must explain 10 %, and the data must span it three times.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _waves(times: Floats, period: float) -> list[Floats]:
 
 
 def _around_means(panel: Panel) -> list[tuple[Floats, Floats]]:
-    """For every channel, times and values around the mean of their series; two values of a series at least."""
+    """For every channel, times and values minus the mean of their series, of series with at least two values."""
     found = []
     series = panel.series_of_row
     for values in panel.values.T:
@@ -137,7 +137,7 @@ def _around_means(panel: Panel) -> list[tuple[Floats, Floats]]:
 
 
 def _explained(times: Floats, values: Floats, period: float) -> float:
-    """Part of the variance that waves of a period explain, beyond what as many waves of noise would."""
+    """Fraction of the variance explained by waves of a period, beyond the expectation for noise."""
     n = len(values)
     variance = float(values.var()) if n else 0.0
     if n < 50 or not variance > 0:
@@ -147,7 +147,7 @@ def _explained(times: Floats, values: Floats, period: float) -> float:
 
 
 def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple[float, ...]:
-    """The period that explains most, if it explains enough in both halves of the data, and the same there."""
+    """The period that explains most, if it is found alike in both halves of the data."""
     best, best_period = CLEARLY_EXPLAINED, 0.0
     bins = 8 * MOST_CYCLES
     cycles = np.arange(4 * MOST_CYCLES) / 4
@@ -169,7 +169,7 @@ def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple
 
 
 def _explained_by(times: Floats, values: Floats, learned: NDArray[np.bool_], period: float) -> float:
-    """Part of the variance of the other values that the waves of some explain."""
+    """Fraction of the variance of the other values explained by waves fitted to some."""
     if min(learned.sum(), (~learned).sum()) < 50:
         return 0.0
     error = _missed(times, values, period, learned)[~learned].mean()

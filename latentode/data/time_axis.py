@@ -1,7 +1,7 @@
 """Times of any kind as float64, and back.
 
-Dates become seconds since the first date seen in fit, numbers stay what they are. The subtraction is done on
-integers, so that near the first date a nanosecond survives, and a microsecond after a century.
+Dates become seconds since the first date of fit; numbers are unchanged. Dates are subtracted as integers: precision is
+a nanosecond near the first date, and a microsecond a century later.
 """
 
 import re
@@ -116,7 +116,7 @@ class TimeAxis:
                 "add one with .dt.tz_localize(zone) or drop it with .dt.tz_localize(None)"
             )
         if self.kind == "number":
-            with np.errstate(over="ignore"):  # longdouble reaches farther
+            with np.errstate(over="ignore"):  # longdouble has a larger range
                 values = times.to_numpy(dtype=np.float64, na_value=np.nan)
             return np.where(np.isfinite(values), values, np.nan)
         if self.kind == "period":
@@ -133,7 +133,7 @@ class TimeAxis:
         DataError
             When the duration does not fit the kind of times, is not positive, or too short or long for any number.
         """
-        if isinstance(duration, np.timedelta64):  # a number by its class only
+        if isinstance(duration, np.timedelta64):  # np.timedelta64 counts as a number by class
             duration = pd.Timedelta(duration)
         try:
             if self.kind == "number":
@@ -160,7 +160,7 @@ class TimeAxis:
         """A duration on this axis, for a sentence."""
         if self.kind == "number":
             return f"{length:.4g}"
-        if length > _COUNTED_BY_NANOSECONDS:  # as far as durations of every pandas reach
+        if length > _COUNTED_BY_NANOSECONDS:  # the longest duration in all versions of pandas
             return f"{length / _YEAR:.4g} years"
         return f"{length:.4g} s" if length < 60 else str(pd.Timedelta(length, unit="s").round("s"))
 
@@ -190,7 +190,7 @@ class TimeAxis:
         return dates if self.tz is None else dates.dt.tz_localize("UTC").dt.tz_convert(self.tz)
 
     def _require_within(self, whole: NDArray[np.float64]) -> None:
-        """Refuse seconds from the origin that would come out as another time, or as none."""
+        """Refuse times that the dtype cannot hold."""
         least, most = _ZONED if self.tz is not None else (-_COUNTED, _COUNTED)
         seconds = whole + self.origin
         outside = np.flatnonzero((seconds < least) | (seconds > most))
@@ -213,7 +213,7 @@ def means_months(text: object) -> bool:
 
 
 def _refuse_ambiguous(duration: object, name: str) -> None:
-    """Texts that ``pd.Timedelta`` takes, but for something else than was meant."""
+    """Refuse texts that ``pd.Timedelta`` accepts with another meaning than the likely one."""
     if means_months(duration):
         raise DataError(
             f"{name}={duration!r} names starts of months, whose distance varies; "
@@ -225,10 +225,10 @@ def _refuse_ambiguous(duration: object, name: str) -> None:
 
 
 def is_zone_name(name: str) -> bool:
-    """Whether a text can be the name of a time zone, and of nothing else.
+    """Whether a text can be the name of a time zone only.
 
-    pandas opens any file for a name such as ``dateutil//etc/passwd``; a key of the zone database, an offset from UTC
-    and the machine's own zone lead nowhere else.
+    pandas opens any file for a name such as ``dateutil//etc/passwd``. Keys of the zone database, offsets from UTC and
+    the local zone are safe.
     """
     return _ZONE_NAME.fullmatch(name) is not None
 
@@ -250,7 +250,7 @@ def _where(times: pd.Series) -> str:
 
 
 def _as_dates(times: pd.Series) -> pd.Series:
-    """Date objects as datetimes; anything that is no time at all is refused."""
+    """Convert date objects to datetimes; refuse what is not a time."""
     dtype = times.dtype
     if types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype):
         raise DataError(f"{_where(times)} holds {dtype}; expected dates or numbers")
@@ -269,7 +269,7 @@ def _as_dates(times: pd.Series) -> pd.Series:
     if all(isinstance(value, date) for value in present):
         try:
             return pd.to_datetime(times)
-        except ValueError as cause:  # times of several zones
+        except ValueError as cause:  # several time zones
             raise DataError(f"{_where(times)}: {cause}; use pd.to_datetime(..., utc=True)") from cause
     first = present.iloc[0]
     source = "df.index" if times.name is None else f"df[{times.name!r}]"
@@ -292,7 +292,7 @@ def _without_arrow(times: pd.Series) -> pd.Series:
 
 
 def _zone_name(tz: tzinfo) -> str:
-    """What the zone is called; UTC for one that cannot be found again by its name."""
+    """The name of a zone; UTC if it cannot be found by its name."""
     name = str(tz)
     if not is_zone_name(name):
         return "UTC"
@@ -310,7 +310,7 @@ def _first_second(dates: pd.Series) -> int:
 
 
 def _split_seconds(values: NDArray[np.generic], origin: int) -> NDArray[np.float64]:
-    """Whole seconds by integers, the rest apart: no unit overflows and none is rounded away."""
+    """Subtract whole seconds as integers and the rest separately, so that no unit overflows or is rounded."""
     kind = "datetime64" if values.dtype.kind == "M" else "timedelta64"
     whole = values.astype(f"{kind}[s]")
     rest = (values - whole) / np.timedelta64(1, "s")  # NaN where there is no time
