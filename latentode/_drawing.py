@@ -37,7 +37,7 @@ _UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds",
 
 
 def require_matplotlib() -> None:
-    """Say what to install when there is no matplotlib.
+    """Raise with install instructions if matplotlib is missing.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class TimeScale:
 
     @classmethod
     def of(cls, axis: TimeAxis, times: Floats) -> "TimeScale":
-        """Time differences have no axis of their own: they become numbers, in the largest unit they fill."""
+        """Time differences become numbers in the largest fitting unit, as matplotlib has no axis for them."""
         if axis.kind != "timedelta":
             return cls(axis, "", 1.0)
         span = float(np.ptp(times))
@@ -178,7 +178,7 @@ def draw_panel(
 
 
 def _marker_size(ax: "Axes", n_points: int) -> float:
-    """As large as leaves neighbours apart when the points are spread evenly over the panel."""
+    """The largest size at which evenly spread points do not overlap."""
     inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
     return float(np.clip(55 * inches / max(n_points, 1), 2.8, 4.5))
 
@@ -193,7 +193,7 @@ def tidy(ax: "Axes") -> None:
 
 
 def add_legend(grid: NDArray[Any]) -> None:
-    """One legend for all panels: under the figure where it has no other axes and makes room, else in the first."""
+    """One legend for all panels: below the figure if its layout makes room there, else in the first panel."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     handles: dict[str, Any] = {}

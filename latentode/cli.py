@@ -1,6 +1,6 @@
 """The command line: fit, forecast, evaluate, report, demo.
 
-What is heavy is imported inside the commands, so that ``latentode --help`` returns at once.
+Heavy modules are imported inside the commands, so that ``latentode --help`` returns at once.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def _forecast(args: argparse.Namespace) -> None:
     write_table(future, args.out, list(future.columns[-n_values:]))
     print(f"{len(future)} rows written to {args.out}")
     if args.plot is not None:
-        with warnings.catch_warnings(action="ignore", category=DataWarning):  # said of the table already
+        with warnings.catch_warnings(action="ignore", category=DataWarning):  # already reported for the table
             axes = plot_forecast(forecaster, history=history, horizon=horizon, level=levels)
         write_picture(axes[0, 0].figure, args.plot)
         print(f"picture written to {args.plot}")
@@ -172,7 +172,7 @@ def _keys(forecaster: "LatentODEForecaster") -> tuple[Hashable, Hashable]:
 
 
 def _with_ids(df: "pd.DataFrame", args: argparse.Namespace) -> tuple["pd.DataFrame", "Schema"]:
-    """The table with a column that names the series even when there is one; rows that cannot be used left out."""
+    """The table with an id column even for a single series, without unusable rows."""
     from latentode.data import infer_schema
 
     schema = infer_schema(df, args.id, args.time, args.target)
@@ -186,7 +186,7 @@ def _with_ids(df: "pd.DataFrame", args: argparse.Namespace) -> tuple["pd.DataFra
 
 
 def _number(text: str | None) -> float | str | None:
-    """A number where the text is one; durations such as 30D stay text."""
+    """A number if the text is one; durations such as 30D stay text."""
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -194,12 +194,12 @@ def _number(text: str | None) -> float | str | None:
 
 
 def _make_room(*files: Path | None) -> None:
-    """Folders for what will be written, before the work and not after it."""
+    """Make the output folders before the work, so that a wrong path fails at once."""
     for path in files:
         if path is not None:
             if path.is_dir():
                 raise ValueError(f"{path} is a directory; expected a file to write")
-            if path.is_file() or not path.exists():  # else a pipe, or /dev/stdout: nothing is made beside it
+            if path.is_file() or not path.exists():  # a pipe or /dev/stdout has no temporary file beside it
                 _try_writing(path, path.resolve().parent)
             path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -223,7 +223,7 @@ def _broken_off(checkpoint_dir: Path | None) -> str:
 
 
 def _in_words_of_the_command_line(error: Exception) -> str:
-    """One line, with options where the library speaks of parameters."""
+    """One line, with the command line's options in place of parameters."""
     text = " ".join(str(error).split())
     parameters = r"\b(id_col|time_col|target_cols|history(?==))(=(?=[^\s,;)]))?=?"
     return re.sub(parameters, lambda found: _OPTIONS[found[1]] + (" " if found[2] else ""), text)
@@ -231,7 +231,7 @@ def _in_words_of_the_command_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _spoken_warnings() -> Iterator[None]:
-    """The library's warnings as lines on stderr, without the place in its source."""
+    """Print the library's warnings on stderr without their place in the source."""
 
     def say(message: Warning | str, *_: object, **__: object) -> None:
         print(f"latentode: note: {' '.join(str(message).split())}", file=sys.stderr)

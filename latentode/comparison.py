@@ -25,7 +25,7 @@ SCORES = {"mae": "MAE", "rmse": "RMSE", "crps": "CRPS", "coverage": f"{LEVEL} % 
 
 
 def last_part(df: pd.DataFrame, id_col: Hashable, time_col: Hashable) -> NDArray[np.bool_]:
-    """Say which rows are the last third of their series in time: at least one, and never the first.
+    """Find the rows that are the last third of their series in time: at least one, and never the first.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def compare(
         points[name] = baseline.predict(held_out, history)
         bands[name] = baseline.predict_quantiles(held_out, QUANTILES, history)
     spread = known[channels].std()
-    spread = spread.where(spread > 0, 1.0)  # a channel that never changed has no spread to be measured in
+    spread = spread.where(spread > 0, 1.0)  # a constant channel has no spread
     return score_table(held_out[channels], points, bands, spread=spread, level=LEVEL)
 
 
@@ -126,7 +126,7 @@ def table_of(scores: pd.DataFrame, channel: str = "channel", names: Mapping[str,
 
 
 def _cells(values: pd.Series, score: str) -> list[str]:
-    """Three digits of the lowest error, as many decimals for the others; ``*`` on the lowest, ``-`` for none."""
+    """Three digits for the lowest error, the same decimals for the others; ``*`` on the lowest, ``-`` for none."""
     found = values.to_numpy(np.float64)
     if score == "coverage":
         return [f"{100 * v:.0f} % " if v == v else "- " for v in found]

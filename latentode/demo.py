@@ -96,7 +96,7 @@ def run_demo(out: str | Path, random_state: int = 0, echo: Callable[[str], objec
 
 
 def split_visits(visits: pd.DataFrame) -> pd.Series:
-    """Say what each visit is for.
+    """Split visits into training, history and held-out visits.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def _readable(values: pd.Series) -> pd.Series:
 def _draw_forecasts(
     forecaster: LatentODEForecaster, held_out: dict[str, pd.DataFrame], early: pd.DataFrame, path: Path
 ) -> None:
-    """Draw the patients with the most held-out visits, some of either group, whatever their forecasts are like."""
+    """Draw the patients with the most held-out visits, from both groups, chosen without regard to their forecasts."""
     drawn = []
     for group, visits in held_out.items():
         most = visits.groupby("id").size().sort_values(ascending=False, kind="stable")

@@ -62,7 +62,7 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
     require_matplotlib()
     df = read_parquet(df, forecaster.schema_.id_col) if is_stored(df) else as_pandas(df)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # what they say stands on the page
+        warnings.simplefilter("ignore", DataWarning)  # the page shows these warnings
         page = _page(forecaster, df)
     write_out(Path(path), page.encode())
 
@@ -105,7 +105,7 @@ def _split(forecaster: LatentODEForecaster, df: pd.DataFrame) -> _Test:
         raise DataError("no series has values at two times: there is nothing to hide and ask")
     panel = panel_from_frame(df, schema, forecaster.time_axis_, forecaster.coding_)[0]
     seen = bool(panel.ids.isin(forecaster.panel_.ids).any())
-    # A row without a value is no observation; what it says of its time is known ahead.
+    # A row without values is not an observation, but its known columns are known ahead.
     return _Test(df[~late], df[late], panel, seen)
 
 
@@ -221,7 +221,7 @@ def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:
 
 
 def _last_values(panel: Panel) -> Any:
-    """The last value seen of each channel, (series, channel), and a row of NaN for a series not there."""
+    """The last value of each channel, (series, channel), and a row of NaN for an unknown series."""
     frame = pd.DataFrame(panel.values).groupby(panel.series_of_row).last()
     whole = frame.reindex(np.arange(panel.n_series)).to_numpy(dtype=float)
     return np.concatenate([whole, np.full((1, panel.values.shape[1]), np.nan)])

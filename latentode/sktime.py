@@ -130,7 +130,7 @@ class SktimeLatentODEForecaster(BaseForecaster):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Settings that fit in a moment, for sktime's own tests."""
+        """Small settings for sktime's own tests."""
         quick = {"max_steps": 3, "hidden_dim": 8, "latent_dim": 4, "n_samples": 4, "random_state": 0}
         return [quick, {**quick, "dynamics": "linear", "seasonality": None}]
 
@@ -144,7 +144,7 @@ def _series(y: pd.DataFrame) -> pd.Index | None:
 
 
 def _long(y: pd.DataFrame) -> pd.DataFrame:
-    """A frame of sktime's as a long one: times and series as columns, channels by number."""
+    """Convert a sktime frame to a long one: times and series as columns, channels by number."""
     long = pd.DataFrame({f"c{k}": y.iloc[:, k].to_numpy() for k in range(y.shape[1])})
     long[_TIME] = pd.Series(y.index.get_level_values(-1)).array
     series = _series(y)

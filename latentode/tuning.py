@@ -1,4 +1,4 @@
-"""Hyper-parameters to search over, for those who have the time: the defaults adapt to the data without."""
+"""Hyper-parameters to search over with optuna. The defaults adapt to the data without a search."""
 
 from typing import Any, Protocol
 

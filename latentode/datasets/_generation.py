@@ -12,9 +12,9 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
 def as_generator(random_state: RandomState) -> np.random.Generator:
-    """Make a generator of its own out of a seed; a generator given is used, and moves on.
+    """Make a generator from a seed; a given generator is used directly.
 
-    A ``RandomState`` seeds a new generator, and moves on too, so that a second call draws something else.
+    A ``RandomState`` seeds a new generator and advances, so that a second call draws other numbers.
     """
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31, size=4))

@@ -1,4 +1,4 @@
-"""Files a user has, and a clear word where they are not."""
+"""Files in a folder of the user, with a clear error if they are missing."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Naive forecasters: what a model must beat.
 
-All share one contract. ``fit`` takes a long frame, a row per series and time, NaN where a channel was not
+All share one interface. ``fit`` takes a long frame, a row per series and time, NaN where a channel was not
 measured; ``predict`` takes a frame of series and times row by row, and never with NaN for a channel that has
-data: where the method has too little to go on it falls back, in the end on the channel's mean in the population.
+data: with too little data a method falls back, in the end on the channel's mean in the population.
 
 A point forecast has no spread, so each baseline learns one from its own mistakes: in every fitted series the last
 part is hidden and predicted from the rest, and the residuals, pooled per channel, are added to later predictions.
@@ -182,7 +182,7 @@ class SeasonalNaive(Baseline):
         rounds = np.where(last >= 0, np.maximum(np.ceil((times - end) / period), 1), 1)
         wanted = times - rounds * period
         left = observations.last_at(series, wanted)
-        starts = np.nan_to_num(_pick(observations.starts, series), nan=-1)  # of a series nobody knows there is none
+        starts = np.nan_to_num(_pick(observations.starts, series), nan=-1)  # an unknown series has none
         right = np.where(left >= 0, left + 1, starts).astype(np.intp)
         right = np.where((last >= 0) & (right <= last), right, -1)
         gaps = [np.abs(_pick(observations.times, place) - wanted) for place in (left, right)]

@@ -40,7 +40,7 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
     if score not in table.columns:
         raise ValueError(f"the table has no column {score!r}; its columns are {list(table.columns)}")
     require_matplotlib()
-    from matplotlib import pyplot  # only who draws pays for it
+    from matplotlib import pyplot  # imported only for drawing: it is slow
 
     axes = pyplot.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
     middle, unit = pd.Series([where.mid for where in table["lead"]], table.index), ""

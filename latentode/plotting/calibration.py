@@ -1,4 +1,4 @@
-"""Whether the intervals hold what they promise."""
+"""Calibration plots: the actual coverage of prediction intervals."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ def plot_calibration(
     levels: Sequence[float] = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw how many of the true values lay in each interval against how many should have.
+    """Draw actual against nominal coverage of the prediction intervals.
 
     Parameters
     ----------

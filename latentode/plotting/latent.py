@@ -127,7 +127,7 @@ def _trajectories(
 
 
 def _telling(z: NDArray[np.float64]) -> tuple[int, int]:
-    """The two dimensions in which trajectories differ most, or, of one trajectory, it moves most."""
+    """The two dimensions in which trajectories differ most, or in which a single trajectory moves most."""
     if z.shape[-1] == 1:
         return 0, 0
     spread = z.std(axis=0).mean(axis=0) if len(z) > 1 else z.std(axis=1).mean(axis=0)
@@ -143,7 +143,7 @@ def _draw_field(
     first: int,
     second: int,
 ) -> None:
-    """Arrows of dz/dt in the plane; a field that a control drives has none without it."""
+    """Arrows of dz/dt in the plane; without arrows if the field needs a control."""
     model = members_of(forecaster.model_)[0]
     config = model.config
     if config.control_dim or first == second:

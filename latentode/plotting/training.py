@@ -1,4 +1,4 @@
-"""How training went."""
+"""Plots of training: validation scores and learning rate."""
 
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ def plot_training(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> 
     ax.set_xlabel("step", fontsize=9)
     ax.set_ylabel("CRPS, in spreads", fontsize=9)
     handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))  # of several models each has its curve
+    once = dict(zip(labels, handles, strict=True))  # one curve per model
     ax.legend(once.values(), once.keys(), facecolor="white", edgecolor="none", framealpha=0.9, fontsize=8)
     tidy(ax)
     return ax
@@ -61,7 +61,7 @@ def _draw(ax: "Axes", rows: pd.DataFrame) -> None:
     ax.plot(rows["step"], rows["validation_crps"], color=MEAN, lw=1.6, label="held-out CRPS")
     best = int(np.argmin(rows["validation_crps"].fillna(np.inf)))
     ax.plot(*rows.loc[best, ["step", "validation_crps"]], "o", color=HELD_OUT, ms=6, label="best, kept")
-    # The rate falls by a factor where nothing got better; the slow fall at the end is the schedule's.
+    # The rate is halved after a loss that is not finite. The annealing at the end is gradual and draws no line.
     falls = np.flatnonzero(rows["learning_rate"].to_numpy()[1:] < 0.5 * rows["learning_rate"].to_numpy()[:-1]) + 1
     for k in falls:
         ax.axvline(rows["step"][k], color=FAINT, lw=0.9, ls=(0, (4, 3)), label="learning rate falls")
