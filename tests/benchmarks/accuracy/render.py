@@ -63,7 +63,9 @@ def league() -> Iterable[str]:
     yield trials(RESULTS, "t-base", EARLIER_TRIALS)
 
 
-COVERED = "Results so far: the choosing half, one seed, on the sets that boosting has played; for the code before, one set.\n"
+COVERED = (
+    "Results so far: the choosing half, one seed, on the sets that boosting has played; for the code before, one set.\n"
+)
 
 TRIALS = {
     "u-drop0": "no dropout (now the default, and the parameter is removed)",
