@@ -93,7 +93,7 @@ def test_what_is_to_be_said_of_a_picture_is_said_once(forecaster, early):
     with pytest.warns(DataWarning) as said:
         plot_forecast(forecaster, 0, history=again, horizon=100.0)
     reported = [str(w.message) for w in said]
-    assert [sum(part in t for t in reported) for part in ("repeat a (series, time)", "horizons beyond")] == [1, 1]
+    assert [sum(part in t for t in reported) for part in ("repeat a (series, time)", "horizons after")] == [1, 1]
 
 
 def test_held_out_points_have_another_marker_another_colour_and_are_hollow(forecaster, late):
