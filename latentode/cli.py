@@ -217,8 +217,8 @@ def _broken_off(checkpoint_dir: Path | None) -> str:
     if checkpoint_dir is None:
         return "SIGTERM broke training off; no model was written"
     return (
-        f"SIGTERM broke training off; no model was written. The same command goes on from what {checkpoint_dir} holds "
-        "of it"
+        f"SIGTERM broke training off; no model was written. The same command resumes from the checkpoint in "
+        f"{checkpoint_dir}"
     )
 
 
@@ -267,7 +267,7 @@ def _add_fit(commands: Any) -> None:
         "--checkpoint-dir",
         type=Path,
         metavar="DIR",
-        help="keep the state of training there; the same command goes on from it after a kill",
+        help="keep the state of training there; the same command resumes from it after a kill",
     )
 
 

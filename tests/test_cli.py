@@ -158,7 +158,7 @@ def test_a_sigterm_ends_a_fit_with_its_exit_code_and_a_line(table, tmp_path, kee
     words += ["--checkpoint-dir", "kept"] if keeps else []
     done = run("-c", _TERMINATED_WHILE_IT_TRAINS, *words, cwd=tmp_path)
     said = "latentode: SIGTERM broke training off; no model was written"
-    more = ". The same command goes on from what kept holds of it" if keeps else ""
+    more = ". The same command resumes from the checkpoint in kept" if keeps else ""
     assert (done.returncode, done.stderr) == (143, f"{said}{more}\n")
     assert [p.name for p in tmp_path.iterdir()] == (["kept"] if keeps else [])
     assert not keeps or [p.suffix for p in (tmp_path / "kept").iterdir()] == [".safetensors"]

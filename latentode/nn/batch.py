@@ -1,4 +1,4 @@
-"""What a latent ODE is given and what it answers, as padded tensors."""
+"""Inputs and outputs of a latent ODE as padded tensors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -82,7 +82,7 @@ class Batch:
         return rows
 
     def _observed_rows(self, none: int) -> Tensor:
-        """Each row's own number where a channel is observed there, another where it is not."""
+        """The number of each row where a channel is observed, another number elsewhere."""
         rows = torch.arange(self.mask.shape[1], device=self.mask.device)[None, :, None]
         return torch.where(self.mask > 0, rows, none)
 

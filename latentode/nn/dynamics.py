@@ -1,4 +1,4 @@
-"""The dynamics of a latent state: a multilayer perceptron, which knows its own derivatives, and damped rotations."""
+"""The dynamics of a latent state: a multilayer perceptron, with analytic derivatives, and damped rotations."""
 
 import itertools
 import math
@@ -176,7 +176,7 @@ class LinearDynamics(Dynamics):
         return torch.cat([-decay * x - frequency * y, frequency * x - decay * y], -1)
 
     def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
-        """The states at all times, exactly: no grid is needed, and a control has no place in the closed form.
+        """The states at all query times in closed form, without a grid; a control is ignored.
 
         Parameters
         ----------
@@ -215,8 +215,8 @@ class LinearDynamics(Dynamics):
 class MixedDynamics(Dynamics):
     """A neural ODE for one part of the state, damped rotations in closed form for the other.
 
-    What oscillates, and what a solver would need many steps for, turns; what relaxes or reacts is integrated. Both are
-    given the context, and the decoder sees both.
+    Oscillations, for which a solver would need many steps, are rotations in closed form; everything else is integrated.
+    Both parts read the context, and the decoder reads both.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ class MixedDynamics(Dynamics):
         return torch.cat([self.neural(t, neural, *context), self.rotations(t, rotations, *context)], -1)
 
     def flow(self, z0: Tensor, times: Tensor, *context: Tensor, grid: Grid | None = None) -> Tensor:
-        """The states at all times: the first part solved on the grid, and driven by its control, the rest exactly."""
+        """The states at all query times: the neural part by the solver, the rotations in closed form."""
         neural, rotations = torch.split(z0, list(self.sizes), dim=-1)
         solved = self.neural.flow(neural, times, *context, grid=grid)
         return torch.cat([solved, self.rotations.flow(rotations, times, *context)], dim=-1)

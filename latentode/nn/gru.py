@@ -80,7 +80,7 @@ def last_states(
     >>> last_states(gru, torch.randn(2, 5, 3).flatten(0, 1)[packed.rows], packed).shape
     torch.Size([2, 4])
     """
-    weights = tuple(cell.parameters())  # of the inputs, of the state, and their biases
+    weights = tuple(cell.parameters())  # weights of the inputs, of the state, and their biases
     gaps = None
     if slope is not None:
         weights += tuple(slope.network.parameters())
@@ -137,7 +137,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:
-        """Take them back: what reaches each state, then everything else from it."""
+        """Sweep back over the steps: cotangents of the states first, then all other gradients."""
         rows, by_input, by_state, gates, candidates, recalled, states, *_ = ctx.saved_tensors
         packed, mover = ctx.packed, ctx.mover
         sizes, width = packed.sizes, by_state.shape[1]
@@ -208,7 +208,7 @@ class _Mover:
         return torch.addcmul(y, self.gaps[step], slope, out=self.moved_at[step])
 
     def pull(self, step: int, g: Tensor) -> None:
-        """Add to what the moved state received what it had before by the slope."""
+        """Add the cotangent through the slope to that of the moved state."""
         if self.pulled is None:
             self.pulled, self.reached = torch.empty_like(self.moved), torch.empty_like(self.hidden)
             self.pulled_at, self.reached_at = (
@@ -221,8 +221,8 @@ class _Mover:
         g.addmm_(self.reached_at[step], self.first)
 
     def gradients(self, begin: Tensor) -> list[Tensor]:
-        """What the two layers receive; ``begin`` is the state before each step."""
-        assert self.pulled is not None  # every step was pulled
+        """Gradients of the two layers; ``begin`` is the state before each step."""
+        assert self.pulled is not None  # every step has been differentiated
         of_first, of_second = 2 * self.reached.sum(0), 0.5 * self.pulled.sum(0)
         return [
             torch.addmm(of_first, begin.t(), self.reached, beta=-1, alpha=4).t(),

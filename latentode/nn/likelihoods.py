@@ -1,4 +1,4 @@
-"""How far an observation may lie from what the model says."""
+"""Likelihoods: the distribution of an observation around the prediction."""
 
 import math
 from collections.abc import Sequence
@@ -73,11 +73,11 @@ class GaussianLikelihood(nn.Module):
 
     @staticmethod
     def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which of some values of any shape, in their own unit, can be at all; of finite ones."""
+        """Which of some finite values, of any shape and in their own unit, are possible."""
         return np.ones(values.shape, dtype=bool)
 
     def location(self, mean: Tensor) -> Tensor:
-        """The expected value, from what the decoder says of it, (series, query, channel)."""
+        """The expected value, from the output of the decoder, (series, query, channel)."""
         return mean
 
     def scale(self, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class GaussianLikelihood(nn.Module):
         return mixture_quantiles(location, scale, quantiles)
 
     def drawn(self, location: NDArray[Any], scale: NDArray[Any], standard: NDArray[Any]) -> NDArray[Any]:
-        """Values drawn from what is predicted, from standard normal numbers, all of one shape (..., channel)."""
+        """Draws from the predicted distribution, from standard normal numbers, all of one shape (..., channel)."""
         drawn: NDArray[Any] = location + scale * standard
         return drawn
 
@@ -118,7 +118,7 @@ class GaussianLikelihood(nn.Module):
 
 
 class FixedLikelihood(GaussianLikelihood):
-    """A Gaussian whose mean is taught with one known standard deviation for all; predictions carry a learned one.
+    """A Gaussian whose mean is trained with one known standard deviation; predictions have a learned one.
 
     References
     ----------
@@ -134,12 +134,12 @@ class FixedLikelihood(GaussianLikelihood):
 
 
 def _weight(log_scale: Tensor) -> Tensor:
-    """How much a mean's error counts: less where much is in doubt, but never so little that it is given up."""
+    """Weight of an error of the mean: smaller for large scales, but bounded, so that no query is given up."""
     return torch.exp(-log_scale.detach()).clamp(0.1, 10.0)
 
 
 class _Counts(GaussianLikelihood):
-    """What counts have in common: the decoder speaks in scaled units, the density in the values' own."""
+    """Common parts of count likelihoods: the decoder works in scaled units, the density in counts."""
 
     counts = True
     support = "whole numbers from 0 up"
@@ -155,14 +155,14 @@ class _Counts(GaussianLikelihood):
         return (self._variance(self._rate(mean)).sqrt() / self.unit).clamp_min(1e-4)
 
     def location(self, mean: Tensor) -> Tensor:
-        """The expected value, from what the decoder says of it, (series, query, channel)."""
+        """The expected value, from the output of the decoder, (series, query, channel)."""
         return (self._rate(mean) - self.center) / self.unit
 
     def _natural(self, scaled: Tensor) -> Tensor:
         return self.center + self.unit * scaled
 
     def _rate(self, mean: Tensor) -> Tensor:
-        """Positive, and nearly the decoder's own value where that lies well above 0."""
+        """A positive rate, close to the decoder's output where that is well above 0."""
         unit = torch.minimum(self.unit, self.center.abs().clamp_min(1e-3)).clamp_min(1e-3)
         return unit * softplus(self._natural(mean) / unit) + 1e-6
 
@@ -177,7 +177,7 @@ class _Counts(GaussianLikelihood):
         return (torch.as_tensor(found, dtype=location.dtype) - self.center) / self.unit
 
     def drawn(self, location: NDArray[Any], scale: NDArray[Any], standard: NDArray[Any]) -> NDArray[Any]:
-        """Counts drawn from what is predicted, in scaled units."""
+        """Counts drawn from the predicted distribution, in scaled units."""
         center, unit = self.center.numpy(), self.unit.numpy()
         found = self._ppf(ndtr(standard.astype(float)), center + unit * location, (unit * scale) ** 2)
         drawn: NDArray[Any] = (found - center) / unit
@@ -186,7 +186,9 @@ class _Counts(GaussianLikelihood):
     @staticmethod
     def _ppf(quantiles: NDArray[Any], rate: NDArray[Any], variance: NDArray[Any]) -> NDArray[Any]:
         rate = np.maximum(rate, 1e-9)
-        variance = np.maximum(variance, rate * (1 + 1e-6))  # a Poisson is the least a negative binomial can be
+        variance = np.maximum(
+            variance, rate * (1 + 1e-6)
+        )  # the variance of a negative binomial is at least that of a Poisson
         quantiles, rate, variance = np.broadcast_arrays(quantiles, rate, variance)
         found = np.empty(rate.shape)
         many = rate > MANY
@@ -227,7 +229,7 @@ class NegativeBinomialLikelihood(_Counts):
 
 
 class BernoulliLikelihood(_Counts):
-    """Channels of 0 and 1: what is predicted is a probability."""
+    """Channels of 0 and 1: the prediction is a probability."""
 
     support = "0 and 1"
 
@@ -238,7 +240,9 @@ class BernoulliLikelihood(_Counts):
         return either
 
     def _logit(self, mean: Tensor) -> Tensor:
-        return 4.0 * (self._natural(mean) - 0.5)  # slope 1 at one half, as if the decoder spoke of probabilities
+        return 4.0 * (
+            self._natural(mean) - 0.5
+        )  # slope 1 at one half: there the output of the decoder reads as a probability
 
     def _rate(self, mean: Tensor) -> Tensor:
         return torch.sigmoid(self._logit(mean))
