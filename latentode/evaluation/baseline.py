@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode.data import DataError, Panel, Schema, TimeAxis, infer_schema, panel_from_frame
+from latentode.data import DataError, Panel, TimeAxis, infer_schema, panel_from_frame
 from latentode.evaluation.observations import Floats, Integers, Observations
 
 __all__ = ["LEVELS", "Baseline"]
@@ -99,8 +99,12 @@ class Baseline(ABC):
         self._check_fitted()
         panel = self._panel if history is None else self._read(history, "history")
         with _naming("query"):
-            series = panel.ids.get_indexer(_complete_ids(query, self._schema))
-            times = _complete_times(query, self._schema, self._axis)
+            ids = self._schema.ids_of(query)
+            assert ids is not None  # baselines have a column of ids
+            times = self._axis.to_float(self._schema.times_of(query)) if len(query) else np.empty(0)
+            _refuse_missing(self.id_col, int(np.count_nonzero(ids.isna())))
+            _refuse_missing(self.time_col, int(np.count_nonzero(np.isnan(times))))
+        series = panel.ids.get_indexer(ids)
         predicted, means = {}, self.population_mean_.to_dict()
         for k, channel in enumerate(self.target_cols_):
             observations = Observations.of_channel(panel, k)
@@ -158,9 +162,9 @@ class Baseline(ABC):
 
     def _read(self, frame: pd.DataFrame, role: str) -> Panel:
         with _naming(role):
-            _complete_ids(frame, self._schema)
-            _complete_times(frame, self._schema, self._axis)
-            panel, _ = panel_from_frame(frame, self._schema, self._axis)
+            panel, treatment = panel_from_frame(frame, self._schema, self._axis)
+            _refuse_missing(self.id_col, treatment.rows_without_id)
+            _refuse_missing(self.time_col, treatment.rows_without_time)
         return panel
 
     def _residuals(self, history: pd.DataFrame) -> dict[Hashable, Floats]:
@@ -193,21 +197,10 @@ def _naming(role: str) -> Iterator[None]:
         raise DataError(f"{role}: {error}") from None
 
 
-def _complete_ids(frame: pd.DataFrame, schema: Schema) -> pd.Index:
-    """The series of each row; a row that names none is refused."""
-    ids = schema.ids_of(frame)
-    assert ids is not None  # baselines have a column of ids
-    if ids.isna().any():
-        raise DataError(f"column {schema.id_col!r} is missing in {int(np.count_nonzero(ids.isna()))} rows")
-    return ids
-
-
-def _complete_times(frame: pd.DataFrame, schema: Schema, axis: TimeAxis) -> Floats:
-    """The time of each row; a row without one is refused."""
-    times = axis.to_float(schema.times_of(frame)) if len(frame) else np.empty(0)
-    if np.isnan(times).any():
-        raise DataError(f"column {schema.time_col!r} is missing in {int(np.isnan(times).sum())} rows")
-    return times
+def _refuse_missing(column: Hashable, n_rows: int) -> None:
+    """Refuse a frame in which rows have no series or no time."""
+    if n_rows:
+        raise DataError(f"column {column!r} is missing in {n_rows} rows")
 
 
 def _by_channel(residuals: pd.DataFrame) -> dict[Hashable, Floats]:

@@ -44,10 +44,15 @@ def single(df):
     return df[df["id"] == df["id"].iloc[0]].drop(columns="id").reset_index(drop=True)
 
 
+def edit_config(path, change):
+    """Change the config of a saved model in place."""
+    config = json.loads((path / "config.json").read_text())
+    change(config)
+    (path / "config.json").write_text(json.dumps(config))
+
+
 def replace_arrays(path, arrays):
     """Write other arrays into a saved model, and the digest that goes with them."""
     weights = save(arrays)
-    config = json.loads((path / "config.json").read_text())
-    config["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-    (path / "config.json").write_text(json.dumps(config))
+    edit_config(path, lambda config: config.update(weights_sha256=hashlib.sha256(weights).hexdigest()))
     (path / "weights.safetensors").write_bytes(weights)

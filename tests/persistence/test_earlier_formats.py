@@ -8,12 +8,7 @@ import pytest
 from latentode import load
 from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
-
-
-def edit_config(path, change):
-    config = json.loads((path / "config.json").read_text())
-    change(config)
-    (path / "config.json").write_text(json.dumps(config))
+from tests.estimators.tiny import edit_config
 
 
 @pytest.fixture

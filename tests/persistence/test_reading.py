@@ -1,22 +1,9 @@
 import os
-import shutil
 
 import pytest
 
 from latentode import load
 from tests.estimators.tiny import quick, waves
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    path = tmp_path_factory.mktemp("saved") / "model"
-    quick(max_steps=1).fit(waves(3, 6)).save(path)
-    return path
-
-
-@pytest.fixture
-def spoilt(saved, tmp_path):
-    return shutil.copytree(saved, tmp_path / "spoilt")
 
 
 @pytest.mark.parametrize("bomb", ["[" + "[]," * 2_000_000 + "[]]", '{"a":' * 2_000_000])

@@ -1,6 +1,4 @@
-import json
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from latentode.data import DataError, DataWarning
 from latentode.persistence import saving
 from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
-from tests.estimators.tiny import dated, quick, replace_arrays, single, waves
+from tests.estimators.tiny import dated, edit_config, quick, replace_arrays, single, waves
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +21,6 @@ def saved(fitted, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model"
     fitted.save(path)
     return path
-
-
-@pytest.fixture
-def spoilt(saved, tmp_path):
-    """A copy of the saved model to be spoilt."""
-    return shutil.copytree(saved, tmp_path / "spoilt")
-
-
-def edit_config(path, change):
-    config = json.loads((path / "config.json").read_text())
-    change(config)
-    (path / "config.json").write_text(json.dumps(config))
 
 
 def edit_arrays(path, change):

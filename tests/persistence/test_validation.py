@@ -12,18 +12,6 @@ from tests.estimators.tiny import dated, quick, replace_arrays, waves
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    path = tmp_path_factory.mktemp("saved") / "model"
-    quick(max_steps=1).fit(waves(3, 6)).save(path)
-    return path
-
-
-@pytest.fixture
-def spoilt(saved, tmp_path):
-    return shutil.copytree(saved, tmp_path / "spoilt")
-
-
-@pytest.fixture(scope="module")
 def with_covariates(tmp_path_factory):
     path = tmp_path_factory.mktemp("covariates") / "model"
     df = waves(3, 6).assign(dose=lambda d: d["time"], kind=lambda d: d["id"])
