@@ -1,6 +1,8 @@
 """From times to clocks: the segments each series goes through in either direction of t0, and where its queries fall."""
 
 from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -142,6 +144,12 @@ def refuse_outside(setups: Sequence[SolverSetup], times: Tensor) -> None:
         return
     series = outside.any(1).nonzero().flatten().tolist()
     first = float(times[series[0]][outside[series[0]]][0])
+    ends = [float(x) for x in (setups[0].segments.start[0, series[0]], first)]
+    if not all(map(isfinite, ends)):
+        raise ValueError(
+            f"times must be finite, and NaN where there is no query: series {series[0]} starts at t = {ends[0]:g} and "
+            f"has a query at t = {first:g}"
+        )
     raise ValueError(
         f"series {', '.join(map(str, series[:8]))} have queries outside the span (series {series[0]} at "
         f"t = {first:.6g}): t1 and t_back must reach every query, or be None"
@@ -163,7 +171,7 @@ def _stops(problem: Problem, times: Tensor, jump_times: Stops, step_times: Stops
 def _per_series(stops: Stops, name: str, times: Tensor) -> Tensor | None:
     if stops is None:
         return None
-    stops = torch.as_tensor(stops, dtype=times.dtype, device=times.device)
+    stops = _real(stops, name, times)
     if stops.dim() == 1:
         stops = stops.unsqueeze(0)
     if stops.dim() != 2 or len(stops) not in (1, len(times)):
@@ -206,7 +214,7 @@ def _clock(start: Tensor, span: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
     clock, eps = gap / span, torch.finfo(gap.dtype).eps
     with torch.no_grad():
         rounding = torch.add(0.5 + 16 * eps, (start / span).abs_(), alpha=16 * eps)
-        over = (clock - 0.5).abs_() > rounding
+        over = ((clock - 0.5).abs_() <= rounding).logical_not_()  # also where the clock is NaN
     return clock.clamp(-1e-3, 1 + 1e-3), over
 
 
@@ -259,7 +267,13 @@ def _same(a: Time, b: Time | None) -> bool:
 def _column(t: Time, times: Tensor) -> Tensor:
     """Return one time per series, (series, 1)."""
     n = times.shape[0]
-    column = torch.as_tensor(t, dtype=times.dtype, device=times.device)
+    column = _real(t, "a time", times)
     if column.numel() not in (1, n):
         raise ValueError(f"a time must be a number or one per series: {n} series, but shape {tuple(column.shape)}")
     return column.reshape(-1, 1).expand(n, 1)
+
+
+def _real(given: Any, name: str, times: Tensor) -> Tensor:
+    if isinstance(given, complex) or (isinstance(given, Tensor) and given.is_complex()):
+        raise TypeError(f"{name} must be real, not complex")
+    return torch.as_tensor(given, dtype=times.dtype, device=times.device)

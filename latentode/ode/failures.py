@@ -1,5 +1,6 @@
 """What can go wrong in a solve: the cause, the time and the series; and how the other series are still solved."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["CoarseGridWarning", "FailurePoint", "NotCompiledWarning", "Retry", "SolveError", "StepFailure"]
+__all__ = [
+    "CoarseGridWarning",
+    "FailurePoint",
+    "NotCompiledWarning",
+    "Retry",
+    "SolveError",
+    "StepFailure",
+    "refuse_transforms",
+]
 
 RETRY_AT = (1.0, 0.999, 0.99, 0.9)  # of the time reached: where a series ends after it failed once, twice, ...
 
@@ -68,6 +77,22 @@ class FailurePoint(NamedTuple):
     reached: float
 
 
+def refuse_transforms(error: RuntimeError) -> None:
+    """Raise in our words if an error of PyTorch ended a solve in the middle of a function transform.
+
+    Raises
+    ------
+    NotImplementedError
+        If there was one.
+    """
+    if torch._C._are_functorch_transforms_active() and not isinstance(error, SolveError):
+        raise NotImplementedError(
+            "this solve cannot be transformed by torch.func. Under torch.vmap: solve all states in one call instead, "
+            "as the series of one batch, (series, latent). Under torch.func.grad, vjp, jvp, jacrev and jacfwd: solve "
+            'with adjoint="autograd" (as odeint does), or use torch.autograd'
+        ) from error
+
+
 class StepFailure(Exception):
     """The integration loop cannot continue: the cause, and where each failed row is."""
 
@@ -78,7 +103,8 @@ class StepFailure(Exception):
     @classmethod
     def max_steps_reached(cls, limit: int, rows: Mapping[int, FailurePoint]) -> "StepFailure":
         """Too many steps."""
-        return cls(f"the limit of {limit} steps was reached", "Raise max_steps, or loosen rtol and atol.", rows)
+        advice = "Raise max_steps, or loosen rtol and atol. In odeint the limit is options['max_num_steps']."
+        return cls(f"the limit of {limit} steps was reached", advice, rows)
 
     @classmethod
     def min_step_reached(cls, least: float, rows: Mapping[int, FailurePoint]) -> "StepFailure":
@@ -103,7 +129,10 @@ class StepFailure(Exception):
         """Name the series that failed; each of them may have several rows."""
         points = {row % n_series: point for row, point in self.rows.items()}
         times, reached = [point.time for point in points.values()], [point.reached for point in points.values()]
-        return SolveError(self.cause + where, list(points), times, self.advice, reached)
+        cause, advice = self.cause, self.advice
+        if any(math.isnan(time) for time in times):
+            cause, advice = "the span of time is not finite", "t0, t1 and t_back must be finite numbers."
+        return SolveError(cause + where, list(points), times, advice, reached)
 
 
 @dataclass

@@ -5,8 +5,9 @@ derivatives brings its own tape (:class:`AnalyticField`). Every other field gets
 each stage with autograd. A field of states of any other shape than (series, latent) is wrapped in :class:`FlatField`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+import weakref
+from collections.abc import Callable, Iterator, Sequence, Set
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ __all__ = [
     "flatten",
     "is_analytic",
     "parameters_of",
+    "trainable_behind",
 ]
 
 Field = Callable[..., Tensor]
@@ -116,8 +118,28 @@ def parameters_of(field: Field) -> tuple[Tensor, ...]:
 
 
 def called(field: Field, t: Tensor, u: Tensor | None, z: Tensor, args: Sequence[Tensor]) -> Tensor:
-    """Return f(t, z, *args), or f(t, z, u, *args) with a control; raise unless it is shaped like the state."""
-    return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z)
+    """Return f(t, z, *args), or f(t, z, u, *args) with a control.
+
+    Raises
+    ------
+    ValueError
+        If the slope is not shaped like the state, or the field changes the state in place.
+    TypeError
+        If the slope is complex.
+    """
+    if torch.compiler.is_compiling():
+        return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z, t)
+    if z.is_inference():
+        z = z.clone()  # changes of tensors of the inference mode are not counted: the field may have a state of its own
+        return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z, t)
+    changes = z._version
+    slope = field(t, z, *args) if u is None else field(t, z, u, *args)
+    if z._version != changes:
+        raise ValueError(
+            "the field changes the state it is given in place (by an operation like z.neg_() or z[:, 0] = 0), and so "
+            "the solution: it must return a new tensor. Use the operation that does not end with _, or z.clone()"
+        )
+    return checked(slope, z, t)
 
 
 def flatten(field: Field, z0: State) -> tuple[Field, Tensor, Callable[[Tensor], Any]]:
@@ -128,13 +150,16 @@ def flatten(field: Field, z0: State) -> tuple[Field, Tensor, Callable[[Tensor], 
     ValueError
         If z0 is not (series, ...), or its parts are not of the same series.
     TypeError
-        If z0 is complex.
+        If z0 is no tensor, sparse, or complex.
     """
+    parts = z0 if isinstance(z0, tuple) else (z0,)
+    if not all(isinstance(part, Tensor) and part.layout == torch.strided for part in parts):
+        got = ", ".join(str(part.layout) if isinstance(part, Tensor) else type(part).__name__ for part in parts)
+        raise TypeError(f"z0 must be a dense tensor, or a tuple of dense tensors, not {got}")
     if isinstance(z0, Tensor) and z0.dim() == 2:
         return field, z0, lambda z: z
     if isinstance(z0, Tensor) and z0.dim() < 2:
         raise ValueError(f"z0 must be (series, ...) with at least two dimensions, not {tuple(z0.shape)}")
-    parts = z0 if isinstance(z0, tuple) else (z0,)
     if not parts or any(part.dim() == 0 or len(part) != len(parts[0]) for part in parts):
         shapes = ", ".join(str(tuple(part.shape)) for part in parts)
         raise ValueError(f"the parts of z0 must be (series, ...) for the same series, not {shapes}")
@@ -167,10 +192,13 @@ class PlainTape:
     def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
         """Write the slope to ``out``."""
         with torch.set_grad_enabled(self.expects_gradient and slot == 0):
-            slope = called(self.field, _required(t), u, z, self.args)
-        if slope.requires_grad:
-            _refuse_undeclared(slope, self.known)
+            slope = called(self.field, _required(t), u, z.detach(), self.args)
+        undeclared: list[weakref.ref[Tensor]] = []
+        if slope.requires_grad and self.expects_gradient:
+            undeclared = [weakref.ref(leaf) for leaf in trainable_behind(slope, self.known)]
         out.copy_(slope.detach())
+        del slope  # and its graph, with the tensors that only the field itself made, to differentiate by them
+        _refuse([leaf for leaf in (each() for each in undeclared) if leaf is not None])
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Raise: nothing was recorded."""
@@ -211,9 +239,13 @@ class RecordedTape:
             state, time, *control = given
             slope = called(self.field, time, control[0] if control else None, state, self.args)
         if not self.stages:
-            _refuse_undeclared(slope, frozenset(map(id, (*self.leaves, *given))))
+            _refuse(trainable_behind(slope, frozenset(map(id, (*self.leaves, *given)))))
         self.stages[slot] = (given, slope)
         out.copy_(slope.detach())
+
+    def close(self) -> None:
+        """Forget the field: the forward pass is over, and its graphs are all that the backward sweep needs."""
+        del self.field
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Differentiate one stage by autograd, and add to the sums over all stages."""
@@ -262,8 +294,9 @@ def _required(t: Tensor | None) -> Tensor:
     return t
 
 
-def _refuse_undeclared(slope: Tensor, known: frozenset[int]) -> None:
-    """Raise if the field reads a trainable tensor the solver does not know: it would silently get no gradient."""
+def trainable_behind(slope: Tensor, known: Set[int]) -> list[Tensor]:
+    """Return the trainable tensors behind a slope that are not among the known ones."""
+    found: list[Tensor] = []
     seen: set[Any] = set()
     waiting = [slope.grad_fn]
     while waiting:
@@ -273,19 +306,34 @@ def _refuse_undeclared(slope: Tensor, known: frozenset[int]) -> None:
         seen.add(node)
         leaf = getattr(node, "variable", None)
         if leaf is not None and id(leaf) not in known:
-            raise ValueError(
-                f"the field uses a trainable tensor of shape {tuple(leaf.shape)} that the solver cannot see, so "
-                "it would get no gradient. Pass it through args, make it a parameter of the field (an "
-                'nn.Module), use adjoint="autograd", or solve under torch.no_grad().'
-            )
+            found.append(leaf)
         waiting.extend(parent for parent, _ in node.next_functions)
+    return found
 
 
-def checked(slope: Any, z: Tensor) -> Tensor:
-    """Return the slope; raise unless it is shaped like the state."""
+def _refuse(undeclared: Sequence[Tensor]) -> None:
+    """Raise if the field reads a trainable tensor the solver does not know: it would silently get no gradient."""
+    if undeclared:
+        raise ValueError(
+            f"the field uses a trainable tensor of shape {tuple(undeclared[0].shape)} that the solver cannot see, so "
+            "it would get no gradient. Pass it through args, make it a parameter of the field (an nn.Module), use "
+            'adjoint="autograd", or solve under torch.no_grad(). If the field makes it, to differentiate a potential '
+            "by its state: use the state itself, z if z.requires_grad else z.detach().requires_grad_()."
+        )
+
+
+def checked(slope: Any, z: Tensor, t: Tensor) -> Tensor:
+    """Return the slope; raise unless it is real, and shaped like the state."""
     if not isinstance(slope, Tensor) or slope.shape != z.shape:
         got = f"shape {tuple(slope.shape)}" if isinstance(slope, Tensor) else type(slope).__name__
-        raise ValueError(f"field(t, z) must return a tensor shaped like z, {tuple(z.shape)}, but returned {got}")
+        swapped = isinstance(slope, Tensor) and slope.shape == t.shape
+        hint = ", which is that of t: the arguments of a field are t, then z" if swapped else ""
+        raise ValueError(f"field(t, z) must return a tensor shaped like z, {tuple(z.shape)}, but returned {got}{hint}")
+    if slope.is_complex():
+        raise TypeError(
+            f"field(t, z) returned {slope.dtype} for a real state, so that the imaginary part would be lost: solve for "
+            "real and imaginary parts as two real dimensions (torch.view_as_real, torch.view_as_complex)"
+        )
     return slope
 
 
@@ -317,23 +365,29 @@ class FlatField(nn.Module):
         state = self.unflatten(z)
         if not self.is_tuple:
             t = t.view(-1, *[1] * len(self.shapes[0]))
-        slope = self.field(t, state, *others)
-        slopes = cast(Sequence[Tensor], slope if self.is_tuple else (slope,))
-        wanted, got = [(len(z), *shape) for shape in self.shapes], [tuple(s.shape) for s in slopes]
+        slope: Any = self.field(t, state, *others)
+        slopes = slope if isinstance(slope, tuple | list) and self.is_tuple else (slope,)
+        wanted, got = [(len(z), *shape) for shape in self.shapes], [_shape_or_type(part) for part in slopes]
         if got != wanted:
             raise ValueError(f"field(t, z) must return tensors shaped like z, {wanted}, but returned {got}")
         return _concatenated(slopes)
 
     def unflatten(self, flat: Tensor) -> Any:
         """Split the last dimension into the parts of the state."""
+        if not self.is_tuple:
+            return flat.reshape((*flat.shape[:-1], *self.shapes[0]))
         sizes = [shape.numel() for shape in self.shapes]
-        parts = tuple(
+        return tuple(
             part.reshape((*flat.shape[:-1], *shape))
             for part, shape in zip(torch.split(flat, sizes, -1), self.shapes, strict=True)
         )
-        return parts if self.is_tuple else parts[0]
+
+
+def _shape_or_type(part: Any) -> Any:
+    return tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
 
 
 def _concatenated(parts: Sequence[Tensor]) -> Tensor:
     """Return all parts of a state, (series, ...) each, as one row per series."""
-    return torch.cat([part.flatten(1) if part.dim() > 1 else part.unsqueeze(1) for part in parts], 1)
+    rows = [part.flatten(1) if part.dim() > 1 else part.unsqueeze(1) for part in parts]
+    return rows[0] if len(rows) == 1 else torch.cat(rows, 1)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from latentode.ode.field import trainable_behind
 from latentode.ode.step_size import error_norm
 from latentode.ode.steps import StageBuffer, StageTime
 
@@ -40,9 +41,18 @@ def jacobian_of(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     tensor([[[2., 0.],
              [0., 4.]]])
     """
-    pull = torch.func.vjp(function, z)[1]
-    basis = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device).unsqueeze(1).expand(-1, len(z), -1)
-    rows: Tensor = torch.func.vmap(lambda v: pull(v)[0])(basis)
+    record = torch.is_grad_enabled()
+    with torch.enable_grad():
+        at = z.view_as(z) if record and z.requires_grad else z.detach().requires_grad_()
+        slope = function(at)
+        if not slope.requires_grad:
+            return z.new_zeros(*z.shape, z.shape[-1])
+        record = record and (z.requires_grad or bool(trainable_behind(slope, {id(at)})))
+        basis = torch.eye(z.shape[-1], dtype=slope.dtype, device=z.device).unsqueeze(1).expand(-1, len(z), -1)
+        (rows,) = torch.autograd.grad(
+            slope, at, basis, create_graph=record, retain_graph=True, is_grads_batched=True, allow_unused=True,
+            materialize_grads=True,
+        )  # fmt: skip
     return rows.transpose(0, 1)
 
 

@@ -235,9 +235,12 @@ class IntegrationLoop:
         points = self._points(failed)
         if not finite:
             raise StepFailure.field_not_finite(points)
+        failure = StepFailure.max_steps_reached(adaptive.max_steps, points)
         if too_small:
-            raise StepFailure.min_step_reached(adaptive.min_step, points)
-        raise StepFailure.max_steps_reached(adaptive.max_steps, points)
+            failure = StepFailure.min_step_reached(adaptive.min_step, points)
+        if adaptive.rtol < torch.finfo(self.z.dtype).eps:
+            failure.advice += f" rtol={adaptive.rtol:g} is below the rounding of {self.z.dtype}."
+        raise failure
 
     def _points(self, failed: Tensor) -> dict[int, FailurePoint]:
         """Return where the failed rows are; segments of one row serve all rows, as in a backward solve."""

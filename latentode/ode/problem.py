@@ -229,7 +229,10 @@ class SolverSetup:
 
         def evaluate(buffer: StageBuffer, slot: int, when: StageTime, z: Tensor) -> Tensor:
             buffer.states[slot] = z
-            slope = buffer.slopes[slot] = called(problem.field, *inputs(when), z, args).to(z.dtype)
+            # The field gets the same numbers as another tensor, which it may make trainable, and without gradients its
+            # slope is copied, because it may write the next one to the same memory.
+            slope = called(problem.field, *inputs(when), z.view_as(z), args)
+            slope = buffer.slopes[slot] = slope.to(z.dtype, copy=not slope.requires_grad)
             return slope
 
         return self._loop(

@@ -1,6 +1,7 @@
 """Solve an ordinary differential equation for a batch of series, each at its own times."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -9,11 +10,12 @@ from latentode.ode.adjoints.backsolve import BacksolveAdjoint
 from latentode.ode.adjoints.checkpointed import CheckpointedAdjoint
 from latentode.ode.adjoints.discrete import DiscreteAdjoint
 from latentode.ode.adjoints.interpolating import InterpolatingAdjoint
+from latentode.ode.autocast import for_autocast, without_autocast
 from latentode.ode.control_paths import ControlPath
 from latentode.ode.dense import DenseOutput
 from latentode.ode.diagnostics import Diagnostics, refuse_not_finite, warn_if_coarse
 from latentode.ode.directions import Ends, Stops, answered, ends_of, in_one_batch, lay_out, read_at, refuse_outside
-from latentode.ode.failures import Retry, StepFailure
+from latentode.ode.failures import Retry, StepFailure, refuse_transforms
 from latentode.ode.field import Field, State, flatten
 from latentode.ode.problem import Problem, SolverSetup, Steps, check_choice
 from latentode.ode.solution import Solution, solution_of
@@ -133,9 +135,13 @@ def solve(
     Raises
     ------
     ValueError
-        If shapes or options do not fit, or a query lies outside [t_back, t1] (with ``watch=False`` it is NaN).
+        If shapes or options do not fit, the field changes its state in place, or a query lies outside [t_back, t1] or
+        is infinite (with ``watch=False`` it is NaN).
     TypeError
-        If the state or the times are complex.
+        If the state, the times or a slope are complex, or the state is sparse.
+    NotImplementedError
+        If the solve is transformed by ``torch.vmap``, or by ``torch.func.grad`` and the like with another adjoint than
+        "autograd".
     SolveError
         If a series cannot be solved; it names the series, the time and the cause.
 
@@ -165,6 +171,7 @@ def solve(
     Chen, Rubanova, Bettencourt & Duvenaud (2018), Neural ordinary differential equations.
     Chen, Amos & Nickel (2021), Learning neural event functions, appendix (the change of clock).
     """
+    field, z0, args = for_autocast(field, z0, args, compiled=compile)
     field, z0, unflatten = flatten(field, z0)
     z0, times = _checked_inputs(z0, times)
     check_choice("on_failure", on_failure, ("nan", "raise"))
@@ -174,11 +181,21 @@ def solve(
         min_step, compile,
     )  # fmt: skip
     ends, stops = (t0, t1, t_back), (jump_times, step_times)
-    z, setups, batches = _solve_until_none_fails(problem, z0, times, ends, stops, watch, on_failure == "raise")
+    try:
+        with without_autocast(z0.device):
+            z, setups, batches = _solve_until_none_fails(problem, z0, times, ends, stops, watch, on_failure == "raise")
+    except RuntimeError as error:
+        refuse_transforms(error)
+        raise
     if watch and coarse is not None:
         warn_if_coarse(batches, coarse)
     readers = [diagnostics.read for diagnostics in batches]
-    return solution_of(unflatten(z), batches, lambda times: unflatten(read_at(setups, readers, times)))
+
+    def read(times: Tensor) -> State:
+        with without_autocast(times.device):
+            return cast(State, unflatten(read_at(setups, readers, times)))
+
+    return solution_of(unflatten(z), batches, read)
 
 
 def _solve_until_none_fails(
@@ -266,6 +283,8 @@ def _checked_inputs(z0: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     """Return z0 as (series, latent) and times as (series, time), of floating dtypes; raise if they cannot be."""
     if z0.dim() != 2:
         raise ValueError(f"z0 must be (series, latent), not {tuple(z0.shape)}")
+    if z0.shape[1] == 0:
+        raise ValueError(f"z0 has no numbers to solve for: its shape is {tuple(z0.shape)}")
     if z0.is_complex() or times.is_complex():
         raise TypeError("complex states are not supported: stack real and imaginary parts as two real dimensions")
     if not z0.is_floating_point():

@@ -181,6 +181,16 @@ class AdaptiveSteps:
     shrink: float = 0.2
     grow: float = 10.0
 
+    def __post_init__(self) -> None:
+        """Raise if there is no tolerated error to choose steps by."""
+        for name in ("rtol", "atol"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a finite number of at least 0, not {getattr(self, name)}")
+        if self.rtol == self.atol == 0.0:
+            raise ValueError("rtol and atol are both 0, and no step has an error of 0: give one of them")
+        if self.max_steps < 1:
+            raise ValueError(f"the limit of steps must be at least 1, not {self.max_steps}")
+
     I = (1.0, 0.0, 0.0)  # noqa: E741 - the controller's own name
     PI = (0.7, -0.4, 0.0)
     PID = (1 / 18, 1 / 9, 1 / 18)

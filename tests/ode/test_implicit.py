@@ -115,3 +115,14 @@ def test_an_implicit_method_counts_the_evaluations_of_its_stages(monkeypatch, me
         counted.clear()
         stats = solve(field, z0, times, method=method, n_steps=n_steps, independent=independent, coarse=None).stats
         assert stats.evaluations == len(counted)
+
+
+def test_a_jacobian_has_gradients_if_and_only_if_something_is_trainable():
+    z, rate = torch.ones(2, 3), torch.ones(3, requires_grad=True)
+    assert not jacobian_of(lambda z: z**2, z).requires_grad
+    assert jacobian_of(lambda z: rate * z**2, z).requires_grad
+    assert jacobian_of(lambda z: z**2, z.clone().requires_grad_()).requires_grad
+    assert torch.equal(jacobian_of(lambda z: torch.ones_like(z), z), torch.zeros(2, 3, 3))
+    for method in ("kvaerno3", "kvaerno5"):
+        solution = solve(lambda t, z: -z, z, torch.ones(1), method=method, adjoint="autograd")
+        assert not solution.z.requires_grad

@@ -1,10 +1,11 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, solve
+from latentode.ode import METHODS, SolveError, solve
 from tests.ode.conftest import Hidden, swing
 
 NAN = float("nan")
@@ -133,3 +134,45 @@ def test_float32_and_float64_come_back_as_they_came():
     for dtype in (torch.float32, torch.float64):
         field, z0 = field_and_start(dtype=dtype)
         assert solve(field, z0, torch.rand(5, 2)).z.dtype == dtype
+
+
+# PyTorch's own, when its forward mode is first used
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_transforms_of_a_solve_are_those_of_autograd_or_refused_in_words():
+    z0, times = torch.ones(3, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+
+    def end(z0, adjoint="autograd"):
+        return solve(lambda t, z: -z, z0.unsqueeze(0), times, n_steps=20, adjoint=adjoint).z[0, 0]
+
+    expected = math.exp(-1) * torch.eye(3, dtype=torch.float64)
+    for jacobian in (torch.func.jacrev, torch.func.jacfwd):
+        assert torch.allclose(jacobian(end)(z0), expected, rtol=1e-5)
+    for adjoint in ("discrete", "checkpointed", "continuous", "backsolve"):
+        with pytest.raises(NotImplementedError, match=r'torch\.func.*adjoint="autograd"'):
+            torch.func.jacrev(partial(end, adjoint=adjoint))(z0)
+    with pytest.raises(NotImplementedError, match=r"Under torch\.vmap: solve all states in one call"):
+        torch.vmap(end)(torch.ones(5, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("method", ["rk4", "tsit5"])
+def test_times_that_are_not_finite_are_named(method):
+    z0, inf = torch.ones(2, 1), float("inf")
+    for times, t0, t1, message in (
+        ([1.0, inf], 0.0, None, "starts at t = 0 and has a query at t = inf"),
+        ([1.0, inf], 0.0, 2.0, "has a query at t = inf"),
+        ([-inf], 0.0, None, "has a query at t = -inf"),
+        ([1.0], NAN, None, "starts at t = nan"),
+        ([1.0], -inf, 2.0, "starts at t = -inf"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"times must be finite.*series 0 {'.*' if message[0] == 'h' else ''}{message}"
+        ):
+            solve(lambda t, z: -z, z0, torch.tensor(times), t0, t1, method=method)
+    with pytest.raises(SolveError, match=r"the span of time is not finite.* must be finite numbers"):
+        solve(lambda t, z: -z, z0, torch.tensor([1.0]), 0.0, inf, method=method)
+
+
+@pytest.mark.parametrize("name", ["t0", "t1", "t_back", "jump_times", "step_times"])
+def test_times_that_are_complex_are_refused(name):
+    with pytest.raises(TypeError, match="must be real, not complex"):
+        solve(lambda t, z: -z, torch.ones(2, 1), torch.tensor([1.0]), **{name: torch.tensor([0.5j])})

@@ -108,3 +108,19 @@ def test_an_adaptive_solve_keeps_its_tolerance_for_every_series():
         ]
         assert errors[0] < 3e-2
         assert errors[1] < 3e-4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rtol": -1.0}, r"rtol must be a finite number of at least 0, not -1\.0"),
+        ({"atol": math.nan}, "atol must be a finite number of at least 0, not nan"),
+        ({"atol": math.inf}, "atol must be a finite number"),
+        ({"rtol": 0.0, "atol": 0.0}, "both 0"),
+        ({"max_steps": 0}, "limit of steps must be at least 1, not 0"),
+    ],
+)
+def test_tolerances_and_limits_that_no_step_can_meet_are_refused(given, message):
+    for options in ({"method": "tsit5"}, {"method": "kvaerno3", "independent": True}):
+        with pytest.raises(ValueError, match=message):
+            solve(swing, torch.ones(1, 1), torch.ones(1), **options, **given)

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from latentode.ode.adjoints.chunked import Answers, answer_in_chunks
 from latentode.ode.adjoints.gradients import once_differentiable
+from latentode.ode.autocast import without_autocast
 from latentode.ode.failures import FailurePoint, StepFailure
 from latentode.ode.loop import Evaluate, IntegrationLoop
 from latentode.ode.problem import SolverSetup
@@ -69,7 +70,7 @@ class BacksolveAdjoint(torch.autograd.Function):
         """Solve the augmented state."""
         queried, z, start, span, clock, *leaves = ctx.saved_tensors
         n_queries = g.shape[1]
-        with torch.no_grad():
+        with torch.no_grad(), without_autocast(g.device):
             g = torch.cat([g, g.new_zeros(len(g), clock.shape[1] - n_queries, g.shape[2])], 1)
             g = torch.where(queried.unsqueeze(-1), g, 0.0)
             # Scaled, because the tolerances are meant for numbers of order 1 and a loss may have any size.
@@ -78,6 +79,11 @@ class BacksolveAdjoint(torch.autograd.Function):
             solve = _AugmentedSolve(ctx.setup.on(start, span), ctx.n_steps, leaves, z, g / scale)
             gradients = [x if x is None else x * scale.to(x.dtype) for x in solve.run(queried, clock, n_queries)]
         return None, *once_differentiable(gradients)
+
+
+def _real(leaf: Tensor) -> Tensor:
+    """Return real numbers as they are, and complex ones, (...), as real and imaginary parts, (..., 2)."""
+    return torch.view_as_real(leaf.resolve_conj()) if leaf.is_complex() else leaf
 
 
 class _AugmentedSolve:
@@ -91,7 +97,7 @@ class _AugmentedSolve:
             setup.inputs(leaves, z.dtype),
         )
         self.tape.reserve(1)
-        self.sizes = [leaf.numel() for leaf in leaves]
+        self.sizes = [_real(leaf).numel() for leaf in leaves]
 
     def run(self, queried: Tensor, clock: Tensor, n_queries: int) -> list[Tensor | None]:
         """Return the gradients of z0, start, span, clock and the leaves."""
@@ -115,8 +121,10 @@ class _AugmentedSolve:
             self._add(segment, rate, rate * inside)
             z, a, a_t, a_theta = self._carry((z, a, a_t, a_theta), s, clocks[k + 1], n)
         self.g_start[0] += a_t.to(g_clock.dtype)
+        parts = zip(torch.split(a_theta, self.sizes), self.leaves, strict=True)
         by_leaf = [
-            part.view(leaf.shape) for part, leaf in zip(torch.split(a_theta, self.sizes), self.leaves, strict=True)
+            torch.complex(*part.view(*leaf.shape, 2).unbind(-1)) if leaf.is_complex() else part.view(leaf.shape)
+            for part, leaf in parts
         ]
         return [a, self.g_start, self.g_span, g_clock[:, :n_queries], *by_leaf]
 
@@ -227,7 +235,7 @@ class _AugmentedSolve:
             more, by_control = self.inputs.control_gradients(at, None, field.controls, self.control_leaves)
             by_time = by_time + more[0].to(by_time.dtype)
         each = zip([*field.parameters, *field.args, *by_control], self.leaves, strict=True)
-        by_leaf = [leaf.new_zeros(leaf.shape, dtype=z.dtype) if x is None else x.to(z.dtype) for x, leaf in each]
+        by_leaf = [_real(torch.zeros_like(leaf) if x is None else x).to(z.dtype) for x, leaf in each]
         return slope, by_z, by_time, by_leaf
 
     def _integrate(

@@ -19,6 +19,7 @@ from torch import Tensor
 from latentode.ode.adjoints.chunked import Answers, answer_in_chunks, queries_on, read
 from latentode.ode.adjoints.discrete import Sweep
 from latentode.ode.adjoints.gradients import Gradients, Record, Wanted
+from latentode.ode.autocast import without_autocast
 from latentode.ode.problem import SolverSetup
 from latentode.ode.step_size import RepeatedSteps
 
@@ -58,7 +59,7 @@ class CheckpointedAdjoint(torch.autograd.Function):
         """Take every chunk again, and sweep back over it."""
         start, span, clock, *leaves = ctx.saved_tensors
         wanted, gradients = Wanted(*ctx.needs_input_grad[2:5]), None
-        with torch.no_grad():
+        with torch.no_grad(), without_autocast(g.device):
             again = _Backward(ctx.setup.on(start, span), leaves, clock, g, wanted)
             for checkpoint in reversed(ctx.checkpoints):
                 gradients = again.sweep(checkpoint, gradients, last=checkpoint is ctx.checkpoints[-1])

@@ -25,8 +25,10 @@ import torch
 from torch import Tensor
 
 from latentode.ode.adjoints.gradients import Gradients, Record, Wanted, collect
+from latentode.ode.autocast import without_autocast
 from latentode.ode.dense import DenseOutput
 from latentode.ode.diagnostics import Diagnostics
+from latentode.ode.field import RecordedTape
 from latentode.ode.implicit import transposed_solve
 from latentode.ode.problem import SolverSetup
 
@@ -47,7 +49,13 @@ class DiscreteAdjoint(torch.autograd.Function):
         steps = loop.advance()
         nodes, slopes = loop.nodes_and_slopes(steps)
         dense = DenseOutput(nodes, slopes, steps, clock, setup.rows)
-        ctx.setup, ctx.dense, ctx.tape, ctx.inputs, ctx.stages = setup, dense, tape, inputs, loop.stages(steps)
+        ctx.dense, ctx.tape, ctx.inputs, ctx.stages = dense, tape, inputs, loop.stages(steps)
+        # Neither the setup nor the tape of an explicit method keeps the field: a module that stores its own solution
+        # would be kept by it for good, because Python's garbage collector cannot see into the autograd graph.
+        ctx.setup = setup if setup.problem.method.implicit else None
+        ctx.n_controls = len(setup.problem.split(leaves)[2])
+        if isinstance(tape, RecordedTape):
+            tape.close()
         ctx.save_for_backward(start, span, *leaves)  # PyTorch checks that they are unchanged when they come back
         return dense.answer(), Diagnostics.of(nodes, slopes, steps, setup.copies)
 
@@ -56,11 +64,11 @@ class DiscreteAdjoint(torch.autograd.Function):
         """Transpose the dense output, then the steps."""
         start, _span, *leaves = ctx.saved_tensors
         dense, setup, wanted = ctx.dense, ctx.setup, Wanted(*ctx.needs_input_grad[2:5])
-        with torch.no_grad():
+        control_leaves = leaves[len(leaves) - ctx.n_controls :]
+        with torch.no_grad(), without_autocast(g.device):
             g_nodes, g_slopes = dense.transpose(g)
             states, slopes = ctx.stages
-            jacobian = setup.slot_jacobian(dense.steps, states, ctx.inputs, leaves)
-            control_leaves = setup.problem.split(leaves)[2]
+            jacobian = None if setup is None else setup.slot_jacobian(dense.steps, states, ctx.inputs, leaves)
             record = Record(ctx.tape, ctx.inputs, dense.steps, states, slopes, control_leaves, jacobian)
             gradients = Sweep(record).run(g_nodes, g_slopes, wanted)
             if wanted.span:

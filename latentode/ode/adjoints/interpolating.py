@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from latentode.ode.adjoints.gradients import Gradients, Record, Wanted, collect
+from latentode.ode.autocast import without_autocast
 from latentode.ode.dense import DenseOutput, locate
 from latentode.ode.diagnostics import Diagnostics
 from latentode.ode.methods import find_method
@@ -58,7 +59,7 @@ class InterpolatingAdjoint(torch.autograd.Function):
         """Solve the adjoint equation."""
         start, span, clock, *leaves = ctx.saved_tensors
         wanted = Wanted(*ctx.needs_input_grad[2:5])
-        with torch.no_grad():
+        with torch.no_grad(), without_autocast(g.device):
             adjoint = _AdjointEquation(ctx.setup.on(start, span), leaves, ctx.nodes, ctx.slopes, ctx.dense.steps)
             a0, inner, ends = adjoint.solve(*adjoint.jumps(clock, g))
             gradients = adjoint.gradients(a0, inner, ends, wanted)

@@ -145,3 +145,27 @@ def test_the_steps_of_a_grid_are_shared_out_among_the_stretches_between_queries(
         counted.clear()
         z.sum().backward()
         assert len(counted) == expected
+
+
+@pytest.mark.parametrize("leaf", ["args", "parameter"])
+@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "continuous", "backsolve"])
+def test_complex_parameters_of_a_real_state_have_the_gradient_of_autograd(adjoint, leaf):
+    class Turning(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.tensor([0.3 + 0.5j, -0.2 + 1j], dtype=torch.complex128))
+            self.rate = torch.nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
+
+        def forward(self, t, z, *args):
+            w = args[0].conj() if args else self.w
+            return self.rate * z + torch.view_as_real(torch.view_as_complex(z.view(-1, 2, 2)) * w).flatten(1)
+
+    field, times = Turning(), torch.tensor([[0.5, 1.0]], dtype=torch.float64)
+    args = (torch.tensor([0.1 - 0.5j, 0.4j], dtype=torch.complex128, requires_grad=True),) * (leaf == "args")
+    wanted, z0 = (args or (field.w,)), torch.tensor([[1.0, 0.0, 0.5, 2.0]], dtype=torch.float64)
+    ours, exact = (
+        torch.autograd.grad(solve(field, z0, times, args=args, n_steps=40, adjoint=kind).z[..., :3].sum(), wanted)[0]
+        for kind in (adjoint, "autograd")
+    )
+    assert exact.imag.abs().min() > 0.1
+    assert torch.allclose(ours, exact, rtol=1e-5)

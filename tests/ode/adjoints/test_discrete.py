@@ -1,10 +1,13 @@
+import gc
+import weakref
+
 import pytest
 import torch
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentode.nn.dynamics import MLPDynamics
-from latentode.ode import METHODS, PiecewiseLinear, solve
+from latentode.ode import METHODS, PiecewiseLinear, odeint, odeint_adjoint, solve
 from tests.ode.conftest import Hidden
 
 
@@ -162,3 +165,27 @@ def test_a_field_that_reads_no_time_gives_the_ends_of_the_span_their_gradients(a
     ]
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
     assert all(g.abs().max() > 0 for g in grads[0])
+
+
+@pytest.mark.parametrize("call", ["solve", "odeint", "odeint_adjoint", "shaped"])
+def test_a_module_that_keeps_its_own_solution_can_be_collected(call):
+    class Keeping(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rate = torch.nn.Parameter(torch.ones(3))
+            y0, t = torch.ones(1, 3), torch.tensor([0.0, 1.0])
+            if call in ("solve", "shaped"):
+                self.solution = solve(self, y0 if call == "solve" else (y0, y0), t)
+                self.z = self.solution.z if call == "solve" else self.solution.z[0]
+            else:
+                self.z = (odeint if call == "odeint" else odeint_adjoint)(self, y0, t, method="rk4")
+
+        def forward(self, t, y):
+            return tuple(-self.rate * part for part in y) if isinstance(y, tuple) else -self.rate * y
+
+    module = Keeping()
+    assert torch.autograd.grad(module.z.sum(), module.rate, retain_graph=True)[0].abs().min() > 0.1
+    kept = weakref.ref(module)
+    del module
+    gc.collect()
+    assert kept() is None
