@@ -17,13 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.ode.field import Field
+from latentode.ode.field import Field, called
 from latentode.ode.solution import Stats
 from latentode.ode.solve import solve
 
 __all__ = ["EventSolution", "solve_event"]
 
 BISECTIONS = 50
+CLOSE = 0.01  # of the span: how far the event of the last solve may be from that of the search
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def solve_event(
         As in :func:`solve`; z0 is (series, latent).
     event : callable
         ``event(t, z, *args)`` for t (series, 1) and z (series, latent) returns (series,): the event is where this
-        passes through zero. Gradients flow to every tensor it reads.
+        passes through zero, or from True to False or back. Gradients flow to every tensor it reads.
     t1 : float or Tensor
         Where to stop looking, for all series or one per series; before t0 to solve backwards.
     direction : {0, 1, -1}
@@ -93,7 +94,8 @@ def solve_event(
     Notes
     -----
     A series whose event is past is still evaluated with the others, which does not change its answer. A zero at t0 is
-    not an event. If the event only touches zero, its time has no finite gradient.
+    not an event. Where the event has no slope (a sign, a floor, a comparison), its time is found by bisection, as
+    accurately as the equation is solved, and has no gradient.
 
     Examples
     --------
@@ -124,7 +126,8 @@ def solve_event(
             low, high = torch.where(same, middle, low), torch.where(same, high, middle)
         when = torch.where(happened.unsqueeze(1), high, end)
     final = solve(field, z0, when, t0, when[:, 0], t_back=t0, args=args, **options)
-    times, z = _polished(field, event, when, final.z[:, 0], happened, args, options.get("control"))
+    reach = CLOSE * (end - begin)
+    times, z = _polished(field, event, when, final.z[:, 0], happened, args, options.get("control"), reach)
     stats = Stats(
         final.stats.evaluations + search.stats.evaluations,
         final.stats.steps + search.stats.steps,
@@ -136,31 +139,68 @@ def solve_event(
 
 def _polished(
     field: Field, event: Callable[..., Tensor], when: Tensor, z: Tensor, happened: Tensor, args: Sequence[Tensor],
-    control: Any,
+    control: Any, reach: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Take one step of Newton's method from ``when``; its gradients are those of the event."""
+    """Take one step of Newton's method from ``when``; its gradients are those of the event.
+
+    Where that step does not lead closer to zero, because the event is flat or far from a line, the change of sign is
+    bracketed instead, at most ``reach`` (series, 1) away. Such a time has the gradients if the event has a slope there.
+    """
     with torch.enable_grad():
         t_leaf, z_leaf = when.detach().requires_grad_(), z.detach().requires_grad_()
-        by_time, by_state = torch.autograd.grad(
-            event(t_leaf.to(z.dtype), z_leaf, *args).sum(), (t_leaf, z_leaf), allow_unused=True
+        value = _signed(event(t_leaf.to(z.dtype), z_leaf, *args), z)
+        by_time, by_state = (
+            torch.autograd.grad(value.sum(), (t_leaf, z_leaf), allow_unused=True)
+            if value.requires_grad
+            else (None, None)
         )
     with torch.no_grad():
-        u = () if control is None else (control(when).squeeze(1),)
-        slope = field(when.to(z.dtype), z, *u, *args)
+        u = None if control is None else control(when).squeeze(1)
+        slope = called(field, when.to(z.dtype), u, z.detach(), args).to(z.dtype)
         rate = (torch.zeros_like(slope) if by_state is None else by_state * slope).sum(-1)
         rate = rate if by_time is None else rate + by_time[:, 0].to(rate.dtype)
-        rate = torch.where(happened, rate, 1.0)
-    left = event(when.to(z.dtype), z, *args).view(len(z))
-    move = torch.where(happened, -left / rate, torch.zeros_like(left))
+        has_slope = happened & torch.isfinite(rate) & (rate != 0)
+        rate = torch.where(has_slope, rate, 1.0)
+    left = _signed(event(when.to(z.dtype), z, *args), z)
+    move = torch.where(has_slope, -left / rate, torch.zeros_like(left))
+
+    def beyond(move: Tensor) -> Tensor:
+        at = when + move.to(when.dtype).unsqueeze(1)
+        return _signed(event(at.to(z.dtype), z + slope * move.unsqueeze(1), *args), z)
+
+    with torch.no_grad():
+        rounding = torch.finfo(z.dtype).eps * (8 * when.abs() + 8 / CLOSE * reach.abs()).squeeze(1)
+        closer = ~happened | (has_slope & ((beyond(move).abs() <= left.abs()) | (move.abs() <= rounding)))
+        change = None if bool(closer.all()) else _change_of_sign(beyond, reach.to(z.dtype).squeeze(1))
+    if change is not None:
+        move = torch.where(closer, move, move - move.detach() + change)
     return when[:, 0] + move.to(when.dtype), z + slope * move.unsqueeze(1)
+
+
+def _change_of_sign(g: Callable[[Tensor], Tensor], reach: Tensor) -> Tensor:
+    """Return where, (series,), a function of one number per series changes its sign around 0; 0 if it does not."""
+    low, high = -reach, reach
+    before = torch.sign(g(low))
+    changes = torch.sign(g(high)) != before
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        same = torch.sign(g(middle)) == before
+        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
+    return torch.where(changes, high, 0.0)
+
+
+def _signed(g: Any, z: Tensor) -> Tensor:
+    """Return what an event gave as one real number per series; True is 1, and False is -1."""
+    if not isinstance(g, Tensor) or g.is_complex() or g.numel() != len(z):
+        got = type(g).__name__ if not isinstance(g, Tensor) else f"{tuple(g.shape)} of {g.dtype}"
+        raise ValueError(f"event(t, z) must return one number per series, ({len(z)},), not {got}")
+    return (2.0 * g.to(z.dtype) - 1.0 if g.dtype == torch.bool else g).reshape(len(z))
 
 
 def _values(event: Callable[..., Tensor], times: Tensor, z: Tensor, args: Sequence[Tensor]) -> Tensor:
     """Return the event at every time, (series, time)."""
-    each = [event(times[:, i : i + 1].to(z.dtype), z[:, i], *args) for i in range(times.shape[1])]
-    if any(g.numel() != len(z) for g in each):
-        raise ValueError(f"event(t, z) must return one number per series, ({len(z)},), not {tuple(each[0].shape)}")
-    return torch.stack([g.reshape(len(z)) for g in each], 1)
+    each = [_signed(event(times[:, i : i + 1].to(z.dtype), z[:, i], *args), z) for i in range(times.shape[1])]
+    return torch.stack(each, 1)
 
 
 def _brackets(checks: Tensor, g: Tensor, direction: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -144,3 +146,44 @@ def test_the_statistics_of_an_event_are_those_of_the_search_and_the_last_solve()
     assert found.stats.rejected == search.rejected + last.rejected > 0
     assert found.stats.steps == search.steps + last.steps
     assert torch.allclose(found.stats.error, last.error, rtol=1e-2)
+
+
+def decay(t, z):
+    return -z
+
+
+FLAT = {
+    "boolean": lambda t, z: z.mean(1) > 0.5,
+    "sign": lambda t, z: torch.sign(z.mean(1) - 0.5),
+    "floor": lambda t, z: torch.floor(2 * z.mean(1)),
+    "steep": lambda t, z: torch.tanh(1e6 * (z.mean(1) - 0.5)),
+    "overshooting": lambda t, z: torch.tanh(30 * (z.mean(1) - 0.5 - 1e-3)),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("direction", [0, -1, 1])
+def test_an_event_without_a_slope_is_where_the_last_solve_changes_its_sign(name, direction):
+    z0 = torch.ones(2, 3, dtype=torch.float64)
+    found = solve_event(decay, z0, FLAT[name], t1=3.0, direction=direction, n_steps=12)
+    exact = -math.log(0.501 if name == "overshooting" else 0.5)
+    assert found.happened.tolist() == [direction < 1] * 2
+    assert found.times.tolist() == pytest.approx([exact if direction < 1 else 3.0] * 2, abs=2e-6)
+
+
+def test_a_steep_event_has_the_gradient_of_a_gentle_one_and_one_without_a_slope_has_none():
+    z0 = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    steep, gentle, flat = (
+        torch.autograd.grad(solve_event(decay, z0, event, t1=3.0, n_steps=40).times.sum(), z0)[0]
+        for event in (lambda t, z: torch.tanh(1e3 * (z.mean(1) - 0.5)), lambda t, z: z.mean(1) - 0.5, FLAT["sign"])
+    )
+    assert torch.allclose(steep, gentle)
+    assert torch.allclose(gentle, torch.full_like(gentle, 1 / 3), rtol=1e-4)
+    assert torch.equal(flat, torch.zeros_like(flat))
+    assert not solve_event(decay, z0, FLAT["boolean"], t1=3.0, n_steps=40).times.requires_grad
+
+
+@pytest.mark.parametrize("value", [None, 1.0, torch.ones(2) * 1j, torch.ones(3)])
+def test_an_event_that_is_no_real_number_per_series_is_refused(value):
+    with pytest.raises(ValueError, match=r"one number per series, \(2,\), not"):
+        solve_event(decay, torch.ones(2, 3), lambda t, z: value, n_steps=12)
