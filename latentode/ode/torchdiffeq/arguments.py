@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import torch
@@ -10,6 +9,8 @@ from torch import Tensor, nn
 
 from latentode.ode.field import FlatField, State
 from latentode.ode.methods import METHODS, find_method
+from latentode.ode.torchdiffeq.checks import check_state, check_times, slope_like
+from latentode.ode.torchdiffeq.grid import inner_nodes, steps_of_size
 
 __all__ = ["Settings", "SingleSeries", "as_single_series", "read_settings"]
 
@@ -18,7 +19,7 @@ ABSENT = {"explicit_adams": "dopri8", "fixed_adams": "dopri8", "implicit_adams":
 OF_GRIDS = ("grid_constructor", "interp", "perturb", "step_size")
 OF_ERRORS = ("jump_t", "max_num_steps", "max_step", "min_step", "step_t")
 OUR_CONTROL = {"dfactor": 0.2, "first_step": None, "ifactor": 10.0, "safety": 0.9}
-REMAINDER = 1e-6  # of a step: a remainder below this gets no step of its own
+MOST_STEPS = 10_000  # if max_num_steps is not given, as in solve
 LEAST = 1e-14  # of the span: smaller steps are lost in rounding
 
 CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
@@ -58,12 +59,12 @@ class Settings:
         span = abs(float(end.detach() - begin.detach()))
         least = max(LEAST, float(self.options.get("min_step", 0.0)) / span)
         common = {"method": self.method, "rtol": self.rtol, "atol": self.atol, "coarse": None, "min_step": least}
-        common["max_steps"] = int(self.options.get("max_num_steps", 2**31 - 1))
+        common["max_steps"] = int(self.options.get("max_num_steps", MOST_STEPS))
         if "jump_t" in self.options:
             common["jump_times"] = self.options["jump_t"]
         stops = [torch.as_tensor(self.options["step_t"]).to(begin)] if "step_t" in self.options else []
         if (longest := float(self.options.get("max_step", float("inf")))) < span:
-            stops.append(_inner_nodes(begin, end, longest))
+            stops.append(inner_nodes(begin, end, longest))
         return {**common, "step_times": torch.cat(stops)} if stops else common
 
     def options_through(self, func: Any, y0: Any, t: Tensor, *, exact: bool) -> dict[str, Any]:
@@ -80,7 +81,8 @@ class Settings:
             return {**common, "jump_times": inner, "n_steps": 1}
         if exact and inner.requires_grad:
             return {**common, "step_times": inner, "n_steps": 1}
-        nodes = (inner.detach() - t[0].detach()) / (t[-1] - t[0]).detach()
+        begin, end = t[0].detach().double(), t[-1].detach().double()
+        nodes = (inner.detach() - begin) / (end - begin)
         return {**common, "n_steps": [0.0, *nodes.tolist(), 1.0]}
 
     def options_for_event(self, begin: Tensor, end: Tensor) -> dict[str, Any]:
@@ -90,15 +92,14 @@ class Settings:
             return common
         if "step_size" not in self.options:
             raise ValueError(f"options['step_size'] is needed to find an event by the fixed grid of {self.method}")
-        span = abs(float(end.detach() - begin.detach()))
-        return {**common, "n_steps": max(1, ceil(span / float(self.options["step_size"]) - REMAINDER))}
+        return {**common, "n_steps": steps_of_size(begin, end, float(self.options["step_size"]))}
 
     def _inner(self, func: Any, y0: Any, t: Tensor) -> Tensor:
         """Return the nodes of the grid between the first time and the last."""
         if "grid_constructor" in self.options:
             return _constructed(self.options["grid_constructor"], func, y0, t)
         step_size = self.options.get("step_size")
-        return t[1:-1] if step_size is None else _inner_nodes(t[0], t[-1], float(step_size))
+        return t[1:-1] if step_size is None else inner_nodes(t[0], t[-1], float(step_size))
 
 
 def read_settings(
@@ -177,14 +178,6 @@ def _number(name: str, value: float | Tensor) -> float:
     return float(value)
 
 
-def _inner_nodes(begin: Tensor, end: Tensor, step: float) -> Tensor:
-    """Return the times between two times that are one step apart."""
-    span = float(end.detach() - begin.detach())
-    n = max(1, ceil(abs(span) / step - REMAINDER))
-    steps = torch.arange(1, n, dtype=begin.dtype, device=begin.device)
-    return begin + steps * (step if span > 0 else -step)
-
-
 def _constructed(constructor: GridConstructor, func: Any, y0: Any, t: Tensor) -> Tensor:
     """Return the inner nodes of the caller's own grid."""
     grid = constructor(func, y0, t).to(t)
@@ -224,12 +217,12 @@ def as_single_series(
     Raises
     ------
     ValueError
-        If the times are not one strictly monotonic row, or ``func`` has callbacks.
+        If the times are not one finite, strictly monotonic row, the state is empty, or ``func`` has callbacks.
     TypeError
-        If the state or the times are not tensors, or complex.
+        If the state or the times are not tensors, or complex, or the state is sparse.
     """
-    _check_state(y0)
-    _check_times(t)
+    check_state(y0)
+    check_times(t)
     for name in (*CALLBACKS, *(f"{name}_adjoint" for name in CALLBACKS)):
         if hasattr(func, name):
             raise ValueError(
@@ -257,20 +250,11 @@ class _OneSeries(nn.Module):
         yield from (p for p in self.extra if id(p) not in known)  # type: ignore[misc]
 
     def forward(self, t: Tensor, y: Any) -> Any:
+        time = t.view(())
         if isinstance(y, tuple):
-            slopes = self.func(t[0, 0], tuple(part[0] for part in y))
-            return tuple(_like(slope, part[0]).unsqueeze(0) for slope, part in zip(slopes, y, strict=True))
-        return _like(self.func(t.view(()), y[0]), y[0]).unsqueeze(0)
-
-
-def _like(slope: Tensor, y: Tensor) -> Tensor:
-    """Broadcast a slope to the state, as ``y + h * slope`` would."""
-    if slope.shape == y.shape or slope.dim() > y.dim():
-        return slope
-    try:
-        return slope.expand(y.shape)
-    except RuntimeError:
-        return slope  # the solver says what is wrong with its shape
+            state = tuple(part[0] for part in y)
+            return tuple(slope.unsqueeze(0) for slope in slope_like(self.func(time, state), state, time))
+        return slope_like(self.func(time, y[0]), y[0], time).unsqueeze(0)
 
 
 class _InsideOfSpan(nn.Module):
@@ -295,21 +279,3 @@ def _flat(y0: State) -> Tensor:
     """Return the whole state in one row, (1, latent)."""
     flat = torch.cat([part.reshape(-1) for part in (y0 if isinstance(y0, tuple) else (y0,))]).unsqueeze(0)
     return flat if flat.is_floating_point() else flat.to(torch.get_default_dtype())
-
-
-def _check_state(y0: Any) -> None:
-    parts = y0 if isinstance(y0, tuple) else (y0,)
-    if not parts or not all(isinstance(part, Tensor) for part in parts):
-        raise TypeError(f"y0 must be a tensor or a tuple of tensors, not {type(y0).__name__}")
-    if any(part.is_complex() for part in parts):
-        raise TypeError("complex states are not supported: use torch.view_as_real and a real state")
-
-
-def _check_times(t: Any) -> None:
-    if not isinstance(t, Tensor):
-        raise TypeError(f"t must be a tensor, not {type(t).__name__}")
-    if t.dim() != 1 or len(t) == 0:
-        raise ValueError(f"t must be (time,) with at least one time, not {tuple(t.shape)}")
-    gaps = t.detach().diff()
-    if not bool((gaps > 0).all() | (gaps < 0).all()):
-        raise ValueError("t must rise or fall strictly")

@@ -10,12 +10,11 @@ from torch import Tensor
 from latentode.ode.event import EventSolution, solve_event
 from latentode.ode.failures import SolveError
 from latentode.ode.solve import solve
-from latentode.ode.torchdiffeq.arguments import Settings, SingleSeries
+from latentode.ode.torchdiffeq.arguments import MOST_STEPS, Settings, SingleSeries
 
 __all__ = ["until_event"]
 
 WINDOWS = 64
-SEARCH_STEPS = 20_000  # if max_num_steps is not given
 CHECKS = 100  # per window, and four more for each of its steps
 
 Event = Callable[[Tensor, Tensor], Tensor]
@@ -68,7 +67,7 @@ def _combined(series: SingleSeries, event_fn: Callable[..., Tensor]) -> Event | 
     def values(t: Tensor, z: Tensor) -> Tensor:
         state = series.unflatten(z)
         own = tuple(part[0] for part in state) if isinstance(state, tuple) else state[0]
-        return event_fn(t.reshape(()), own)
+        return _signs_of(event_fn(t.reshape(()), own), z)
 
     with torch.no_grad():
         signs = torch.sign(values(series.t[0].to(series.flat.dtype), series.flat))
@@ -77,13 +76,21 @@ def _combined(series: SingleSeries, event_fn: Callable[..., Tensor]) -> Event | 
     return lambda t, z: (values(t, z) * signs).min().reshape(1)
 
 
+def _signs_of(value: Any, z: Tensor) -> Tensor:
+    """Return what ``event_fn`` gave as numbers of the state's dtype; True is 1, and False is -1."""
+    if not isinstance(value, Tensor) or value.is_complex() or value.numel() == 0:
+        got = type(value).__name__ if not isinstance(value, Tensor) else f"{tuple(value.shape)} of {value.dtype}"
+        raise ValueError(f"event_fn(t, y) must return a tensor of real numbers or of booleans, not {got}")
+    return 2.0 * value.to(z.dtype) - 1.0 if value.dtype == torch.bool else value
+
+
 @torch.no_grad()
 def _search(series: SingleSeries, settings: Settings, event: Event) -> tuple[Tensor, Tensor]:
     """Return the last check before the event and the first one after it."""
     begin, z = series.t[0].detach(), series.flat.detach()
     sign = torch.sign(series.t[1].detach() - begin)
     window = max(_first_window(series), float(settings.options.get("step_size", 0.0)))
-    limit, taken = int(settings.options.get("max_num_steps", SEARCH_STEPS)), 0
+    limit, taken = int(settings.options.get("max_num_steps", MOST_STEPS)), 0
     for _ in range(WINDOWS):
         end = begin + sign * window
         options = {**settings.options_for_event(begin, end), "max_steps": limit}

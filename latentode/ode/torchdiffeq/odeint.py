@@ -35,7 +35,7 @@ def odeint(
     Parameters
     ----------
     func : nn.Module or callable
-        ``func(t, y)`` for a 0-dimensional time; returns a tensor or a tuple of tensors, as y is.
+        ``func(t, y)`` for a 0-dimensional time; returns a tensor or a tuple of tensors, each shaped as that of y is.
     y0 : Tensor or tuple of Tensor
         Of any shape, real.
     t : Tensor
@@ -51,8 +51,8 @@ def odeint(
         nodes, and is evaluated on both sides of them), and ``interp``. Whether that is "linear" or "cubic", times
         between the nodes are read from the method's own interpolant: a line for Euler's method, otherwise a cubic. For
         adaptive steps: ``step_t`` and ``jump_t`` (times where a step ends, or where ``func`` jumps), ``max_num_steps``
-        (in total, with rejected steps), ``max_step``, and ``min_step`` (a smaller step is an error; in torchdiffeq it
-        is accepted whatever its error). ``dtype`` is the dtype of the times, for both.
+        (in total, with rejected steps; 10,000 if not given), ``max_step``, and ``min_step`` (a smaller step is an
+        error; in torchdiffeq it is accepted whatever its error). ``dtype`` is the dtype of the times, for both.
     event_fn : callable, optional
         Solve until any element of ``event_fn(t, y)``, of any shape, changes sign, towards t[1] and beyond; ``t`` then
         has two times. Unlike in torchdiffeq, time and state have the gradients of the event, as from
@@ -67,9 +67,10 @@ def odeint(
     Raises
     ------
     ValueError
-        If ``t`` is not strictly monotonic, or a method or an option is unknown or cannot be honoured.
+        If ``t`` is not finite or not strictly monotonic, ``func`` does not return what y is, or a tolerance, a method
+        or an option is unknown or cannot be honoured.
     TypeError
-        If the state is complex.
+        If state, times or slopes are complex, or the state is sparse.
     SolveError
         If the equation cannot be solved.
 
@@ -168,8 +169,8 @@ def odeint_event(
     t0 : Tensor
         One time.
     event_fn : callable
-        ``event_fn(t, y)`` returns a tensor of any shape: the event is where any element of it first changes its sign.
-        If an element is zero at t0, the event is at t0.
+        ``event_fn(t, y)`` returns a tensor of any shape, of numbers or of booleans: the event is where any element
+        of it first changes its sign, or from True to False or back. If an element is zero at t0, the event is at t0.
     reverse_time : bool
         Whether to solve backwards from t0.
     odeint_interface : callable
@@ -191,7 +192,7 @@ def odeint_event(
     ValueError, TypeError
         As the interface raises.
     SolveError
-        If the equation cannot be solved, or there is no event in 20 000 steps (or ``options["max_num_steps"]``).
+        If the equation cannot be solved, or there is no event in 10,000 steps (or ``options["max_num_steps"]``).
 
     Notes
     -----
@@ -214,7 +215,7 @@ def odeint_event(
     Chen, Amos & Nickel (2021), Learning neural event functions for ordinary differential equations.
     """
     begin = torch.as_tensor(t0).reshape(-1)
-    if not begin.is_floating_point():
+    if not begin.is_floating_point() and not begin.is_complex():
         begin = begin.to(torch.get_default_dtype())
     t = torch.cat([begin, begin.detach() + (-1.0 if reverse_time else 1.0)])
     event_t, solution = odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)

@@ -213,19 +213,6 @@ def test_a_function_whose_callbacks_would_never_be_called_is_refused(name):
         odeint(func, torch.ones(1), torch.tensor([0.0, 1.0]))
 
 
-def test_slopes_are_broadcast_to_the_state_and_must_be_as_many_as_its_parts():
-    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    for shape in ((), (1,), (3,), (1, 3), (2, 1)):
-        slope = torch.full(shape, 2.0, dtype=torch.float64)
-        y = odeint(lambda t, y, slope=slope: slope, torch.zeros(2, 3, dtype=torch.float64), t)
-        assert torch.allclose(y[-1], torch.full((2, 3), 2.0, dtype=torch.float64))
-    parts = (torch.zeros(2, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
-    with pytest.raises(ValueError, match="zip"):
-        odeint(lambda t, y: (y[0], y[1], y[1]), parts, t)
-    with pytest.raises(ValueError, match="shaped like z"):
-        odeint(lambda t, y: torch.ones(3, dtype=torch.float64), parts[0], t)
-
-
 def test_whole_numbers_become_floats_and_what_is_no_state_or_no_time_is_refused():
     for times in ([0, 1], [0]):
         assert odeint(decay, torch.ones(2, dtype=torch.int64), torch.tensor(times)).dtype == torch.float32

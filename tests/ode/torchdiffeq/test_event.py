@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from latentode.ode import SolveError, odeint_adjoint, odeint_event
+from latentode.ode import SolveError, odeint, odeint_adjoint, odeint_event
 
 
 def decay(t, y):
@@ -113,3 +113,45 @@ def test_an_event_that_is_gone_when_it_is_solved_for_is_an_error():
         odeint_event(decay, torch.ones(1), torch.tensor(0.0), event_fn=event)
     assert caught.value.series == (0,)
     assert caught.value.times == pytest.approx(seen)
+
+
+FLAT = {
+    "boolean": lambda t, y: y.mean() > 0.5,
+    "sign": lambda t, y: torch.sign(y.mean() - 0.5),
+    "floor": lambda t, y: torch.floor(2 * y.mean()),
+    "where": lambda t, y: torch.where(y > 0.5, 1.0, -1.0),
+    "integer": lambda t, y: torch.floor(2 * y).long() - (y < 0.5).long(),
+    "steep": lambda t, y: torch.tanh(1e6 * (y - 0.5)),
+    "cubic": lambda t, y: (y - 0.5) ** 3,
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_an_event_without_a_slope_is_where_its_sign_changes(name):
+    y0, begin = torch.ones(2, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
+    event_t, y = odeint_event(lambda t, y: -y, y0, begin, event_fn=FLAT[name])
+    assert float(event_t) == pytest.approx(math.log(2.0), abs=1e-6)
+    assert y[1].tolist() == pytest.approx([0.5, 0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [None, 0.5, torch.tensor(1j), torch.ones(0)])
+def test_an_event_that_is_no_real_tensor_is_refused(value):
+    with pytest.raises(ValueError, match=r"event_fn.* must return a tensor of real numbers or of booleans, not"):
+        odeint_event(decay, torch.ones(2), torch.tensor(0.0), event_fn=lambda t, y: value)
+
+
+@pytest.mark.parametrize("interface", [odeint, odeint_adjoint])
+def test_the_event_of_a_field_that_differentiates_a_potential_is_found_and_has_gradients(interface):
+    def field(t, y):
+        with torch.enable_grad():
+            y = y if y.requires_grad else y.detach().requires_grad_()
+            return -torch.autograd.grad(0.5 * (y**2).sum(), y, create_graph=True)[0]
+
+    y0 = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    call = {"event_fn": lambda t, y: y - 0.5, "odeint_interface": interface}
+    event_t, _ = odeint_event(field, y0, torch.tensor(0.0, dtype=torch.float64), **call)
+    assert float(event_t.detach()) == pytest.approx(math.log(2.0), rel=1e-6)
+    assert float(torch.autograd.grad(event_t, y0)[0]) == pytest.approx(1.0, rel=1e-5)
+    with torch.no_grad():
+        event_t, _ = odeint_event(field, y0, torch.tensor(0.0, dtype=torch.float64), **call)
+    assert float(event_t) == pytest.approx(math.log(2.0), rel=1e-6)
