@@ -21,7 +21,7 @@ from latentode.ode.field import Field
 from latentode.ode.solution import Stats
 from latentode.ode.solve import solve
 
-__all__ = ["EventSolution", "solve_event"]
+__all__ = ["EventSolution", "polished", "solve_event"]
 
 BISECTIONS = 50
 
@@ -124,7 +124,7 @@ def solve_event(
             low, high = torch.where(same, middle, low), torch.where(same, high, middle)
         when = torch.where(happened.unsqueeze(1), high, end)
     final = solve(field, z0, when, t0, when[:, 0], t_back=t0, args=args, **options)
-    times, z = _polished(field, event, when, final.z[:, 0], happened, args, options.get("control"))
+    times, z = polished(field, event, when, final.z[:, 0], happened, args, options.get("control"))
     stats = Stats(
         final.stats.evaluations + search.stats.evaluations,
         final.stats.steps + search.stats.steps,
@@ -134,7 +134,7 @@ def solve_event(
     return EventSolution(times, z, happened, stats)
 
 
-def _polished(
+def polished(
     field: Field, event: Callable[..., Tensor], when: Tensor, z: Tensor, happened: Tensor, args: Sequence[Tensor],
     control: Any,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
