@@ -21,10 +21,11 @@ from latentode.ode.field import Field, called
 from latentode.ode.solution import Stats
 from latentode.ode.solve import solve
 
-__all__ = ["EventSolution", "solve_event"]
+__all__ = ["CLOSE", "EventSolution", "polished", "solve_event"]
 
 BISECTIONS = 50
-CLOSE = 0.01  # of the span: how far the event of the last solve may be from that of the search
+CLOSE = 0.01
+"""Of the span: how far the event of the last solve may be from that of the search."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def solve_event(
         when = torch.where(happened.unsqueeze(1), high, end)
     final = solve(field, z0, when, t0, when[:, 0], t_back=t0, args=args, **options)
     reach = CLOSE * (end - begin)
-    times, z = _polished(field, event, when, final.z[:, 0], happened, args, options.get("control"), reach)
+    times, z = polished(field, event, when, final.z[:, 0], happened, args, options.get("control"), reach)
     stats = Stats(
         final.stats.evaluations + search.stats.evaluations,
         final.stats.steps + search.stats.steps,
@@ -137,7 +138,7 @@ def solve_event(
     return EventSolution(times, z, happened, stats)
 
 
-def _polished(
+def polished(
     field: Field, event: Callable[..., Tensor], when: Tensor, z: Tensor, happened: Tensor, args: Sequence[Tensor],
     control: Any, reach: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip

@@ -1,5 +1,6 @@
 """The Runge-Kutta methods: each is a tableau, an interpolant and an order."""
 
+from latentode.ode.methods.diagonally_implicit import IMPLICIT_EULER, SDIRK2, TRAPEZOID, TRBDF2
 from latentode.ode.methods.dopri5 import DOPRI5
 from latentode.ode.methods.dopri8 import DOPRI8
 from latentode.ode.methods.kvaerno import KVAERNO3, KVAERNO5
@@ -24,6 +25,10 @@ METHODS = {
         DOPRI5,
         TSIT5,
         DOPRI8,
+        IMPLICIT_EULER,
+        TRAPEZOID,
+        SDIRK2,
+        TRBDF2,
         KVAERNO3,
         KVAERNO5,
     )

@@ -9,20 +9,22 @@ from torch import Tensor, nn
 
 from latentode.ode.field import FlatField, State
 from latentode.ode.methods import METHODS, find_method
+from latentode.ode.torchdiffeq.callbacks import has_callbacks
 from latentode.ode.torchdiffeq.checks import check_state, check_times, slope_like
-from latentode.ode.torchdiffeq.grid import inner_nodes, steps_of_size
+from latentode.ode.torchdiffeq.collocation import COLLOCATION
+from latentode.ode.torchdiffeq.equal_steps import inner_nodes, steps_of_size
 
-__all__ = ["Settings", "SingleSeries", "as_single_series", "read_settings"]
+__all__ = ["ADAMS", "Settings", "SingleSeries", "as_single_series", "read_settings"]
 
 SAME = {"adaptive_heun": "heun", "heun2": "heun", "rk4": "rk4_38"}
-ABSENT = {"explicit_adams": "dopri8", "fixed_adams": "dopri8", "implicit_adams": "kvaerno5", "scipy_solver": "dopri5"}
+ADAMS = ("explicit_adams", "fixed_adams", "implicit_adams")
+OTHERS = (*ADAMS, *COLLOCATION, "scipy_solver")  # methods that `solve` does not have
 OF_GRIDS = ("grid_constructor", "interp", "perturb", "step_size")
-OF_ERRORS = ("jump_t", "max_num_steps", "max_step", "min_step", "step_t")
-OUR_CONTROL = {"dfactor": 0.2, "first_step": None, "ifactor": 10.0, "safety": 0.9}
+OF_CONTROL = {"dfactor": 0.2, "ifactor": 10.0, "safety": 0.9}  # what `solve` always uses
+OF_ERRORS = ("first_step", "jump_t", "max_num_steps", "max_step", "min_step", "norm", "step_t", *OF_CONTROL)
+OF_SCIPY = ("max_step", "min_step", "solver")
 MOST_STEPS = 10_000  # if max_num_steps is not given, as in solve
 LEAST = 1e-14  # of the span: smaller steps are lost in rounding
-
-CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 
 GridConstructor = Callable[[Any, Any, Tensor], Tensor]
 
@@ -34,10 +36,10 @@ class Settings:
     Parameters
     ----------
     method : str
-        The name of the method in :data:`latentode.ode.METHODS`.
+        The name of the method in :data:`latentode.ode.METHODS`, or one of those that only torchdiffeq has.
     adaptive : bool
         Whether the error chooses the steps; otherwise there is a fixed grid.
-    rtol, atol : float
+    rtol, atol : float, or as the caller gave them
         Tolerances.
     options : mapping
         The options of torchdiffeq that were given.
@@ -45,9 +47,18 @@ class Settings:
 
     method: str
     adaptive: bool
-    rtol: float
-    atol: float
+    rtol: Any
+    atol: Any
     options: Mapping[str, Any]
+
+    @property
+    def by_solve(self) -> bool:
+        """Whether :func:`latentode.ode.solve` has the method and every option; otherwise autograd records the steps."""
+        own = [*OF_CONTROL.items(), ("first_step", None), ("norm", None)]
+        if self.method in OTHERS or any(self.options.get(key, usual) != usual for key, usual in own):
+            return False
+        line = self.options.get("interp") == ("cubic" if self.method == "euler" else "linear")
+        return not line and not self.options.get("min_step") and type(self.rtol) is type(self.atol) is float
 
     def time_dtype(self, t: Tensor, y0: Tensor) -> torch.dtype:
         """Return the dtype of the times; with a float32 state those of an adaptive method are float64."""
@@ -57,8 +68,7 @@ class Settings:
     def shared_options(self, begin: Tensor, end: Tensor) -> dict[str, Any]:
         """Return the options of any solve between two times."""
         span = abs(float(end.detach() - begin.detach()))
-        least = max(LEAST, float(self.options.get("min_step", 0.0)) / span)
-        common = {"method": self.method, "rtol": self.rtol, "atol": self.atol, "coarse": None, "min_step": least}
+        common = {"method": self.method, "rtol": self.rtol, "atol": self.atol, "coarse": None, "min_step": LEAST}
         common["max_steps"] = int(self.options.get("max_num_steps", MOST_STEPS))
         if "jump_t" in self.options:
             common["jump_times"] = self.options["jump_t"]
@@ -76,7 +86,7 @@ class Settings:
         common = self.shared_options(t[0], t[-1])
         if self.adaptive:
             return common
-        inner = self._inner(func, y0, t)
+        inner = self.inner_nodes(func, y0, t)
         if self.options.get("perturb"):
             return {**common, "jump_times": inner, "n_steps": 1}
         if exact and inner.requires_grad:
@@ -90,11 +100,15 @@ class Settings:
         common = self.shared_options(begin, end)
         if self.adaptive:
             return common
+        return {**common, "n_steps": steps_of_size(begin, end, self.event_step())}
+
+    def event_step(self) -> float:
+        """Return the step of a fixed grid that has no last time."""
         if "step_size" not in self.options:
             raise ValueError(f"options['step_size'] is needed to find an event by the fixed grid of {self.method}")
-        return {**common, "n_steps": steps_of_size(begin, end, float(self.options["step_size"]))}
+        return float(self.options["step_size"])
 
-    def _inner(self, func: Any, y0: Any, t: Tensor) -> Tensor:
+    def inner_nodes(self, func: Any, y0: Any, t: Tensor) -> Tensor:
         """Return the nodes of the grid between the first time and the last."""
         if "grid_constructor" in self.options:
             return _constructed(self.options["grid_constructor"], func, y0, t)
@@ -111,8 +125,8 @@ def read_settings(
     ----------
     method : str, optional
         A name of torchdiffeq, or one of :data:`latentode.ode.METHODS`; "dopri5" when None.
-    rtol, atol : float
-        Tolerances, one number each.
+    rtol, atol : float, or Tensor or sequence of float
+        Tolerances: one number each, or as many as the state has numbers, or parts.
     options : mapping, optional
         The options of torchdiffeq.
 
@@ -133,33 +147,24 @@ def read_settings(
     True
     """
     name = "dopri5" if method is None else method
-    if name in ABSENT:
-        raise ValueError(f"method {name!r} is not among ours: use {ABSENT[name]!r}")
-    if name not in SAME and name not in METHODS:
-        raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted({*METHODS, *SAME}))}")
+    if name not in (*SAME, *METHODS, *OTHERS):
+        raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted({*METHODS, *SAME, *OTHERS}))}")
     ours = SAME.get(name, name)
-    adaptive = find_method(ours).adaptive and name != "heun2"
+    adaptive = ours in METHODS and find_method(ours).adaptive and name != "heun2"
     options = {key: value for key, value in (options or {}).items() if value is not None}
     _check_options(name, adaptive, options)
-    return Settings(ours, adaptive, _number("rtol", rtol), _number("atol", atol), options)
+    return Settings(ours, adaptive, _number(rtol), _number(atol), options)
 
 
 def _check_options(name: str, adaptive: bool, options: Mapping[str, Any]) -> None:
-    usable = {"dtype", *(OF_ERRORS if adaptive else OF_GRIDS)}
-    for key, value in options.items():
-        if key == "norm":
-            raise ValueError(
-                "the option norm cannot be honoured: ours is the root mean square over the whole state (and, in "
-                "latentode.ode.solve, the maximum over series). Leave it out, or scale the state"
-            )
-        if key in OUR_CONTROL:
-            if value != OUR_CONTROL[key]:
-                fixed = "the solver chooses it" if OUR_CONTROL[key] is None else f"ours is always {OUR_CONTROL[key]}"
-                raise ValueError(f"the option {key}={value!r} cannot be honoured: {fixed}. Leave it out")
-        elif key in (*OF_GRIDS, *OF_ERRORS) and key not in usable:
+    usable = {"dtype", *(OF_SCIPY if name == "scipy_solver" else OF_ERRORS if adaptive else OF_GRIDS)}
+    if name in ADAMS or name in COLLOCATION:
+        usable |= {"max_iters", "max_order"} if name in ADAMS else {"max_iters"}
+    for key in options:
+        if key in (*OF_GRIDS, *OF_ERRORS) and key not in usable:
             kind = "chooses its own steps" if adaptive else "has a fixed grid"
             raise ValueError(f"the option {key} means nothing to {name}, which {kind}: use {', '.join(sorted(usable))}")
-        elif key not in usable:
+        if key not in usable:
             raise ValueError(f"unknown option {key}: {name} has {', '.join(sorted(usable))}")
     if options.get("interp", "linear") not in ("cubic", "linear"):
         raise ValueError(f"the option interp must be cubic or linear, not {options['interp']!r}")
@@ -170,12 +175,11 @@ def _check_options(name: str, adaptive: bool, options: Mapping[str, Any]) -> Non
             raise ValueError(f"the option {key} must be positive, not {options[key]}")
 
 
-def _number(name: str, value: float | Tensor) -> float:
+def _number(value: Any) -> Any:
+    """Return one number as a float, and anything else as it is."""
     if isinstance(value, Tensor) and value.numel() == 1:
         return float(value)
-    if isinstance(value, Tensor | tuple | list):
-        raise ValueError(f"{name} must be one number for the whole state: scale the parts of the state instead")
-    return float(value)
+    return value if isinstance(value, Tensor | tuple | list) else float(value)
 
 
 def _constructed(constructor: GridConstructor, func: Any, y0: Any, t: Tensor) -> Tensor:
@@ -196,10 +200,14 @@ class SingleSeries:
         As the caller gave them; the times may be in another dtype.
     extra : sequence of Tensor
         Trainable tensors that ``func`` reads besides its own parameters.
+    stepped : bool
+        Whether autograd records the steps, because :func:`latentode.ode.solve` has not all that is wanted.
     """
 
-    def __init__(self, func: Callable[..., Any], extra: Sequence[Tensor], y0: State, t: Tensor) -> None:
-        self.func, self.y0, self.t = func, y0, t
+    def __init__(
+        self, func: Callable[..., Any], extra: Sequence[Tensor], y0: State, t: Tensor, *, stepped: bool
+    ) -> None:
+        self.func, self.y0, self.t, self.stepped = func, y0, t, stepped
         parts = y0 if isinstance(y0, tuple) else (y0,)
         self.field = FlatField(_OneSeries(func, extra), [part.shape for part in parts], is_tuple=isinstance(y0, tuple))
         self.flat = _flat(y0)
@@ -217,23 +225,19 @@ def as_single_series(
     Raises
     ------
     ValueError
-        If the times are not one finite, strictly monotonic row, the state is empty, or ``func`` has callbacks.
+        If the times are not one finite, strictly monotonic row, or the state is empty.
     TypeError
         If the state or the times are not tensors, or complex, or the state is sparse.
     """
     check_state(y0)
     check_times(t)
-    for name in (*CALLBACKS, *(f"{name}_adjoint" for name in CALLBACKS)):
-        if hasattr(func, name):
-            raise ValueError(
-                f"func.{name} would never be called: there are no callbacks. latentode.ode.solve has stats"
-            )
     like = _flat(y0)
     dtype = settings.time_dtype(t, like)
     t = t.to(like.device, dtype)
-    if settings.options.get("perturb"):
+    stepped = not settings.by_solve or has_callbacks(func)
+    if settings.options.get("perturb") and not stepped:
         func = _InsideOfSpan(func, t)
-    return SingleSeries(func, extra, y0, t)
+    return SingleSeries(func, extra, y0, t, stepped=stepped)
 
 
 class _OneSeries(nn.Module):

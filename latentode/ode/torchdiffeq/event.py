@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.ode.event import EventSolution, solve_event
+from latentode.ode.event import CLOSE, EventSolution, polished, solve_event
 from latentode.ode.failures import SolveError
 from latentode.ode.solve import solve
 from latentode.ode.torchdiffeq.arguments import MOST_STEPS, Settings, SingleSeries
+from latentode.ode.torchdiffeq.stepped import stepped_event
 
 __all__ = ["until_event"]
 
@@ -21,7 +22,11 @@ Event = Callable[[Tensor, Tensor], Tensor]
 
 
 def until_event(
-    series: SingleSeries, settings: Settings, event_fn: Callable[..., Tensor], adjoint: str
+    series: SingleSeries,
+    settings: Settings,
+    event_fn: Callable[..., Tensor],
+    adjoint: str,
+    answers: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Any]:
     """Solve until any element of the event changes its sign, from t[0] towards t[1] and beyond.
 
@@ -33,6 +38,8 @@ def until_event(
         ``event_fn(t, y)`` returns a tensor of any shape for a 0-dimensional time and a state shaped like y0.
     adjoint : str
         As in :func:`latentode.ode.solve`.
+    answers : callable, optional
+        Solves for the states at given times, (time, latent), where :func:`latentode.ode.solve` cannot.
 
     Returns
     -------
@@ -49,6 +56,13 @@ def until_event(
     start, event = series.t[0], _combined(series, event_fn)
     if event is None:
         return start, series.unflatten(torch.cat([series.flat, series.flat]))
+    if answers is not None:
+        when = stepped_event(series, settings, lambda t, y: event(t.to(y.dtype), y.unsqueeze(0)))
+        z = answers(torch.stack([start, when]))[-1:]
+        happened = torch.ones_like(when, dtype=torch.bool).view(1)
+        reach = CLOSE * (when - start).detach().view(1, 1)
+        times, z = polished(series.field, event, when.view(1, 1), z, happened, (), None, reach)
+        return times[0], series.unflatten(torch.cat([series.flat, z]))
     low, high = _search(series, settings, event)
     for beyond in (0.0, 0.5):  # the second if rounding puts the event just behind the check that found it
         end = high + beyond * (high - low)

@@ -1,50 +1,83 @@
-"""The nodes of a grid of equal steps, the last of which ends exactly where the times do."""
+"""Recorded steps on a fixed grid: Runge-Kutta and Adams methods."""
 
-from math import ceil
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
-import torch
 from torch import Tensor
 
-__all__ = ["inner_nodes", "steps_of_size"]
+from latentode.ode.methods import METHODS
+from latentode.ode.methods.runge_kutta import Method
+from latentode.ode.torchdiffeq.collocation import Coefficients, full_matrix
+from latentode.ode.torchdiffeq.stages import explicit_stages, implicit_stages, sides_of, step_end
+from latentode.ode.torchdiffeq.stepping import Step, SteppedState
 
-REMAINDER = 1e-6  # of a step: a remainder below this gets no step of its own
-ROUNDINGS = 4  # of the largest time: what a remainder may have by rounding alone
+__all__ = ["Advance", "grid_steps", "runge_kutta_advance"]
+
+Advance = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def steps_of_size(begin: Tensor, end: Tensor, size: float) -> int:
-    """Return how many steps of one size lead from one time to another; the last may be shorter.
+def grid_steps(state: SteppedState, nodes: Iterable[Tensor], advance: Advance, interp: str) -> Iterator[Step]:
+    """Step from each node to the next.
 
-    A remainder that the rounding of the times explains is no step: 0.01 goes into 5.9 exactly 590 times, though 5.9 in
-    float32 is a little more.
-
-    Raises
-    ------
-    ValueError
-        If the steps are lost in the rounding of the times.
-
-    Examples
-    --------
-    >>> steps_of_size(torch.tensor(0.0), torch.tensor(5.9), 0.01)
-    590
+    Parameters
+    ----------
+    state, nodes
+        What is stepped, and the times of the nodes, 0-dimensional each.
+    advance : callable
+        ``advance(begin, end, y)`` returns the state at the end, and the slope at the beginning.
+    interp : {"linear", "cubic"}
+        What lies between two nodes: a line, or the cubic that has the slopes of the field at both.
     """
-    first, last = float(begin.detach()), float(end.detach())
-    rounding = ROUNDINGS * torch.finfo(begin.dtype).eps * max(abs(first), abs(last)) / size
-    if rounding > 0.5:
-        raise ValueError(
-            f"steps of {size:g} are lost in the rounding of times like {last:g} in {begin.dtype}: give t as float64, "
-            "count it from a nearer origin, or take longer steps"
-        )
-    return max(1, ceil(abs(last - first) / size - max(REMAINDER, rounding)))
+    y = state.y0
+    for begin, end in pairwise(nodes):
+        y = state.before_step(begin, y, end - begin)
+        y_end, slope = advance(begin, end, y)
+        yield Step(begin, end, _between(state, interp, begin, end, y, y_end, slope))
+        y = y_end
 
 
-def inner_nodes(begin: Tensor, end: Tensor, size: float) -> Tensor:
-    """Return the times between two times that are one step apart, (node,).
+def runge_kutta_advance(
+    state: SteppedState, method: Method | Coefficients, *, perturb: bool, max_iterations: int
+) -> Advance:
+    """Return what takes one step of a Runge-Kutta method."""
+    start = 1 if perturb else 0
+    if isinstance(method, Method) and not method.implicit:
+        tableau, explicit_sides = method.tableau, sides_of(method.tableau.c, perturb=perturb)
 
-    Examples
-    --------
-    >>> inner_nodes(torch.tensor(1.0), torch.tensor(0.0), 0.4)
-    tensor([0.6000, 0.2000])
-    """
-    n = steps_of_size(begin, end, size)
-    steps = torch.arange(1, n, dtype=torch.float64, device=begin.device)
-    return begin + (steps * (size if bool(end > begin) else -size)).to(begin.dtype)
+        def explicit(begin: Tensor, end: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            first = state.slope(begin, y, start)
+            slopes = explicit_stages(state, tableau, begin, end, y, first, explicit_sides)
+            return step_end(y, slopes, tableau.b, (end - begin).to(y.dtype)), first
+
+        return explicit
+    full = full_matrix(method.tableau) if isinstance(method, Method) else method
+    sides = sides_of(full.c, perturb=perturb)
+
+    def implicit(begin: Tensor, end: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        first = state.slope(begin, y, start)
+        slopes = implicit_stages(state, full, begin, end, y, first, sides, max_iterations)
+        return step_end(y, slopes, full.b, (end - begin).to(y.dtype)), first
+
+    return implicit
+
+
+RK4_38 = METHODS["rk4_38"]  # the first steps of Adams methods
+
+
+def _between(
+    state: SteppedState, interp: str, begin: Tensor, end: Tensor, y: Tensor, y_end: Tensor, slope: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """Return the interpolant; written from the end of the step, whose state it returns without rounding."""
+
+    def at(t: Tensor) -> Tensor:
+        if float(t) == float(end) and not t.requires_grad:
+            return y_end
+        x, step = ((end - t) / (end - begin)).to(y.dtype), (end - begin).to(y.dtype)
+        difference = y_end - y
+        if interp == "linear":
+            return y_end - x * difference
+        rise, end_rise = step * slope, step * state.slope(end, y_end)
+        square = rise + 2.0 * end_rise - 3.0 * difference
+        return y_end - x * end_rise + x**2 * square + x**3 * (2.0 * difference - rise - end_rise)
+
+    return at

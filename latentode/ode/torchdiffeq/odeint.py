@@ -1,6 +1,7 @@
 """``odeint``, ``odeint_adjoint`` and ``odeint_event`` with the arguments of torchdiffeq, solved by this package."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,8 +9,12 @@ from torch import Tensor
 
 from latentode.ode.field import State
 from latentode.ode.solve import solve
-from latentode.ode.torchdiffeq.arguments import Settings, as_single_series, read_settings
+from latentode.ode.torchdiffeq.arguments import Settings, SingleSeries, as_single_series, read_settings
+from latentode.ode.torchdiffeq.backsolve import BackwardSolve, backsolved_answers
+from latentode.ode.torchdiffeq.callbacks import adjoint_callbacks
+from latentode.ode.torchdiffeq.complex_state import ComplexState, is_complex
 from latentode.ode.torchdiffeq.event import until_event
+from latentode.ode.torchdiffeq.stepped import stepped_answers
 
 __all__ = ["odeint", "odeint_adjoint", "odeint_event"]
 
@@ -37,22 +42,27 @@ def odeint(
     func : nn.Module or callable
         ``func(t, y)`` for a 0-dimensional time; returns a tensor or a tuple of tensors, each shaped as that of y is.
     y0 : Tensor or tuple of Tensor
-        Of any shape, real.
+        Of any shape, real or complex.
     t : Tensor
         (time,), strictly rising or falling; the first is the time of ``y0``.
-    rtol, atol : float
-        Tolerances of the adaptive methods, for the root mean square over the whole state.
+    rtol, atol : float, or Tensor or sequence of float
+        Tolerances of the adaptive methods, for the root mean square over the whole state. One number, or one for each
+        part of a tuple, or a tensor that is broadcast to the state.
     method : str, optional
-        torchdiffeq's "euler", "midpoint", "heun2", "heun3", "rk4" (the 3/8 rule, as there) on a fixed grid,
-        "adaptive_heun", "fehlberg2", "bosh3", "dopri5" (when None) and "dopri8" with adaptive steps; or any of
-        :data:`latentode.ode.METHODS`. Fixed grids step from each time to the next.
+        With adaptive steps "adaptive_heun", "fehlberg2", "bosh3", "dopri5" (when None) and "dopri8". On a fixed grid,
+        from each time to the next, "euler", "midpoint", "heun2", "heun3", "rk4" (the 3/8 rule, as in torchdiffeq),
+        "explicit_adams", "implicit_adams" ("fixed_adams" is the same), and for stiff fields "implicit_euler",
+        "implicit_midpoint", "trapezoid", "sdirk2", "trbdf2", "gl4", "gl6", "radauIIA3" and "radauIIA5". "scipy_solver"
+        is SciPy's, which has no gradient. Or any of :data:`latentode.ode.METHODS`.
     options : mapping, optional
-        For a fixed grid: ``step_size`` or ``grid_constructor`` (a finer grid), ``perturb`` (``func`` may jump at its
-        nodes, and is evaluated on both sides of them), and ``interp``. Whether that is "linear" or "cubic", times
-        between the nodes are read from the method's own interpolant: a line for Euler's method, otherwise a cubic. For
-        adaptive steps: ``step_t`` and ``jump_t`` (times where a step ends, or where ``func`` jumps), ``max_num_steps``
-        (in total, with rejected steps; 10,000 if not given), ``max_step``, and ``min_step`` (a smaller step is an
-        error; in torchdiffeq it is accepted whatever its error). ``dtype`` is the dtype of the times, for both.
+        ``dtype`` is the dtype of the times. On a fixed grid: ``step_size`` or ``grid_constructor`` (a finer grid),
+        ``perturb`` (``func`` may jump at its nodes, and is evaluated on both sides of them), and ``interp``, "linear"
+        or "cubic", for times between the nodes (when left out, a line for Euler's method and a cubic for the others).
+        Adams methods have ``max_order`` and ``max_iters``, the methods with coupled stages ``max_iters``. With adaptive
+        steps: ``step_t`` and ``jump_t`` (times where a step ends, or where ``func`` jumps), ``max_num_steps`` (in
+        total, with rejected steps; 10,000 if not given), ``max_step``, ``min_step`` (such a step is accepted whatever
+        its error), ``first_step``, ``norm`` (from a state to the number that is compared with 1), ``safety``,
+        ``ifactor`` and ``dfactor``. SciPy: ``solver`` ("LSODA" when left out), ``max_step`` and ``min_step``.
     event_fn : callable, optional
         Solve until any element of ``event_fn(t, y)``, of any shape, changes sign, towards t[1] and beyond; ``t`` then
         has two times. Unlike in torchdiffeq, time and state have the gradients of the event, as from
@@ -70,9 +80,24 @@ def odeint(
         If ``t`` is not finite or not strictly monotonic, ``func`` does not return what y is, or a tolerance, a method
         or an option is unknown or cannot be honoured.
     TypeError
-        If state, times or slopes are complex, or the state is sparse.
+        If the times or slopes are complex where the state is real, the state is sparse, or one is no tensor.
     SolveError
         If the equation cannot be solved.
+
+    Warns
+    -----
+    UserWarning
+        If ``func`` has a callback that the method never calls, or steps of "implicit_adams" did not converge.
+
+    Notes
+    -----
+    Attributes ``callback_step``, ``callback_accept_step`` and ``callback_reject_step`` of ``func`` are called with
+    (t, y, step) before a step and after its error is known; the first may change y in place. With "_adjoint" after the
+    name they are called in a backward solve.
+
+    Callbacks and a few options (norm, first_step, min_step, safety, ifactor, dfactor, interp where it is not the
+    method's own, tolerances of each part) and methods (those of Adams, and with coupled stages) are not those of
+    :func:`latentode.ode.solve`. There autograd records every step.
 
     Examples
     --------
@@ -81,6 +106,9 @@ def odeint(
             [0.3679, 0.3679],
             [0.1353, 0.1353]])
     """
+    if is_complex(y0):
+        given = {"rtol": rtol, "atol": atol, "method": method, "event_fn": event_fn}
+        return ComplexState(y0).solve(odeint, func, t, options or {}, **given)
     return _odeint(func, (), y0, t, read_settings(method, rtol, atol, options), event_fn, "autograd")
 
 
@@ -99,7 +127,7 @@ def odeint_adjoint(
     adjoint_method: str | None = None,
     adjoint_options: Mapping[str, Any] | None = None,
     adjoint_params: Sequence[Tensor] | None = None,
-    adjoint: str = "discrete",
+    adjoint: str | None = None,
 ) -> Any:
     """Solve as :func:`odeint` does, with an adjoint for the gradient.
 
@@ -109,14 +137,16 @@ def odeint_adjoint(
         As in :func:`odeint`. Only the parameters of an ``nn.Module``, and ``adjoint_params``, receive gradients; any
         other trainable tensor that ``func`` reads raises an error.
     adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options
-        How torchdiffeq solves the adjoint equation. With ``adjoint="backsolve"`` it is solved here as the equation
-        itself is: each of these must be None or equal the value given for that (the norm in ``adjoint_options`` may be
-        "seminorm", which is what is used). Every other adjoint follows the steps that were taken, and ignores these.
+        How ``adjoint="backsolve"`` solves the augmented equation; each is that of the equation itself when None. The
+        norm in ``adjoint_options`` may be "seminorm", or a function of the tuple (a_t, *y, *a, *a_theta). Every other
+        adjoint follows the steps that were taken, and needs none of these.
     adjoint_params : iterable of Tensor, optional
         Other tensors the function reads that should receive gradients.
-    adjoint : {"discrete", "checkpointed", "continuous", "backsolve"}
+    adjoint : {"discrete", "checkpointed", "continuous", "backsolve"}, optional
         The exact adjoint of the steps; the same in less memory; the adjoint equation along the stored solution; or
-        the augmented solve of Chen et al. (2018), as in torchdiffeq. See :func:`latentode.ode.solve`.
+        the augmented solve of Chen et al. (2018), as in torchdiffeq. See :func:`latentode.ode.solve`. None means
+        "discrete", and "backsolve" where something of the caller's is to be called backwards (a norm, a callback) or
+        SciPy takes the steps. Where autograd records the steps (see Notes), "discrete" is what autograd computes.
 
     Returns
     -------
@@ -137,17 +167,25 @@ def odeint_adjoint(
     >>> torch.autograd.grad(y[-1], rate)  # -2 exp(-1)
     (tensor(-0.7358),)
     """
-    if adjoint not in KINDS:
+    if adjoint not in (None, *KINDS):
         raise ValueError(f"adjoint must be one of {', '.join(KINDS)}, not {adjoint!r}")
+    if is_complex(y0):
+        return ComplexState(y0).solve(
+            odeint_adjoint, func, t, options or {}, rtol=rtol, atol=atol, method=method, event_fn=event_fn,
+            adjoint_rtol=adjoint_rtol, adjoint_atol=adjoint_atol, adjoint_method=adjoint_method,
+            adjoint_options=adjoint_options, adjoint_params=adjoint_params, adjoint=adjoint,
+        )  # fmt: skip
     settings = read_settings(method, rtol, atol, options)
+    extra, backward = tuple(adjoint_params or ()), None
+    if adjoint is None:
+        own_norm = callable((adjoint_options or {}).get("norm"))
+        needed = own_norm or settings.method == "scipy_solver" or adjoint_callbacks(func)
+        adjoint = "backsolve" if needed else "discrete"
     if adjoint == "backsolve":
-        _check_same("adjoint_rtol", adjoint_rtol, rtol)
-        _check_same("adjoint_atol", adjoint_atol, atol)
-        _check_same("adjoint_method", adjoint_method, method or "dopri5")
-        for key, value in (adjoint_options or {}).items():
-            if (key, value) != ("norm", "seminorm"):
-                _check_same(f"adjoint_options[{key!r}]", value, (options or {}).get(key))
-    return _odeint(func, tuple(adjoint_params or ()), y0, t, settings, event_fn, adjoint)
+        forward = {"rtol": rtol, "atol": atol, "method": method or "dopri5", "options": options}
+        given = (adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options)
+        backward = BackwardSolve.of(odeint, func, forward, dict(zip(forward, given, strict=True)))
+    return _odeint(func, extra, y0, t, settings, event_fn, adjoint, backward)
 
 
 def odeint_event(
@@ -230,27 +268,35 @@ def _odeint(
     settings: Settings,
     event_fn: Callable[..., Tensor] | None,
     adjoint: str,
+    backward: BackwardSolve | None = None,
 ) -> Any:
     """Solve for one series whose latent state is all of y0."""
     series = as_single_series(func, extra, y0, t, settings)
+    if series.stepped and (adjoint in ("checkpointed", "continuous") or _without_gradient(settings, adjoint)):
+        raise ValueError(f'adjoint="{adjoint}" is not possible with this method and options: use "backsolve"')
+    own: Callable[[Tensor], Tensor] | None = partial(stepped_answers, series, settings) if series.stepped else None
+    if backward is not None:
+        forward = own or partial(_solved, series, settings, func, "discrete")
+        own = partial(backsolved_answers, series, forward, backward)
     if event_fn is not None:
         if len(t) != 2:
             raise ValueError(
                 f"with event_fn, t must be two times (where to start, and in which direction), not {len(t)}"
             )
-        event_t, solution = until_event(series, settings, event_fn, adjoint)
+        event_t, solution = until_event(series, settings, event_fn, adjoint, own)
         return event_t.to(t.dtype), solution
     if len(t) == 1:
         return series.unflatten(series.flat)
-    t, begin = series.t, series.t[0]  # t_back is the same tensor as t0: nothing to solve there
-    steps = settings.options_through(func, y0, t, exact=adjoint not in ("backsolve", "continuous"))
-    solution = solve(series.field, series.flat, t.unsqueeze(0), begin, t[-1], t_back=begin, adjoint=adjoint, **steps)
-    return series.unflatten(solution.z[0])
+    return series.unflatten(_solved(series, settings, func, adjoint, series.t) if own is None else own(series.t))
 
 
-def _check_same(name: str, value: Any, forward: Any) -> None:
-    if value is not None and value != forward:
-        raise ValueError(
-            f'{name}={value!r} cannot be honoured: adjoint="backsolve" solves backwards as forwards, with {forward!r}. '
-            'Leave it out, or use adjoint="discrete", which is exact and needs no tolerance'
-        )
+def _solved(series: SingleSeries, settings: Settings, func: Callable[..., Any], adjoint: str, t: Tensor) -> Tensor:
+    """Return the states at all times, (time, latent), by :func:`latentode.ode.solve`."""
+    begin = t[0]  # t_back is the same tensor as t0: nothing to solve there
+    steps = settings.options_through(func, series.y0, t, exact=adjoint != "continuous")
+    return solve(series.field, series.flat, t.unsqueeze(0), begin, t[-1], t_back=begin, adjoint=adjoint, **steps).z[0]
+
+
+def _without_gradient(settings: Settings, adjoint: str) -> bool:
+    """Whether an adjoint was chosen that follows steps, and the steps are SciPy's."""
+    return settings.method == "scipy_solver" and adjoint == "discrete"

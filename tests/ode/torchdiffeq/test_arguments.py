@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from latentode.ode import SolveError, odeint
+from latentode.ode import odeint
 
 
 def decay(t, y):
@@ -122,21 +122,18 @@ def test_as_many_steps_are_taken_as_it_takes():
     assert torch.allclose(y[-1], y0 * math.exp(math.sin(100.0)), rtol=1e-3)
 
 
-def test_no_step_is_longer_than_allowed_and_one_shorter_is_an_error():
+def test_no_step_is_longer_than_allowed():
     evaluated = []
 
     def field(t, y):
         evaluated.append(t.item())
         return -y
 
-    y0, t = start()
+    y0, _ = start()
     t3 = torch.tensor([0.0, 0.7, 3.0], dtype=torch.float64)
     odeint(field, y0, t3, rtol=1e-1, atol=1e-1, method="bosh3", options={"max_step": 0.4})
     for n in range(8):
         assert any(abs(time - 0.4 * n) < 1e-12 for time in evaluated)
-    jumpy = {"rtol": 1e-9, "atol": 1e-9, "method": "bosh3"}
-    with pytest.raises(SolveError, match=r"under its minimum \(0\.005 of the span\)"):
-        odeint(lambda t, y: torch.where(t < 0.3137, 1.0, -2.0) * y, y0, 4 * t, options={"min_step": 0.02}, **jumpy)
 
 
 @pytest.mark.parametrize(
@@ -173,12 +170,16 @@ def test_times_are_in_float64_for_steps_by_error_or_on_request(method, options, 
         ("rk4", {"step_size": 0.0}, r"step_size must be positive, not 0\.0"),
         ("dopri5", {"max_step": -1.0}, r"max_step must be positive, not -1\.0"),
         ("rk4", {"jump_t": 0.1}, "jump_t means nothing to rk4, which has a fixed grid: use dtype, grid_constructor"),
-        ("dopri5", {"step_size": 0.1}, "step_size means nothing to dopri5, which chooses its own steps: use dtype, j"),
-        ("dopri5", {"first_step": 0.1}, "first_step=0.1 cannot be honoured: the solver chooses it"),
-        ("dopri5", {"safety": 0.5}, "safety=0.5 cannot be honoured: ours is always 0.9"),
-        ("dopri5", {"norm": print}, "norm cannot be honoured"),
-        ("dopri5", {"stepsize": 0.1}, "unknown option stepsize: dopri5 has dtype, jump_t"),
-        ("explicit_adams", {}, "not among ours: use 'dopri8'"),
+        (
+            "dopri5",
+            {"step_size": 0.1},
+            "step_size means nothing to dopri5, which chooses its own steps: use dfactor, dtype, f",
+        ),
+        ("rk4", {"norm": print}, "norm means nothing to rk4, which has a fixed grid"),
+        ("dopri5", {"stepsize": 0.1}, "unknown option stepsize: dopri5 has dfactor, dtype"),
+        ("explicit_adams", {"max_orders": 4}, "unknown option max_orders: explicit_adams has dtype"),
+        ("scipy_solver", {"jump_t": 0.1}, "jump_t means nothing to scipy_solver"),
+        ("gl4", {"max_order": 4}, "unknown option max_order"),
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_named_with_what_can(method, options, message):
@@ -195,22 +196,6 @@ def test_options_that_say_what_is_so_anyway_change_nothing():
     )
     both = {"rtol": torch.tensor(1e-5), "atol": torch.tensor([1e-6])}
     assert torch.equal(odeint(decay, y0, t, **both), odeint(decay, y0, t, rtol=1e-5, atol=1e-6))
-
-
-@pytest.mark.parametrize("name", ["rtol", "atol"])
-def test_tolerances_of_each_part_are_refused_by_name(name):
-    with pytest.raises(ValueError, match=f"^{name} must be one number"):
-        odeint(decay, torch.ones(2), torch.tensor([0.0, 1.0]), **{name: torch.tensor([1e-3, 1e-4])})
-
-
-@pytest.mark.parametrize("name", ["callback_step", "callback_accept_step", "callback_reject_step_adjoint"])
-def test_a_function_whose_callbacks_would_never_be_called_is_refused(name):
-    def func(t, y):
-        return -y
-
-    setattr(func, name, print)
-    with pytest.raises(ValueError, match=rf"^func\.{name} would never be called"):
-        odeint(func, torch.ones(1), torch.tensor([0.0, 1.0]))
 
 
 def test_whole_numbers_become_floats_and_what_is_no_state_or_no_time_is_refused():

@@ -54,7 +54,7 @@ def test_the_function_sees_a_time_of_no_dimension_and_a_state_of_its_own_shape(f
 def test_time_may_run_backwards(method):
     t = torch.linspace(1.0, -1.0, 101, dtype=torch.float64)
     y = odeint(decay, torch.ones(2, dtype=torch.float64), t, method=method, rtol=1e-6, atol=1e-8)
-    assert torch.allclose(y[:, 0], torch.exp(-0.5 * (t - 1)), rtol=2e-2 if method == "euler" else 1e-4)
+    assert torch.allclose(y[:, 0], torch.exp(-0.5 * (t - 1)), rtol=2e-2 if "euler" in method else 1e-4)
 
 
 def test_a_fixed_grid_steps_from_time_to_time_as_euler_did():
@@ -128,8 +128,8 @@ def test_gradients_agree_with_finite_differences():
     [
         ({"t": torch.tensor([[0.0, 1.0]])}, ValueError, r"\(time,\)"),
         ({"t": torch.tensor([0.0, 1.0, 0.5])}, ValueError, "strictly"),
-        ({"options": {"first_step": 0.1}}, ValueError, "first_step"),
-        ({"y0": torch.ones(1, dtype=torch.complex64)}, TypeError, "complex"),
+        ({"options": {"second_step": 0.1}}, ValueError, "second_step"),
+        ({"y0": [1.0]}, TypeError, "y0 must be a tensor"),
         ({"method": "rk45"}, ValueError, "no method"),
         ({"func": lambda t, y: y * float("nan")}, SolveError, "not finite"),
         ({"options": {"max_num_steps": 1}, "t": torch.tensor([0.0, 900.0])}, SolveError, "limit of 1"),
@@ -143,23 +143,6 @@ def test_what_cannot_be_solved_is_refused_in_words(change, error, message):
 
 def start():
     return torch.tensor([1.0, 2.0], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
-
-
-OTHERWISE = [
-    ({"adjoint_rtol": 1e-3}, r"adjoint_rtol=0\.001"),
-    ({"adjoint_atol": 1e-3}, r"adjoint_atol=0\.001"),
-    ({"adjoint_method": "rk4"}, "adjoint_method='rk4'"),
-    ({"adjoint_options": {"max_step": 0.1}}, r"adjoint_options\['max_step'\]=0\.1 cannot .* with 0\.5\. Leave it out"),
-]
-
-
-@pytest.mark.parametrize(("given", "message"), OTHERWISE)
-def test_an_adjoint_solved_otherwise_is_refused_where_it_is_solved_and_not_read_where_not(given, message):
-    y0, t = start()
-    options = {"rtol": 1e-5, "atol": 1e-6, "options": {"max_step": 0.5}}
-    with pytest.raises(ValueError, match=message):
-        odeint_adjoint(decay, y0, t, adjoint="backsolve", **options, **given)
-    odeint_adjoint(decay, y0, t, **options, **given)
 
 
 def test_an_adjoint_solved_as_the_equation_is_may_be_said_to_be():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from latentode.ode import odeint
-from latentode.ode.torchdiffeq.grid import inner_nodes, steps_of_size
+from latentode.ode.torchdiffeq.equal_steps import inner_nodes, steps_of_size
 
 SPANS = [
     (round(a, 1), round(a + way * n / 10, 1)) for a in (0.0, -3.7, 12.3) for n in range(1, 240, 5) for way in (1, -1)
