@@ -22,11 +22,10 @@ from latentode.data import (
     panel_from_frame,
     read_parquet,
 )
-from latentode.data.columns import numbers_of
-from latentode.data.errors import shown
 from latentode.data.native import Given
 from latentode.estimators.frames import join_targets, weights_of
 from latentode.estimators.settings import Settings
+from latentode.estimators.support import refuse_unsupported
 from latentode.estimators.warnings import warn_data
 from latentode.nn import LIKELIHOODS
 from latentode.persistence.state import FittedState
@@ -143,7 +142,7 @@ def prepare(
     coding = None
     if schema.static_cols or schema.known_cols:
         coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if previous is None else previous.coding
-    _refuse_unsupported(df, schema, settings.likelihood)
+    refuse_unsupported(df, schema, settings.likelihood)
     panel, treatment = panel_from_frame(df, schema, axis, coding)
     _check_panel(panel, schema, treatment.sentences())
     logarithms = not LIKELIHOODS[settings.likelihood].counts
@@ -227,23 +226,3 @@ def _weights_of(sample_weight: ArrayLike, n_rows: int, rows: NDArray[np.int64]) 
     if not weights.any():
         raise ValueError("sample_weight is 0 for every row that could be learned from")
     return weights
-
-
-def _refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihood: str) -> None:
-    """Refuse values that a likelihood does not support, such as -3.5 as a count.
-
-    Raises
-    ------
-    DataError
-        When a channel holds such a value; it names the first.
-    """
-    kind = LIKELIHOODS[likelihood]
-    for channel in schema.channels:
-        values = numbers_of(df[channel])
-        wrong = np.isfinite(values) & ~kind.supports(values)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise DataError(
-                f"likelihood={likelihood!r} is of {kind.support}, but column {channel!r} holds {values[row]:g} in row "
-                f"{shown(df.index[row])}; choose another likelihood, or leave the column out with target_cols=[...]"
-            )
