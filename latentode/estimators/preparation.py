@@ -22,6 +22,7 @@ from latentode.data import (
     panel_from_frame,
     read_parquet,
 )
+from latentode.data.doubtful import constant_channels, dates_as_numbers, left_out
 from latentode.data.native import Given
 from latentode.estimators.frames import join_targets, weights_of
 from latentode.estimators.settings import Settings
@@ -128,7 +129,8 @@ def prepare(
     Warns
     -----
     DataWarning
-        When rows were left out or merged, a channel holds no value, or no gap is as short as the horizon.
+        When rows were left out or merged, a channel holds no value or never changes within a series, a column is not
+        used, times read as dates are numbers, or no gap is as short as the horizon.
     """
     X = _stored(given.frame, settings, y, sample_weight) if is_stored(given.frame) else given.frame
     df = join_targets(X, y, settings.target_cols)
@@ -144,7 +146,12 @@ def prepare(
         coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if previous is None else previous.coding
     refuse_unsupported(df, schema, settings.likelihood)
     panel, treatment = panel_from_frame(df, schema, axis, coding)
-    _check_panel(panel, schema, treatment.sentences())
+    sentences = treatment.sentences()
+    if previous is None:
+        sentences += dates_as_numbers(schema.times_of(df))
+    if previous is None and y is None and settings.target_cols is None:
+        sentences += left_out(df, schema) + constant_channels(panel, schema)
+    _check_panel(panel, schema, sentences)
     logarithms = not LIKELIHOODS[settings.likelihood].counts
     return TrainingData(
         df=df,
