@@ -1,6 +1,7 @@
 """Single columns: numbers as float64, ids as an index, and errors for columns that are neither."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,17 @@ from pandas.api import types
 
 from latentode.data.errors import DataError, shown
 
-__all__ = ["LARGEST", "as_ids", "has_hash", "is_date", "listed", "numbers_of", "require_numbers_where_meant"]
+__all__ = [
+    "LARGEST",
+    "as_ids",
+    "has_hash",
+    "is_date",
+    "listed",
+    "named_columns",
+    "numbers_of",
+    "require_name",
+    "require_numbers_where_meant",
+]
 
 LARGEST = 1e100
 """Values and times beyond it count as missing: their squares would overflow."""
@@ -76,6 +87,50 @@ def has_hash(value: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def require_name(column: object, role: str) -> None:
+    """Refuse what cannot name a column, such as a list of names.
+
+    Raises
+    ------
+    DataError
+        Naming the parameter, `role`.
+    """
+    if not has_hash(column):
+        single = column[0] if isinstance(column, list) and len(column) == 1 else None
+        example = f"give {role}={single!r}" if has_hash(single) and single is not None else f"{role} is one name"
+        raise DataError(f"{role}={shown(column)} is a {type(column).__name__}, which cannot name a column; {example}")
+
+
+def named_columns(columns: Any, role: str) -> tuple[Hashable, ...]:
+    """The names that a parameter gives: one, or a sequence of them.
+
+    Raises
+    ------
+    DataError
+        When one of them cannot name a column; it names the parameter, `role`.
+
+    Examples
+    --------
+    >>> named_columns("x", "target_cols"), named_columns(["x", "y"], "target_cols")
+    (('x',), ('x', 'y'))
+    """
+    given = columns.tolist() if isinstance(columns, np.ndarray | pd.Series) else columns
+    if isinstance(given, str) or not isinstance(given, Sequence | pd.Index):
+        if not has_hash(given):
+            raise DataError(
+                f"{role}={shown(given)} is a {type(given).__name__}; give the names of columns as a list, such as "
+                f"{role}=['x', 'y']"
+            )
+        return (given,)
+    for column in given:
+        if not has_hash(column):
+            raise DataError(
+                f"{role}={shown(given)} holds {shown(column)}, a {type(column).__name__}, which cannot name a column; "
+                f"give a list of names, such as {role}=['x', 'y']"
+            )
+    return tuple(given)
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:

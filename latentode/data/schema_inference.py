@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from latentode.data.columns import is_date, listed, numbers_of, require_numbers_where_meant
+from latentode.data.columns import (
+    is_date,
+    listed,
+    named_columns,
+    numbers_of,
+    require_name,
+    require_numbers_where_meant,
+)
 from latentode.data.errors import DataError
 from latentode.data.schema import Schema
 
@@ -114,6 +121,7 @@ def infer_keys(df: pd.DataFrame, id_col: Hashable | None = None, time_col: Hasha
     if len(doubled):
         raise DataError(f"the frame has more than one column named {listed(doubled)}; rename or drop the others")
     for column, role in ((id_col, "id_col"), (time_col, "time_col")):
+        require_name(column, role)
         if column is not None and column not in df.columns and column not in df.index.names:
             raise DataError(f"{role}={column!r}: no such column; the frame's columns are {listed(df.columns)}")
     if isinstance(df.index, pd.MultiIndex) and time_col not in df.columns:
@@ -253,11 +261,7 @@ def _named(
     df: pd.DataFrame, columns: Sequence[Hashable] | Hashable, roles: set[Hashable | None], role: str
 ) -> tuple[Hashable, ...]:
     """The columns of a parameter: all there, none twice, none with another role."""
-    given: Any = columns
-    if isinstance(given, np.ndarray | pd.Series):
-        given = given.tolist()
-    single = isinstance(given, str) or not isinstance(given, Sequence | pd.Index)
-    named: tuple[Hashable, ...] = (given,) if single else tuple(given)
+    named = named_columns(columns, role)
     missing = [c for c in named if c not in df.columns]
     if missing:
         raise DataError(f"{role}: no column {listed(missing)}; the frame's columns are {listed(df.columns)}")

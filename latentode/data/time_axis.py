@@ -41,6 +41,11 @@ _YEAR = 31_556_952
 _OFFSET = re.compile(r"[T ]\d.*(?:[Zz]|[+-]\d\d:?\d\d)$")
 # To pandas' offsets a start of a month, to its durations a millisecond: the one text that is both.
 _MONTHS = re.compile(r"\s*[+-]?\d+\s*MS\s*")
+_CALENDAR = re.compile(
+    r"\s*\+?(\d+(?:\.\d+)?)?\s*(?:(M|ME|mo|mon|months?)|(Q|QE|QS|quarters?)|(Y|YE|YS|A|AS|y|yr|years?))\s*"
+)
+_DAYS = (30.436875, 91.310625, 365.2425)
+"""Mean days of a month, a quarter and a year."""
 _DIGITS = re.compile(r"\s*[+-]?\d+\s*")
 _ZONE_NAME = re.compile(r"(?!dateutil/)\w[\w+-]*(/\w[\w+-]*)*|UTC[+-]\d\d:\d\d(:\d\d)?|tzlocal\(\)", re.ASCII)
 
@@ -136,6 +141,8 @@ class TimeAxis:
         if isinstance(duration, np.timedelta64):  # np.timedelta64 counts as a number by class
             duration = pd.Timedelta(duration)
         try:
+            if isinstance(duration, bool | np.bool_):
+                raise TypeError
             if self.kind == "number":
                 if isinstance(duration, str | pd.Timedelta):
                     raise TypeError
@@ -149,7 +156,7 @@ class TimeAxis:
             raise
         except (TypeError, ValueError):
             want = "a number, as the times are" if self.kind == "number" else "a duration such as '30D' or '6h'"
-            raise DataError(f"{name}={duration!r}: expected {want}") from None
+            raise DataError(f"{name}={shown(duration)}: expected {want}") from None
         if not (length > 0 and np.isfinite(length)):
             raise DataError(f"{name}={duration!r} must be positive")
         if not SHORTEST <= length <= LONGEST:
@@ -213,7 +220,13 @@ def means_months(text: object) -> bool:
 
 
 def _refuse_ambiguous(duration: object, name: str) -> None:
-    """Refuse texts that ``pd.Timedelta`` accepts with another meaning than the likely one."""
+    """Refuse steps of the calendar, and texts that ``pd.Timedelta`` reads otherwise than they are likely meant."""
+    days = _days_of(duration)
+    if days is not None:
+        raise DataError(
+            f"{name}={shown(duration)} is a step of the calendar, whose length varies; give days, for instance "
+            f"'{days:.0f}D'"
+        )
     if means_months(duration):
         raise DataError(
             f"{name}={duration!r} names starts of months, whose distance varies; "
@@ -222,6 +235,18 @@ def _refuse_ambiguous(duration: object, name: str) -> None:
     if isinstance(duration, str) and _DIGITS.fullmatch(duration):
         digits = duration.strip()
         raise DataError(f"{name}={duration!r} has no unit; write '{digits}D' for days, '{digits}h' for hours")
+
+
+def _days_of(duration: object) -> float | None:
+    """About how many days a step of the calendar has; None for anything else."""
+    if isinstance(duration, pd.offsets.BaseOffset) and not isinstance(duration, pd.offsets.Tick):
+        start = pd.Timestamp("2001-01-01")
+        return max(float((start + duration - start) / pd.Timedelta("1D")), 1.0)
+    found = _CALENDAR.fullmatch(duration) if isinstance(duration, str) else None
+    if found is None:
+        return None
+    number, *units = found.groups()
+    return max(float(number or 1) * next(days for days, unit in zip(_DAYS, units, strict=True) if unit), 1.0)
 
 
 def is_zone_name(name: str) -> bool:

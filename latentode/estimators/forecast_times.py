@@ -42,7 +42,7 @@ def forecast_times(state: FittedState, panel: Panel, horizon: Any, freq: Any) ->
         When there is nothing to forecast, or too many times.
     """
     schema, axis = state.schema, state.time_axis
-    length = state.horizon if horizon is None else axis.length_of(horizon, "horizon")
+    length = state.horizon if horizon is None else _length_of(horizon, axis, panel)
     ends = panel.last_times
     some = np.flatnonzero(~np.isnan(ends))
     if len(some) == 0:
@@ -53,6 +53,25 @@ def forecast_times(state: FittedState, panel: Panel, horizon: Any, freq: Any) ->
         frame[schema.id_name] = panel.ids[np.repeat(some, lengths)]
     frame[schema.time_name] = axis.from_float(times).array
     return pd.DataFrame(frame)
+
+
+def _length_of(horizon: Any, axis: TimeAxis, panel: Panel) -> float:
+    """The horizon on the axis; a frame or the name of a series in its place is refused as such."""
+    if isinstance(horizon, pd.DataFrame):
+        raise DataError(
+            "horizon, the first argument of forecast, is a DataFrame: give observations as history=, "
+            "or the rows to forecast to predict"
+        )
+    try:
+        return axis.length_of(horizon, "horizon")
+    except DataError:
+        if isinstance(horizon, str) and horizon in panel.ids:
+            raise DataError(
+                f"horizon={horizon!r}, the first argument of forecast, is the name of a series: forecast takes a "
+                "horizon and forecasts every series; choose the rows of one in its result, or give history= with the "
+                "observations of that series only"
+            ) from None
+        raise
 
 
 def _grid(axis: TimeAxis, ends: Floats, length: float, horizon: Any, freq: Any) -> tuple[NDArray[np.int64], Floats]:

@@ -193,7 +193,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Warns
         -----
         DataWarning
-            When rows were left out or merged, or a channel holds no value: what, and how many.
+            When rows were left out or merged, or a channel holds no value: what, and how many. When a column may have
+            another role than was meant: numbers that read as dates as times, columns without numbers that are not used,
+            channels that never change within a series.
         UserWarning
             When ``checkpoint_dir`` holds a checkpoint of another fit, or the loss or a gradient was not finite.
         """

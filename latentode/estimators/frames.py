@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api import types
 
 from latentode.data import DataError, Schema
+from latentode.data.columns import named_columns
 
 __all__ = [
     "as_dtype",
@@ -60,7 +61,7 @@ def _as_frame(
 
 def _names_for(n: int, y: Any, target_cols: Sequence[Hashable] | Hashable | None) -> list[Hashable]:
     if target_cols is not None:
-        names = [target_cols] if isinstance(target_cols, str) else list(target_cols)  # type: ignore[call-overload]
+        names = [*named_columns(target_cols, "target_cols")]
         if len(names) != n:
             raise DataError(f"y has {n} columns but target_cols names {len(names)}: {names!r}")
         return names

@@ -22,11 +22,11 @@ from latentode.data import (
     panel_from_frame,
     read_parquet,
 )
-from latentode.data.columns import numbers_of
-from latentode.data.errors import shown
+from latentode.data.doubtful import constant_channels, dates_as_numbers, left_out
 from latentode.data.native import Given
 from latentode.estimators.frames import join_targets, weights_of
 from latentode.estimators.settings import Settings
+from latentode.estimators.support import refuse_unsupported
 from latentode.estimators.warnings import warn_data
 from latentode.nn import LIKELIHOODS
 from latentode.persistence.state import FittedState
@@ -129,7 +129,8 @@ def prepare(
     Warns
     -----
     DataWarning
-        When rows were left out or merged, a channel holds no value, or no gap is as short as the horizon.
+        When rows were left out or merged, a channel holds no value or never changes within a series, a column is not
+        used, times read as dates are numbers, or no gap is as short as the horizon.
     """
     X = _stored(given.frame, settings, y, sample_weight) if is_stored(given.frame) else given.frame
     df = join_targets(X, y, settings.target_cols)
@@ -143,9 +144,14 @@ def prepare(
     coding = None
     if schema.static_cols or schema.known_cols:
         coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if previous is None else previous.coding
-    _refuse_unsupported(df, schema, settings.likelihood)
+    refuse_unsupported(df, schema, settings.likelihood)
     panel, treatment = panel_from_frame(df, schema, axis, coding)
-    _check_panel(panel, schema, treatment.sentences())
+    sentences = treatment.sentences()
+    if previous is None:
+        sentences += dates_as_numbers(schema.times_of(df))
+    if previous is None and y is None and settings.target_cols is None:
+        sentences += left_out(df, schema) + constant_channels(panel, schema)
+    _check_panel(panel, schema, sentences)
     logarithms = not LIKELIHOODS[settings.likelihood].counts
     return TrainingData(
         df=df,
@@ -227,23 +233,3 @@ def _weights_of(sample_weight: ArrayLike, n_rows: int, rows: NDArray[np.int64]) 
     if not weights.any():
         raise ValueError("sample_weight is 0 for every row that could be learned from")
     return weights
-
-
-def _refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihood: str) -> None:
-    """Refuse values that a likelihood does not support, such as -3.5 as a count.
-
-    Raises
-    ------
-    DataError
-        When a channel holds such a value; it names the first.
-    """
-    kind = LIKELIHOODS[likelihood]
-    for channel in schema.channels:
-        values = numbers_of(df[channel])
-        wrong = np.isfinite(values) & ~kind.supports(values)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise DataError(
-                f"likelihood={likelihood!r} is of {kind.support}, but column {channel!r} holds {values[row]:g} in row "
-                f"{shown(df.index[row])}; choose another likelihood, or leave the column out with target_cols=[...]"
-            )

@@ -17,6 +17,7 @@ from latentode.data import (
     static_of_series,
 )
 from latentode.estimators.frames import summary_of
+from latentode.estimators.support import refuse_unsupported
 from latentode.estimators.warnings import warn_data
 from latentode.persistence.state import FittedState
 
@@ -81,6 +82,7 @@ def times_of(df: pd.DataFrame, state: FittedState) -> Floats:
 def panel_of(df: pd.DataFrame, state: FittedState, name: str = "history") -> Panel:
     """The observations of a frame, read as in fit; a warning about its rows calls it by `name`."""
     panel, treatment = panel_from_frame(df, state.schema, state.time_axis, state.coding)
+    refuse_unsupported(df, state.schema, state.model.config.likelihood)
     sentences = treatment.sentences() + ([] if state.coding is None else state.coding.sentences(df))
     warn_data([f"in {name}: {s}" for s in sentences])
     return panel

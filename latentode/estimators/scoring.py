@@ -11,6 +11,7 @@ from latentode.data.columns import LARGEST
 from latentode.data.scaling import FARTHEST
 from latentode.estimators.frames import last_third
 from latentode.estimators.query import ids_of
+from latentode.estimators.support import refuse_unsupported
 from latentode.estimators.warnings import warn_data
 from latentode.persistence.state import FittedState
 
@@ -43,6 +44,7 @@ class ScoredRows:
 def observed_targets(df: pd.DataFrame, state: FittedState) -> Floats:
     """The targets of a frame, (row, target), NaN where missing or too large to be used."""
     values = values_of(df, state.schema)[:, : state.n_targets]
+    refuse_unsupported(df, state.schema, state.model.config.likelihood)
     return np.where(np.abs(values) > LARGEST, np.nan, values)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_type_hints
 
 from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS
 from latentode.ode import METHODS
-from latentode.persistence.limits import Limit, OneOf, Range
+from latentode.persistence.limits import Directory, Flag, Limit, OneOf, Range, Seed
 
 __all__ = ["LIMITS", "Settings", "check", "settings_of"]
 
@@ -24,8 +24,8 @@ LARGEST_SIZE = 10_000
 MOST_MODELS = 100
 MOST_DRAWS = 1_000_000
 
-POSITIVE = Range(least=1)
-SIZE = Range(least=1, most=LARGEST_SIZE)
+POSITIVE = Range(least=1, whole=True)
+SIZE = Range(least=1, most=LARGEST_SIZE, whole=True)
 
 
 @dataclass(eq=False, repr=False)
@@ -56,22 +56,22 @@ class Settings:
     n_steps: Annotated[int, SIZE] = 6
     method: Annotated[str, OneOf(METHODS)] = "rk4"
     adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
-    variational: bool = True
+    variational: Annotated[bool, Flag()] = True
     kl_weight: Annotated[float, Range(least=0)] = 0.1
-    n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS)] = None
+    n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS, whole=True)] = None
     max_steps: Annotated[int | None, POSITIVE] = None
     batch_size: Annotated[int | None, POSITIVE] = None
     learning_rate: Annotated[float, Range(above=0)] = 3e-3
     patience: Annotated[int, POSITIVE] = 6
     validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.15
-    n_samples: Annotated[int, Range(least=1, most=MOST_DRAWS)] = 32
-    warm_start: bool = False
-    devices: Annotated[int, POSITIVE] = 1
+    n_samples: Annotated[int, Range(least=1, most=MOST_DRAWS, whole=True)] = 32
+    warm_start: Annotated[bool, Flag()] = False
+    devices: Annotated[int, Range(least=1, whole=True, of="processes, which train on the CPU")] = 1
     num_nodes: Annotated[int, POSITIVE] = 1
     strategy: Annotated[str, OneOf(STRATEGIES)] = "auto"
-    checkpoint_dir: str | Path | None = None
-    verbose: bool | int | None = None
-    random_state: Any = None
+    checkpoint_dir: Annotated[str | Path | None, Directory()] = None
+    verbose: Annotated[bool | int | None, Flag(or_count=True)] = None
+    random_state: Annotated[Any, Seed()] = None
 
 
 def _limits() -> dict[str, Limit]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from latentode.data import infer_schema
+from latentode.data import Schema, infer_schema
 from latentode.evaluation.baseline import LEVELS, Baseline
 from latentode.evaluation.baselines import LastValue, LinearTrend, PopulationMean, SeriesMean
 from latentode.evaluation.metrics import (
@@ -24,6 +24,7 @@ from latentode.evaluation.metrics import (
 __all__ = ["Forecaster", "backtest", "summarise_backtest"]
 
 _PARTS = (0.5, 0.7)
+_ROLES = ("id_col", "time_col", "target_cols", "static_cols", "known_cols", "past_cols")
 _NAIVE: Mapping[str, type[Baseline]] = {
     "last value": LastValue,
     "series mean": SeriesMean,
@@ -51,8 +52,8 @@ def backtest(
     forecaster: Forecaster,
     df: pd.DataFrame,
     *,
-    id_col: Hashable = "id",
-    time_col: Hashable = "time",
+    id_col: Hashable | None = None,
+    time_col: Hashable | None = None,
     target_cols: Sequence[Hashable] | None = None,
     origins: Sequence[Any] | None = None,
     fractions: Sequence[float] | None = None,
@@ -71,11 +72,13 @@ def backtest(
     forecaster : Forecaster
         Copied before each fit; the one given is not changed.
     df : DataFrame
-        A row per series and time, NaN where a channel was not measured.
-    id_col, time_col : hashable
-        Its columns.
+        A row per series and time, NaN where a channel was not measured. Ids and times stand in columns.
+    id_col, time_col : hashable, optional
+        Its columns. None means those of the forecaster (its parameters ``id_col`` and ``time_col``), or infer as it
+        does.
     target_cols : sequence of hashable, optional
-        The channels. None means every other numeric column.
+        The channels. None means the forecaster's ``target_cols``, or every other numeric column. Its ``static_cols``
+        and ``known_cols`` are part of the histories and the queries, its ``past_cols`` of the histories.
     origins : sequence of times, optional
         Cut-off times, the same for all series. None means by `fractions`; without these either, dates are cut where a
         half and seven tenths of the whole span have passed, and numbers by the same parts of each series' own span.
@@ -124,14 +127,17 @@ def backtest(
     """
     if "forecaster" in naive:
         raise ValueError("a naive forecaster is named 'forecaster', as the one tested is; rename it")
+    schema = _schema_of(forecaster, df, id_col, time_col, target_cols)
+    id_col, time_col, channels = schema.id_name, schema.time_name, [*schema.target_cols]
+    covariates = [*schema.static_cols, *schema.known_cols]
+    columns = [id_col, time_col, *channels, *covariates, *schema.past_cols]
     if train is not None and train[id_col].isin(df[id_col]).any():
         raise ValueError("train holds series of df, so their future would be seen in fit; take them out of one")
-    channels = [*infer_schema(df, id_col, time_col, target_cols).target_cols]
-    df = df[[id_col, time_col, *channels]].reset_index(drop=True)
+    df = df[columns].reset_index(drop=True)
     models: dict[str, Forecaster] = {"forecaster": forecaster}
     models |= {name: kind(id_col, time_col, channels) for name, kind in naive.items()}
     if train is not None:
-        models = {name: deepcopy(model).fit(train) for name, model in models.items()}
+        models = {name: deepcopy(model).fit(train[columns]) for name, model in models.items()}
     reach = None if horizon is None else _reach(horizon, df[time_col])
     parts = []
     for cut, ends in _cuts(df[id_col], df[time_col], origins, fractions).items():
@@ -146,13 +152,32 @@ def backtest(
         future = df[is_query]
         keys = {"cut": cut, "origin": origin[is_query], "series": future[id_col], "time": future[time_col]}
         keys["lead"] = keys["time"] - keys["origin"]
+        query = future[[id_col, time_col, *covariates]]
         scale = naive_error(history, id_col, time_col, channels)
         for name, model in models.items():
             fitted = deepcopy(model).fit(history) if train is None else model
-            parts += _forecasts(fitted, future, history, id_col, time_col, {"model": name, **keys}, scale, quantiles)
+            parts += _forecasts(fitted, query, history, future, {"model": name, **keys}, scale, quantiles)
     if not any(len(part) for part in parts):
         raise ValueError("no observation follows any origin within the horizon; choose earlier origins or a longer one")
     return pd.concat(parts, ignore_index=True)
+
+
+def _schema_of(
+    forecaster: Forecaster,
+    df: pd.DataFrame,
+    id_col: Hashable | None,
+    time_col: Hashable | None,
+    target_cols: Sequence[Hashable] | None,
+) -> Schema:
+    """Which column is what: as named here, else as the forecaster's own parameters name it, else inferred."""
+    own = {name: getattr(forecaster, name, None) for name in _ROLES}
+    given = {"id_col": id_col, "time_col": time_col, "target_cols": target_cols}
+    schema = infer_schema(df, **{**own, **{name: value for name, value in given.items() if value is not None}})
+    if schema.layout != "columns":
+        raise ValueError("ids or times stand in the index of df; make them columns with df.reset_index()")
+    if schema.id_col is None:
+        raise ValueError("df has no column of ids; name it with id_col=, or give one series an id with df.assign(id=0)")
+    return schema
 
 
 def _cuts(
@@ -192,16 +217,14 @@ def _reach(horizon: Any, times: pd.Series) -> Any:
 
 def _forecasts(
     model: Forecaster,
-    future: pd.DataFrame,
+    query: pd.DataFrame,
     history: pd.DataFrame,
-    id_col: Hashable,
-    time_col: Hashable,
+    future: pd.DataFrame,
     keys: dict[str, Any],
     scale: pd.Series,
     quantiles: Sequence[float],
 ) -> list[pd.DataFrame]:
     """The forecasts of one model, channel by channel, with the truth."""
-    query = future[[id_col, time_col]]
     points = model.predict(query, history=history)
     bands = model.predict_quantiles(query, quantiles=quantiles, history=history)
     parts = []

@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from numbers import Integral, Real
+from os import PathLike
 from typing import Any, Protocol
 
-__all__ = ["Limit", "OneOf", "Range"]
+import numpy as np
+
+__all__ = ["Directory", "Flag", "Limit", "OneOf", "Range", "Seed"]
 
 
 class Limit(Protocol):
@@ -53,11 +57,17 @@ class Range:
         Ends that are allowed.
     above, below : number
         Ends that are not.
+    whole : bool
+        Whether only integers are allowed.
+    of : str
+        What the number counts.
 
     Examples
     --------
     >>> print(Range(least=1, most=10_000))
-    be at least 1 and at most 10,000
+    be at least 1 and at most 10,000 (a number)
+    >>> print(Range(least=1, whole=True))
+    be at least 1 (a whole number)
     >>> Range(above=0, below=1).allows(1)
     False
     """
@@ -66,10 +76,16 @@ class Range:
     most: float = inf
     above: float = -inf
     below: float = inf
+    whole: bool = False
+    of: str = ""
 
     def allows(self, value: Any) -> bool:
-        """Whether a number lies within the ends; NaN does not."""
-        return bool(self.least <= value <= self.most and self.above < value < self.below)
+        """Whether it is a number that lies within the ends; NaN does not, and True is no number."""
+        kind = Integral if self.whole else Real
+        if isinstance(value, bool) or not isinstance(value, kind):
+            return False
+        number: Any = value
+        return bool(self.least <= number <= self.most and self.above < number < self.below)
 
     def __str__(self) -> str:
         ends = {
@@ -78,4 +94,70 @@ class Range:
             "at most": self.most,
             "less than": self.below,
         }
-        return "be " + " and ".join(f"{words} {end:,}" for words, end in ends.items() if abs(end) != inf)
+        limits = " and ".join(f"{words} {end:,}" for words, end in ends.items() if abs(end) != inf)
+        kind = "a whole number" if self.whole else "a number"
+        return f"be {limits} ({kind}{f' of {self.of}' if self.of else ''})"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or False.
+
+    Parameters
+    ----------
+    or_count : bool
+        Whether a whole number from 0 up is allowed too.
+
+    Examples
+    --------
+    >>> Flag().allows(1), Flag(or_count=True).allows(1)
+    (False, True)
+    """
+
+    or_count: bool = False
+
+    def allows(self, value: Any) -> bool:
+        """Whether it is one of the two, or such a number."""
+        counts = self.or_count and isinstance(value, Integral) and int(value) >= 0
+        return isinstance(value, bool | np.bool_) or counts
+
+    def __str__(self) -> str:
+        return "be True or False" + (", or a whole number from 0 up" if self.or_count else "")
+
+
+class Seed:
+    """A source of randomness.
+
+    Examples
+    --------
+    >>> Seed().allows(0), Seed().allows("a"), Seed().allows(-1)
+    (True, False, False)
+    """
+
+    def allows(self, value: Any) -> bool:
+        """Whether random numbers can be drawn from it."""
+        if isinstance(value, bool):
+            return False
+        if isinstance(value, Integral):
+            return int(value) >= 0
+        return value is None or isinstance(value, np.random.RandomState | np.random.Generator)
+
+    def __str__(self) -> str:
+        return "be a whole number from 0 up, a RandomState, a Generator or None"
+
+
+class Directory:
+    """The path of a directory; whether there is one is not checked.
+
+    Examples
+    --------
+    >>> Directory().allows("runs"), Directory().allows(3)
+    (True, False)
+    """
+
+    def allows(self, value: Any) -> bool:
+        """Whether it is a path."""
+        return isinstance(value, str | PathLike)
+
+    def __str__(self) -> str:
+        return "be the path of a directory (text or a Path)"

@@ -177,3 +177,38 @@ def test_more_steps_than_any_number_of_them_are_too_many(fitted, horizon, freq):
 def test_a_horizon_beyond_every_calendar_is_refused(fitted_on_dates, freq):
     with pytest.raises(DataError, match=r"beyond what dates can hold; choose a shorter horizon"):
         fitted_on_dates.forecast(horizon=np.timedelta64(10**15, "s"), freq=freq)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "days"),
+    [
+        ("12M", 365),
+        ("1 year", 365),
+        ("2Y", 730),
+        ("6 months", 183),
+        ("QE", 91),
+        (pd.DateOffset(months=3), 90),
+        (pd.offsets.MonthEnd(2), 58),
+    ],
+)
+def test_a_step_of_the_calendar_is_no_horizon_and_the_days_to_give_are_named(fitted_on_dates, horizon, days):
+    with pytest.raises(DataError, match=rf"^horizon=.* step of the calendar, whose length varies.*'{days}D'$"):
+        fitted_on_dates.forecast(horizon)
+    with pytest.raises(DataError, match=r"^horizon=.* step of the calendar"):
+        quick(horizon=horizon).fit(dated(waves(3, 6)))
+
+
+def test_the_name_of_a_series_in_place_of_the_horizon_is_recognised(fitted, fitted_on_dates):
+    for forecaster in (fitted, fitted_on_dates):
+        with pytest.raises(DataError, match=r"horizon='s05', the first argument of forecast, is the name of a series"):
+            forecaster.forecast("s05")
+
+
+def test_a_frame_in_place_of_the_horizon_is_recognised(fitted, df):
+    with pytest.raises(DataError, match=r"first argument of forecast, is a DataFrame: give observations as history="):
+        fitted.forecast(df)
+
+
+def test_true_is_no_horizon(fitted):
+    with pytest.raises(DataError, match="horizon=True: expected a number"):
+        fitted.forecast(True)

@@ -1,7 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 
-from tests.estimators.tiny import quick
+from latentode.data import DataWarning, TimeAxis, infer_schema, panel_from_frame
+from latentode.data.doubtful import constant_channels, dates_as_numbers, left_out
+from latentode.datasets import load_airports, load_pbc, load_storms, make_periodic, make_spirals
+from tests.estimators.tiny import quick, waves
 
 
 @pytest.mark.parametrize(
@@ -12,3 +17,45 @@ def test_weights_that_cannot_be_are_refused(df, weight, match):
     given = weight if isinstance(weight, list) else np.full(len(df), weight)
     with pytest.raises(ValueError, match=match):
         quick().fit(df, sample_weight=given)
+
+
+# ------------------------------------------------------------------------------------- roles that may be others
+
+
+DOUBTFUL = waves(4, 6, missing=0.0).assign(
+    time=lambda df: np.tile([20240101 + k for k in range(6)], 4),
+    age=lambda df: df.groupby("id").ngroup() + 60.0,
+    sex="f",
+)
+
+
+def sentences_of(df, *arguments, **params):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quick(max_steps=1, **params).fit(df, *arguments)
+    return " ".join(str(w.message) for w in caught if issubclass(w.category, DataWarning)), len(caught)
+
+
+def test_roles_that_may_be_others_are_said_in_one_warning():
+    text, n = sentences_of(DOUBTFUL)
+    assert n == 1
+    for words in ("format='%Y%m%d'", "static_cols=['age']", "static_cols=['sex']"):
+        assert words in text
+
+
+def test_named_targets_are_no_doubt():
+    text, n = sentences_of(DOUBTFUL.assign(time=np.tile(np.arange(6), 4)), target_cols=["x", "age"])
+    assert (text, n) == ("", 0)
+    text, n = sentences_of(
+        DOUBTFUL.assign(time=np.tile(np.arange(6), 4))[["id", "time", "sex"]], DOUBTFUL[["x", "age"]]
+    )
+    assert (text, n) == ("", 0)
+
+
+@pytest.mark.parametrize("make", [make_spirals, make_periodic, load_airports, load_pbc, load_storms])
+def test_the_bundled_data_give_no_warning(make):
+    df = make(n_series=20) if make in (make_spirals, make_periodic) else make()
+    schema = infer_schema(df)
+    axis = TimeAxis.from_times(schema.times_of(df))
+    panel, _ = panel_from_frame(df, schema, axis)
+    assert dates_as_numbers(schema.times_of(df)) + left_out(df, schema) + constant_channels(panel, schema) == []

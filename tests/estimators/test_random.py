@@ -12,3 +12,9 @@ def test_equal_random_states_give_equal_generators(make):
 def test_a_generator_is_used_itself():
     rng = np.random.default_rng(0)
     assert as_generator(rng) is rng
+
+
+@pytest.mark.parametrize("seed", ["a", -1, True, 1.5, [1]])
+def test_what_is_no_seed_is_refused_by_name(seed):
+    with pytest.raises(ValueError, match=r"random_state=.* must be a whole number from 0 up, a RandomState"):
+        as_generator(seed)

@@ -149,3 +149,53 @@ def test_a_number_outside_its_range_is_refused_with_the_range(name, value, words
 def test_parameters_are_checked_before_the_frame_is_read():
     with pytest.raises(ValueError, match="method='rk5' must be one of"):
         quick(method="rk5").fit("no frame at all")
+
+
+# ------------------------------------------------------------------------------------------------- wrong types
+
+WRONG = [["a"], {"a": 1}, [["a"]], {"a"}, "no such", None, float("nan"), float("inf"), True, -1, 2.5, object()]
+RIGHT = {
+    "horizon": [2.5],
+    "seasonality": [2.5],
+    "observation_std": [2.5],
+    "kl_weight": [2.5],
+    "learning_rate": [2.5],
+    "variational": [True],
+    "warm_start": [True],
+    "verbose": [True],
+    "checkpoint_dir": ["no such"],
+}
+
+
+def is_right(field, value):
+    if value is None:
+        return field.default is None or field.name == "seasonality"
+    return any(type(value) is type(right) and value == right for right in RIGHT.get(field.name, []))
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+def test_a_value_of_a_wrong_type_is_refused_at_fit_by_the_name_of_the_parameter(field):
+    df = waves(3, 6)
+    for value in WRONG:
+        if not is_right(field, value):
+            with pytest.raises(ValueError, match=rf"^{field.name}[=:]"):
+                quick(**{"max_steps": 1, field.name: value}).fit(df)
+
+
+def test_devices_are_a_number_of_processes():
+    with pytest.raises(ValueError, match=r"devices='cuda' must be at least 1 \(a whole number of processes"):
+        quick(devices="cuda").fit(waves(3, 6))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"id_col": ["id"]}, "is a list, which cannot name a column; give id_col='id'"),
+        ({"time_col": ["time"]}, "give time_col='time'"),
+        ({"target_cols": [["y"]]}, "holds ['y'], a list"),
+        ({"known_cols": {"y"}}, "is a set; give the names of columns as a list"),
+    ],
+)
+def test_a_list_in_place_of_a_name_is_refused_with_what_to_give(params, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        quick(**params).fit(waves(3, 6))

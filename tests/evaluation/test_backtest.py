@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,3 +122,69 @@ def test_the_horizon_may_be_text_where_times_are_dates():
 def test_a_horizon_that_does_not_fit_numbers_is_refused(horizon, match):
     with pytest.raises(ValueError, match=match):
         backtest(LastValue(), DF, horizon=horizon)
+
+
+# ------------------------------------------------------------------------------------- the columns of the forecaster
+
+RICH = DF.rename(columns={"id": "patient", "time": "day"}).assign(
+    dose=np.tile([0.0, 1.0, 0.0, 1.0, 1.0], 2), sex=np.repeat(["f", "m"], 5), noise=np.arange(10.0)[::-1], other=1.0
+)
+ROLES = {
+    "id_col": "patient",
+    "time_col": "day",
+    "target_cols": ["x"],
+    "static_cols": ["sex"],
+    "known_cols": ["dose"],
+    "past_cols": ["noise"],
+}
+
+
+class Recorder:
+    """Keeps the frames that it is given."""
+
+    frames: ClassVar[dict] = {}
+
+    def __init__(self, **roles):
+        vars(self).update(roles)
+
+    def fit(self, X):
+        self.frames["fit"] = X
+        return self
+
+    def predict(self, X, history=None):
+        self.frames |= {"query": X, "history": history}
+        return pd.DataFrame({"x": X["dose"]}, index=X.index)
+
+    def predict_quantiles(self, X, quantiles=(0.5,), history=None):
+        return pd.DataFrame({f"x-q{q:g}": X["dose"] + q for q in quantiles}, index=X.index)
+
+
+def test_a_forecasters_own_columns_are_used_and_its_covariates_reach_it_without_the_truth():
+    reported = backtest(Recorder(**ROLES), RICH, fractions=[0.5], naive={"last": LastValue})
+    assert reported.query("model == 'forecaster'")["mean"].tolist() == [1, 1, 1, 1]
+    assert reported.query("model == 'last'")["mean"].tolist() == [2, 2, 7, 7]
+    assert set(reported["channel"]) == {"x"}
+    everything = {"patient", "day", "x", "sex", "dose", "noise"}
+    assert set(Recorder.frames["fit"]) == set(Recorder.frames["history"]) == everything
+    assert set(Recorder.frames["query"]) == {"patient", "day", "sex", "dose"}
+
+
+def test_columns_named_in_the_call_come_before_the_forecasters_own():
+    renamed = RICH.rename(columns={"patient": "who"})
+    reported = backtest(Recorder(**ROLES), renamed, id_col="who", fractions=[0.5], naive={})
+    assert reported["series"].tolist() == [1, 1, 2, 2]
+
+
+def test_training_series_are_read_with_the_same_columns():
+    train = RICH[RICH["patient"] == 2].assign(unused=1.0)
+    backtest(Recorder(**ROLES), RICH[RICH["patient"] == 1], fractions=[0.5], train=train, naive={})
+    assert "unused" not in Recorder.frames["fit"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [(DF.set_index(["id", "time"]), "reset_index"), (DF[DF["id"] == 1].drop(columns="id"), "no column of ids")],
+)
+def test_a_frame_without_columns_of_ids_and_times_is_refused_with_what_to_do(frame, message):
+    with pytest.raises(ValueError, match=message):
+        backtest(Stub(), frame)

@@ -1,6 +1,9 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from latentode.persistence.limits import OneOf, Range
+from latentode.persistence.limits import Directory, Flag, OneOf, Range, Seed
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("a", True), ("b", True), ("c", False), (None, False), (["a"], False)])
@@ -24,4 +27,27 @@ def test_a_range_has_ends_that_are_allowed_and_ends_that_are_not(limit, inside, 
 
 def test_a_limit_reads_as_the_end_of_a_sentence():
     assert str(OneOf(["x", "y"])) == "be one of 'x', 'y'"
-    assert str(Range(above=0, most=1_000)) == "be greater than 0 and at most 1,000"
+    assert str(Range(above=0, most=1_000)) == "be greater than 0 and at most 1,000 (a number)"
+
+
+@pytest.mark.parametrize("value", ["a", None, True, [1], {}, 1j])
+def test_what_is_no_number_is_in_no_range(value):
+    assert not Range(least=-1e9).allows(value)
+
+
+def test_a_range_of_whole_numbers_refuses_fractions():
+    assert Range(least=1, whole=True).allows(np.int32(2))
+    assert not Range(least=1, whole=True).allows(2.5)
+
+
+def test_flags_seeds_and_directories_are_what_they_say():
+    assert all(Flag().allows(value) for value in (True, np.False_))
+    assert not any(Flag().allows(value) for value in (1, None, "yes"))
+    assert all(Flag(or_count=True).allows(value) for value in (True, 0, 2))
+    assert not Flag(or_count=True).allows(-1)
+    assert all(
+        Seed().allows(value) for value in (0, np.int64(3), None, np.random.default_rng(), np.random.RandomState())
+    )
+    assert not any(Seed().allows(value) for value in (-1, True, "a", 1.5, [1]))
+    assert Directory().allows(Path("runs"))
+    assert not any(Directory().allows(value) for value in (3, True, ["runs"]))
