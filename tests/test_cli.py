@@ -13,6 +13,7 @@ from latentode import load
 from latentode.cli import main
 from latentode.datasets import load_storms
 from latentode.training import Checkpoint
+from tests.estimators.tiny import weights_file
 
 QUICK = ["--max-steps", "10"]
 
@@ -101,7 +102,7 @@ def test_the_same_seed_fits_the_same_model(table, tmp_path):
     words = ["fit", str(table), "--id", "storm", "--time", "when", "--seed", "3", *QUICK, "--out"]
     for name in ("a", "b"):
         assert main([*words, str(tmp_path / name)]) == 0
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b")]
+    weights = [weights_file(tmp_path / name).read_bytes() for name in ("a", "b")]
     assert weights[0] == weights[1]
 
 
@@ -130,7 +131,7 @@ def test_a_fit_keeps_its_state_where_it_should_and_the_model_stays_the_same(tabl
     assert main([*words, str(tmp_path / "a")]) == 0
     assert main([*words, str(tmp_path / "b"), "--checkpoint-dir", str(tmp_path / "state")]) == 0
     assert {path.parent for path in written} == {tmp_path / "state"}
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b")]
+    weights = [weights_file(tmp_path / name).read_bytes() for name in ("a", "b")]
     assert weights[0] == weights[1]
 
 

@@ -326,7 +326,10 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         return encoded_frame(state, panel_of(X, state, "the frame"), keys_of(X.iloc[:0], state.schema))
 
     def save(self, path: str | Path, include_history: bool = True) -> None:
-        """Write the fitted forecaster to a directory: ``config.json`` and ``weights.safetensors``.
+        """Write the fitted forecaster to a directory: ``config.json`` and a file of weights.
+
+        A model in the directory is replaced: at every moment the old or the new one can be loaded. Its files keep their
+        mode; new files follow the umask.
 
         Parameters
         ----------
@@ -338,7 +341,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Raises
         ------
         ValueError
-            When ids, column names or parameters are of a kind JSON cannot hold.
+            When ids, column names or parameters are of a kind that cannot be read back.
         OSError
             When a file cannot be written.
         """

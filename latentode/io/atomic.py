@@ -3,26 +3,31 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["leftovers", "try_writing", "write_out", "write_together", "write_whole"]
+__all__ = ["directory_for", "leftovers", "try_writing", "write_out", "write_whole"]
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically: to a temporary file beside it, flushed to disk, then renamed.
+def write_whole(path: Path, content: bytes, like: Path | None = None) -> None:
+    """Write a file atomically: to a temporary file beside it, flushed to the disk and renamed.
+
+    A file that is replaced keeps its mode; the mode of a new one follows the umask.
 
     Parameters
     ----------
     path : Path
         The file; its directory must exist.
     content : bytes
-        The new content.
+        The content.
+    like : Path, optional
+        The file whose mode it gets, if that file exists. None means `path` itself.
 
     Raises
     ------
     OSError
-        When the file cannot be written, for instance on a full disk. An existing file is unchanged.
+        When it cannot be written, for instance on a full disk. An existing file is unchanged.
 
     Examples
     --------
@@ -32,54 +37,29 @@ def write_whole(path: Path, content: bytes) -> None:
     ...     (Path(folder) / "file").read_bytes()
     b'content'
     """
-    write_together({path: content})
-
-
-def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write several files atomically: all are written to temporary files before the first is renamed.
-
-    A power cut between two renames leaves new files beside old ones. Where that matters, let the file that is renamed
-    first hold a digest of the others.
-
-    Parameters
-    ----------
-    files : mapping of Path to bytes
-        The content of each file, in the order of the renames; the directories must exist.
-
-    Raises
-    ------
-    OSError
-        When a file cannot be written, for instance on a full disk. The message says which files are new.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_together({Path(folder) / "facts": b"two", Path(folder) / "numbers": b"12"})
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['facts', 'numbers']
-    """
-    beside = {path: path.with_name(f".{path.name}-{secrets.token_hex(8)}") for path in files}
-    moved: list[str] = []
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        for path, content in files.items():
-            with beside[path].open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # otherwise a power cut may leave an empty file under the new name
-        for path in files:
-            beside[path].replace(path)
-            moved.append(path.name)
+        with temporary.open("xb") as file:
+            _copy_mode(path if like is None else like, temporary)  # before the content: it may be private
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # otherwise a power cut may leave an empty file under the new name
+        temporary.replace(path)
     except OSError as cause:
-        result = f"{', '.join(moved)} was already replaced" if moved else "no existing file was changed"
-        message = f"{cause.strerror or cause}: {path} could not be written; {result}"
+        message = f"{cause.strerror or cause}: {path} could not be written; no existing file was changed"
         raise OSError(cause.errno, message) from cause
     finally:
-        for temporary in beside.values():
-            with contextlib.suppress(OSError):  # renamed files are gone
-                temporary.unlink()
-    for directory in {path.parent for path in files}:
-        _sync(directory)
+        with contextlib.suppress(OSError):  # a renamed file is gone
+            temporary.unlink()
+    _sync(path.parent)
+
+
+def _copy_mode(source: Path, target: Path) -> None:
+    if not source.is_file():
+        return
+    mode = stat.S_IMODE(source.stat().st_mode)
+    if mode != stat.S_IMODE(target.stat().st_mode):  # a file system without modes would refuse
+        target.chmod(mode)
 
 
 def write_out(path: Path, content: bytes) -> None:
@@ -127,17 +107,62 @@ def try_writing(directory: Path) -> None:
     made: list[Path] = []
     trial = directory / f".trial-{secrets.token_hex(8)}"
     try:
-        for place in [*reversed(directory.parents), directory]:
-            if not place.exists():
-                place.mkdir()
-                made.append(place)
+        _make(directory, made)
         trial.touch(exist_ok=False)
     finally:
         with contextlib.suppress(OSError):
             trial.unlink()
-        for place in reversed(made):
-            with contextlib.suppress(OSError):  # another process uses it already
-                place.rmdir()
+        _remove_empty(made)
+
+
+@contextlib.contextmanager
+def directory_for(path: Path) -> Iterator[None]:
+    """Make a directory for what the block writes there; a block that fails leaves no empty one behind.
+
+    Parameters
+    ----------
+    path : Path
+        The directory. Those above it are made too.
+
+    Raises
+    ------
+    OSError
+        When it cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         with directory_for(Path(folder) / "new" / "model"):
+    ...             raise OSError("the disk is full")
+    ...     except OSError:
+    ...         (Path(folder) / "new").exists()
+    False
+    """
+    made: list[Path] = []
+    try:
+        _make(path, made)
+        yield
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _make(directory: Path, made: list[Path]) -> None:
+    """Make a directory and those above it; `made` lists the new ones, also when it fails."""
+    for place in [*reversed(directory.parents), directory]:
+        if not place.is_dir():
+            with contextlib.suppress(FileExistsError):  # another process made it meanwhile, or it is a file
+                place.mkdir()
+                made.append(place)
+    directory.mkdir(exist_ok=True)  # raises if it is a file
+
+
+def _remove_empty(made: list[Path]) -> None:
+    for place in reversed(made):
+        with contextlib.suppress(OSError):  # another process uses it already
+            place.rmdir()
 
 
 def leftovers(path: Path) -> list[Path]:

@@ -1,11 +1,53 @@
 """File locks that the system releases when the process that holds them ends."""
 
 import contextlib
+import errno
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["lock", "unlock"]
+__all__ = ["alone", "lock", "unlock"]
+
+PAUSE = 0.01
+"""Seconds between two attempts to take a lock."""
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock for the block; wait for it as long as another process or thread holds it.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file, removed afterwards.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be created. A file system without locks is no error: the block then runs without one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, alone(Path(folder) / "lock"):
+    ...     lock(Path(folder) / "lock") is None
+    True
+    """
+    try:
+        while (descriptor := lock(path)) is None:
+            time.sleep(PAUSE)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        path.unlink(missing_ok=True)
+        yield
+        return
+    try:
+        yield
+    finally:
+        unlock(path, descriptor)
 
 
 def lock(path: Path) -> int | None:

@@ -14,6 +14,9 @@ __all__ = ["coding_from_plain", "ids_from_plain", "plain", "plain_coding", "plai
 LISTS = ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality")
 """Parameters that may be a list."""
 
+NAMES = ("column", "id")
+"""What ``plain`` is given as `name` for the name of a column or series; none of these is None."""
+
 
 def plain(value: Any, name: str) -> Any:
     """A value as JSON holds it.
@@ -30,18 +33,20 @@ def plain(value: Any, name: str) -> Any:
     Raises
     ------
     ValueError
-        When JSON cannot hold it.
+        When JSON cannot hold it, or it is a name that cannot be read back: None, NaN, a tuple, a date.
     """
     if name == "checkpoint_dir":
         return None
     if name in LISTS and isinstance(value, tuple | list | pd.Index | pd.Series | np.ndarray):
         return [plain(v, "column") for v in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     if isinstance(value, pd.Timedelta | dt.timedelta | np.timedelta64):
         return str(pd.Timedelta(value))
+    if isinstance(value, np.generic) and not isinstance(value, np.datetime64):  # its item may be a bare number
+        value = value.item()
+    if isinstance(value, bool | int | float | str) and value == value:
+        return value
+    if value is None and name not in NAMES:
+        return value
     if name == "random_state":
         return None
     raise ValueError(f"{name}={value!r} is neither text nor a number and cannot be saved; use a text instead")

@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["LARGEST_CONFIG", "bytes_at_most", "file_inside", "read_json", "read_whole"]
+__all__ = ["LARGEST_CONFIG", "NoModelError", "bytes_at_most", "file_inside", "read_json", "read_whole"]
 
 LARGEST_CONFIG = 2**25
 """Bytes of a config at most: a million names of series, which take ten times as much memory as Python objects."""
@@ -23,37 +24,43 @@ MOST_CELLS = 10**9
 """Observed times and values of a saved model at most."""
 
 
+class NoModelError(ValueError):
+    """A directory that holds no saved model."""
+
+
 def file_inside(path: Path, name: str) -> Path:
     """A file of a directory.
 
     Raises
     ------
+    NoModelError
+        When it is not an ordinary file.
     ValueError
-        When it is not an ordinary file, or a link that leads out of the directory.
+        When it is a link that leads out of the directory.
     """
     file = path / name
     if not file.is_file():
-        raise ValueError(f"{path} holds no saved forecaster: {name} is missing")
+        raise NoModelError(f"{path} holds no saved forecaster: {name} is missing")
     if file.resolve().parent != path.resolve():
-        raise ValueError(f"{path} is not a readable forecaster: {name} is a link that leads out of it")
+        raise ValueError(f"{name} is a link that leads out of {path}")
     return file
 
 
-def read_whole(file: Path, most: int) -> bytes:
-    """The content of a file.
+def read_whole(file: BinaryIO, most: int) -> bytes:
+    """The content of an open file.
 
     Raises
     ------
     ValueError
         When it is larger than `most` bytes, or than the memory.
     """
-    size = file.stat().st_size
+    name, size = Path(file.name).name, os.fstat(file.fileno()).st_size
     if size > most:
-        raise ValueError(f"{file.name} has {size} bytes, more than the {most} such a model can take")
+        raise ValueError(f"{name} has {size} bytes, more than the {most} such a model can take")
     try:
-        return file.read_bytes()
+        return file.read()
     except MemoryError:
-        raise ValueError(f"{file.name} has {size} bytes, more than fit into memory") from None
+        raise ValueError(f"{name} has {size} bytes, more than fit into memory") from None
 
 
 def read_json(file: Path) -> Any:
@@ -64,7 +71,8 @@ def read_json(file: Path) -> Any:
     ValueError
         When it is too large, holds too many lists and objects, or is not JSON.
     """
-    text = read_whole(file, LARGEST_CONFIG)
+    with file.open("rb") as opened:
+        text = read_whole(opened, LARGEST_CONFIG)
     brackets = text.count(b"[") + text.count(b"{")
     if brackets > MOST_BRACKETS:
         raise ValueError(f"{file.name} holds {brackets} brackets; no model has more than {MOST_BRACKETS}")

@@ -1,11 +1,13 @@
-"""A fitted forecaster as a directory with ``config.json`` and ``weights.safetensors``; loading executes nothing."""
+"""A fitted forecaster as a directory with ``config.json`` and a file of weights; loading executes nothing."""
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,20 +16,35 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from latentode.data import ChannelScaler, Coding, Covariates, GrowingPanel, Panel, Schema, Seasons, TimeAxis
-from latentode.io.atomic import write_together
+from latentode.io.atomic import directory_for, leftovers, write_whole
+from latentode.io.locks import alone
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
 from latentode.persistence.calibration import LEADS, LEVELS, Calibration
 from latentode.persistence.earlier_formats import EARLIER, current_name, from_earlier
 from latentode.persistence.limits import Limit
 from latentode.persistence.plain import coding_from_plain, ids_from_plain, plain, plain_coding, plain_ids
-from latentode.persistence.reading import LARGEST_CONFIG, bytes_at_most, file_inside, read_json, read_whole
+from latentode.persistence.reading import (
+    LARGEST_CONFIG,
+    NoModelError,
+    bytes_at_most,
+    file_inside,
+    read_json,
+    read_whole,
+)
 from latentode.persistence.state import FittedState
 from latentode.persistence.validation import check_config, check_model, require_arrays, require_finite, require_rows
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 5
-CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+FORMAT_VERSION = 6
+CONFIG, LOCK = "config.json", ".lock"
+WEIGHTS = "weights.safetensors"
+"""The weights of formats 3 to 5. Since then their name holds their digest, and the config names them."""
+
+WEIGHTS_NAME = re.compile(r"weights(-[0-9a-f]{16})?\.safetensors")
+NAME = "weights"
+"""Key of the config that holds the name of the file of weights."""
+
 DIGEST = "weights_sha256"
 """Key of the config that holds the digest of the weights it was written with. Early models have none."""
 
@@ -54,22 +71,49 @@ def save(state: FittedState, params: Mapping[str, Any], path: Path) -> None:
     Raises
     ------
     ValueError
-        When ids, column names or parameters are of a kind JSON cannot hold, or there are too many series.
+        When ids, column names or parameters are of a kind that cannot be read back, or there are too many series.
     OSError
-        When a file cannot be written. An existing model is unchanged, or the message says which file is new.
+        When a file cannot be written. An existing model is unchanged.
     """
     config = _config_of(state, params)
     arrays = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in _arrays_of(state).items()}
     weights = save_arrays(arrays)
-    text = json.dumps({**config, DIGEST: hashlib.sha256(weights).hexdigest()}, indent=1)
+    digest = hashlib.sha256(weights).hexdigest()
+    name = f"weights-{digest[:16]}.safetensors"
+    text = json.dumps({**config, NAME: name, DIGEST: digest}, indent=1)
     if len(text) > LARGEST_CONFIG:
         raise ValueError(
             f"the config of this model, with the names of {state.panel.n_series} series, takes {len(text)} bytes; at "
             f"most {LARGEST_CONFIG} can be loaded: save with include_history=False"
         )
-    path.mkdir(parents=True, exist_ok=True)
-    # The config is renamed first: if the save is cut short then, its digest does not match the old weights.
-    write_together({path / CONFIG: text.encode(), path / WEIGHTS: weights})
+    with directory_for(path), alone(path / LOCK):
+        _write(path, name, weights, text.encode())
+
+
+def _write(path: Path, name: str, weights: bytes, config: bytes) -> None:
+    """Write weights under a new name, then the config that names them: at every moment one whole model is there."""
+    former = _weights_files(path)
+    before = path / name in former
+    write_whole(path / name, weights, like=former[0] if former else None)
+    try:
+        write_whole(path / CONFIG, config)
+    except BaseException:
+        if not before:
+            (path / name).unlink(missing_ok=True)
+        raise
+    for file in former + leftovers(path / CONFIG) + sorted(path.glob(".weights*.safetensors-*")):
+        if file.name != name:
+            with contextlib.suppress(OSError):  # a system may refuse while another process reads it
+                file.unlink()
+
+
+def _weights_files(path: Path) -> list[Path]:
+    """Files of weights in a directory, the one in use first."""
+    files = sorted(file for file in path.glob("weights*.safetensors") if WEIGHTS_NAME.fullmatch(file.name))
+    with contextlib.suppress(OSError):
+        config = (path / CONFIG).read_bytes()
+        files.sort(key=lambda file: f'"{file.name}"'.encode() not in config)
+    return files
 
 
 def _config_of(state: FittedState, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,23 +172,42 @@ def load(path: Path, limits: Mapping[str, Limit], make: Callable[..., T]) -> tup
     ValueError
         When the directory does not hold a model this version can read; the message says what is wrong.
     """
-    config_file, weights_file = file_inside(path, CONFIG), file_inside(path, WEIGHTS)
-    try:
-        config = read_json(config_file)
+    with contextlib.ExitStack() as files:
+        try:
+            config, weights = _opened(path, files)
+            if config["format_version"] in EARLIER:
+                config = from_earlier(config, FORMAT_VERSION)
+            check_config(config, limits)
+            state = _state_of(config, weights, limits)
+            return make(**{**config["params"], "checkpoint_dir": None}), state  # a file names no place to write to
+        except NoModelError:
+            raise
+        except Exception as cause:  # a file made by others may cause any error in any library
+            what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__
+            raise ValueError(f"{path} is not a readable forecaster: {what[:500]}") from cause
+
+
+def _opened(path: Path, files: contextlib.ExitStack) -> tuple[Any, BinaryIO]:
+    """The config, and its weights as an open file: a save removes the weights of the model it replaces."""
+    former = None
+    while True:
+        config = read_json(file_inside(path, CONFIG))
         version = config["format_version"]
-        if version in EARLIER:
-            config = from_earlier(config, FORMAT_VERSION)
-        elif version != FORMAT_VERSION:
-            raise ValueError(f"format version {str(version)[:80]}; this latentode reads versions 3 to {FORMAT_VERSION}")
-        check_config(config, limits)
-        state = _state_of(config, weights_file, limits)
-        return make(**{**config["params"], "checkpoint_dir": None}), state  # a file names no place to write to
-    except Exception as cause:  # a file made by others may cause any error in any library
-        what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause) or type(cause).__name__
-        raise ValueError(f"{path} is not a readable forecaster: {what[:500]}") from cause
+        if version not in (*EARLIER, FORMAT_VERSION):
+            known = f"this latentode reads versions {EARLIER[0]} to {FORMAT_VERSION}"
+            raise ValueError(f"format version {str(version)[:80]}; {known}")
+        name = config.get(NAME, WEIGHTS)
+        if not isinstance(name, str) or WEIGHTS_NAME.fullmatch(name) is None:
+            raise ValueError(f"{NAME}={str(name)[:80]} is not the name of a file of weights")
+        try:
+            return config, files.enter_context(file_inside(path, name).open("rb"))
+        except (NoModelError, FileNotFoundError):
+            if name == former:  # otherwise a save came between the two files: read both again
+                raise
+            former = name
 
 
-def _state_of(config: dict[str, Any], file: Path, limits: Mapping[str, Limit]) -> FittedState:
+def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit]) -> FittedState:
     schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in LISTED}})
     sizes = check_model(config["model"], len(schema.channels), limits)
     ids = ids_from_plain(config["ids"])
@@ -181,7 +244,12 @@ def _state_of(config: dict[str, Any], file: Path, limits: Mapping[str, Limit]) -
 
 
 def _arrays_in(
-    file: Path, expected: Shapes, sizes: LatentODEConfig, ids: pd.Index, coding: Coding | None, config: dict[str, Any]
+    file: BinaryIO,
+    expected: Shapes,
+    sizes: LatentODEConfig,
+    ids: pd.Index,
+    coding: Coding | None,
+    config: dict[str, Any],
 ) -> dict[str, Any]:
     """The arrays of a file that is no larger than such a model can be, and is the one the config was written with."""
     n_static = 0 if coding is None else coding.n_static
@@ -189,8 +257,8 @@ def _arrays_in(
     content = read_whole(file, bytes_at_most(known.values(), len(ids)))
     if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
         raise ValueError(
-            f"{WEIGHTS} is not the file that {CONFIG} was written with: one of them is from another save, or was "
-            "changed; save the model again, or copy both files again"
+            f"{Path(file.name).name} is not the file that {CONFIG} was written with: one of them is from another save, "
+            "or was changed; save the model again, or copy both files again"
         )
     return {current_name(name): array for name, array in load_arrays(content).items()}
 

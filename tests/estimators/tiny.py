@@ -55,4 +55,16 @@ def replace_arrays(path, arrays):
     """Write other arrays into a saved model, and the digest that goes with them."""
     weights = save(arrays)
     edit_config(path, lambda config: config.update(weights_sha256=hashlib.sha256(weights).hexdigest()))
-    (path / "weights.safetensors").write_bytes(weights)
+    weights_file(path).write_bytes(weights)
+
+
+def weights_file(path):
+    """The file of weights that the config of a saved model names."""
+    return path / json.loads((path / "config.json").read_text()).get("weights", "weights.safetensors")
+
+
+def rename_weights(path):
+    """Give the weights of a saved model the name that earlier formats gave them, which a config may still name."""
+    weights_file(path).rename(path / "weights.safetensors")
+    edit_config(path, lambda config: config.update(weights="weights.safetensors"))
+    return path

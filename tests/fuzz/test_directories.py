@@ -8,7 +8,7 @@ import pytest
 
 from latentode import load
 from latentode.data import DataError
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import quick, rename_weights, waves
 from tests.fuzz.directories import spoil
 from tests.fuzz.meeting import TINY
 
@@ -19,7 +19,7 @@ DF = waves(3, 6).assign(dose=lambda df: df["time"], kind=lambda df: df["id"])
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "model"
     quick(**TINY, known_cols=["dose"], static_cols=["kind"]).fit(DF).save(path)
-    return path
+    return rename_weights(path)
 
 
 def fault_of_loading(path):

@@ -1,30 +1,44 @@
 import errno
 import os
+import stat
 
 import pytest
 
-from latentode.io.atomic import try_writing, write_together, write_whole
+from latentode.io.atomic import directory_for, try_writing, write_whole
 
 
-def test_files_are_replaced_in_the_order_given_once_all_are_there(tmp_path, monkeypatch):
-    seen, replace = [], type(tmp_path).replace
+def test_a_directory_made_for_a_block_that_fails_is_removed_with_those_above_it(tmp_path):
+    seen = []
 
-    def noted(self, target):
-        seen.append((target.name, len(list(tmp_path.iterdir()))))
-        return replace(self, target)
+    def fail():
+        seen.append((tmp_path / "new" / "deep").is_dir())
+        raise RuntimeError
 
-    monkeypatch.setattr("pathlib.Path.replace", noted)
-    write_together({tmp_path / "b": b"1", tmp_path / "a": b"2"})
-    assert seen == [("b", 2), ("a", 2)]
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"2", "b": b"1"}
+    with pytest.raises(RuntimeError), directory_for(tmp_path / "new" / "deep"):
+        fail()
+    assert seen == [True]
+    assert list(tmp_path.iterdir()) == []
+    with directory_for(tmp_path / "new" / "deep"):
+        pass
+    with pytest.raises(RuntimeError), directory_for(tmp_path / "new" / "deep"):
+        raise RuntimeError
+    assert (tmp_path / "new" / "deep").is_dir()  # it was there before
 
 
-def test_where_the_second_cannot_be_moved_the_error_tells_that_the_first_is_new(tmp_path):
-    (tmp_path / "a").write_bytes(b"old")
-    (tmp_path / "b").mkdir()
-    with pytest.raises(OSError, match=r"b could not be written; a was already replaced"):
-        write_together({tmp_path / "a": b"new", tmp_path / "b": b"new"})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+@pytest.mark.skipif(os.name != "posix", reason="there are no modes")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_new_one_follows_the_umask(tmp_path, mode):
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(mode)
+    write_whole(path, b"new")
+    write_whole(tmp_path / "other", b"new", like=path)
+    umask = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "fresh", b"new")
+    finally:
+        os.umask(umask)
+    assert [stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("file", "other", "fresh")] == [mode, mode, 0o640]
 
 
 def test_a_check_leaves_nothing_and_keeps_existing_files(tmp_path):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import quick, rename_weights, waves
 
 
 @pytest.fixture(scope="module")
@@ -16,4 +16,4 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def spoilt(saved, tmp_path):
-    return shutil.copytree(saved, tmp_path / "spoilt")
+    return rename_weights(shutil.copytree(saved, tmp_path / "spoilt"))

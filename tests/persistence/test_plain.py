@@ -10,6 +10,8 @@ from latentode.persistence.plain import ids_from_plain, plain, plain_ids
     [
         ("kl_weight", np.float64(0.5), 0.5),
         ("horizon", pd.Timedelta("36h"), "1 days 12:00:00"),
+        ("horizon", np.timedelta64(36, "h"), "1 days 12:00:00"),
+        ("horizon", np.timedelta64(36 * 3600 * 10**9, "ns"), "1 days 12:00:00"),
         ("target_cols", ("a", np.int64(1)), ["a", 1]),
         ("checkpoint_dir", "/somewhere", None),
         ("random_state", np.random.default_rng(0), None),

@@ -1,5 +1,11 @@
+import dataclasses
+import hashlib
 import os
+import shutil
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +19,7 @@ from latentode.data import DataError, DataWarning
 from latentode.persistence import saving
 from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
-from tests.estimators.tiny import dated, edit_config, quick, replace_arrays, single, waves
+from tests.estimators.tiny import dated, edit_config, quick, rename_weights, replace_arrays, single, waves, weights_file
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +71,13 @@ def test_what_is_loaded_is_fitted_the_same(fitted, saved):
 
 def test_saving_what_was_loaded_writes_the_same_files(saved, tmp_path):
     load(saved).save(tmp_path)
-    for name in ("config.json", "weights.safetensors"):
+    for name in sorted(p.name for p in saved.iterdir()):
         assert (tmp_path / name).read_bytes() == (saved / name).read_bytes()
 
 
 def test_two_files_are_written_and_nothing_else(saved):
-    assert sorted(p.name for p in saved.iterdir()) == ["config.json", "weights.safetensors"]
+    digest = hashlib.sha256(weights_file(saved).read_bytes()).hexdigest()
+    assert sorted(p.name for p in saved.iterdir()) == ["config.json", f"weights-{digest[:16]}.safetensors"]
 
 
 def test_the_files_may_be_read_by_whom_the_system_lets(saved, tmp_path):
@@ -183,7 +190,7 @@ def bare(fitted, tmp_path):
 
 
 def test_without_its_history_no_observation_id_or_time_is_in_the_files(bare, saved):
-    arrays = load_file(bare / "weights.safetensors")
+    arrays = load_file(weights_file(bare))
     assert all(arrays[name].size == 0 for name in ("panel.times", "panel.values"))
     text = (bare / "config.json").read_text()
     assert "s00" in (saved / "config.json").read_text()
@@ -253,10 +260,10 @@ def test_a_config_that_is_none_is_refused(spoilt, content):
         load(spoilt)
 
 
-@pytest.mark.parametrize("version", [0, 2, 6, "3", "4", None, [4]])
+@pytest.mark.parametrize("version", [0, 2, 7, "3", "4", None, [4]])
 def test_another_version_is_refused_with_both_versions(spoilt, version):
     edit_config(spoilt, lambda c: c.update(format_version=version))
-    with pytest.raises(ValueError, match=r"format version .*reads versions 3 to 5"):
+    with pytest.raises(ValueError, match=r"format version .*reads versions 3 to 6"):
         load(spoilt)
 
 
@@ -338,34 +345,40 @@ def test_loading_executes_nothing_and_changes_no_random_state(saved, monkeypatch
     np.testing.assert_array_equal(np.random.get_state()[1], ours)  # noqa: NPY002
 
 
-@pytest.mark.parametrize(("length", "larger"), [(1, "weights.safetensors"), (3000, "config.json")])
+@pytest.mark.parametrize(("length", "larger"), [(1, "weights"), (3000, "config")])
 def test_a_disk_that_holds_one_file_of_two_leaves_the_old_model_whole(df, spoilt, tmp_path, length, larger):
     resource = pytest.importorskip("resource")  # there is none on Windows
     before = {p.name: p.read_bytes() for p in spoilt.iterdir()}
     other = quick(random_state=5).fit(df.assign(id=df["id"] * length))
     other.save(tmp_path / "elsewhere")
     sizes = {p.name: p.stat().st_size for p in (tmp_path / "elsewhere").iterdir()}
-    assert max(sizes, key=sizes.get) == larger
+    assert max(sizes, key=sizes.get).startswith(larger)
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (sum(sizes.values()) // 2, unlimited[1]))
     try:
-        with pytest.raises(OSError, match=f"{larger} could not be written; no existing file was changed"):
+        with pytest.raises(OSError, match=rf"{larger}\S+ could not be written; no existing file was changed"):
             other.save(spoilt)
+        with pytest.raises(OSError, match="could not be written"):
+            other.save(tmp_path / "new" / "model")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert {p.name: p.read_bytes() for p in spoilt.iterdir()} == before
+    assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+@pytest.mark.parametrize("begins", ["config", "weights"])
 @pytest.mark.parametrize("dated_back", [False, True], ids=["with a digest", "over a model without a digest"])
-def test_files_of_two_saves_are_not_mixed(fitted, df, spoilt, monkeypatch, name, dated_back):
-    """A save is broken off before either file is moved to its place."""
+def test_a_save_that_is_broken_off_leaves_the_old_model(fitted, df, spoilt, monkeypatch, begins, dated_back):
+    """Before either file is moved to its place."""
+    fitted.save(spoilt)
     if dated_back:
-        edit_config(spoilt, lambda c: c.pop("weights_sha256"))
+        rename_weights(spoilt)
+        edit_config(spoilt, lambda c: (c.pop("weights_sha256"), c.pop("weights")))
+    before = {p.name: p.read_bytes() for p in spoilt.iterdir()}
     replace = Path.replace
 
     def broken(self, target):
-        if target.name == name:
+        if target.name.startswith(begins):
             raise OSError("the power is gone")
         return replace(self, target)
 
@@ -373,11 +386,106 @@ def test_files_of_two_saves_are_not_mixed(fitted, df, spoilt, monkeypatch, name,
     with pytest.raises(OSError, match="power is gone"):
         quick(random_state=5).fit(df).save(spoilt)
     monkeypatch.undo()
-    if name == "config.json":  # the first of the two
-        pd.testing.assert_frame_equal(load(spoilt).predict(df), fitted.predict(df), check_exact=True)
-    else:
-        with pytest.raises(ValueError, match=r"weights.safetensors is not the file that config.json was written with"):
-            load(spoilt)
+    assert {p.name: p.read_bytes() for p in spoilt.iterdir()} == before
+    pd.testing.assert_frame_equal(load(spoilt).predict(df), fitted.predict(df), check_exact=True)
+
+
+def test_what_killed_saves_left_is_removed_by_the_next(fitted, spoilt):
+    for name in (f"weights-{'0' * 16}.safetensors", ".config.json-0123", ".weights.safetensors-01", ".lock"):
+        (spoilt / name).touch()
+    for name in ("notes.txt", "weights-of-mine.safetensors"):
+        (spoilt / name).touch()
+    fitted.save(spoilt)
+    kept = sorted(["config.json", "notes.txt", "weights-of-mine.safetensors", weights_file(spoilt).name])
+    assert sorted(p.name for p in spoilt.iterdir()) == kept
+
+
+def test_saving_the_same_model_again_keeps_it(fitted, df, tmp_path):
+    fitted.save(tmp_path)
+    fitted.save(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert load(tmp_path).channels_ == fitted.channels_
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no modes")
+def test_a_model_that_is_replaced_keeps_its_mode(fitted, df, tmp_path):
+    fitted.save(tmp_path)
+    for path in tmp_path.iterdir():
+        path.chmod(0o600)
+    quick(random_state=5).fit(df).save(tmp_path)
+    assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(fitted, df, tmp_path, monkeypatch):
+    fitted.save(tmp_path)
+    other = quick(random_state=5).fit(df)
+    read, saves = saving.read_json, [other]
+
+    def replaced(file):
+        config = read(file)
+        if saves:
+            saves.pop().save(tmp_path)
+        return config
+
+    monkeypatch.setattr(saving, "read_json", replaced)
+    pd.testing.assert_frame_equal(load(tmp_path).predict(df), other.predict(df), check_exact=True)
+    assert not saves
+
+
+_SAVES = """
+import sys
+from latentode import load
+models = [load(path) for path in sys.argv[1:3]]
+print("ready", flush=True)
+for k in range(10**6):
+    models[k % 2].save(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(40, marks=pytest.mark.slow)])
+def test_every_load_beside_a_process_that_saves_and_after_its_kill_finds_a_model(fitted, df, tmp_path, kills):
+    fitted.save(tmp_path / "a")
+    quick(random_state=5).fit(df).save(tmp_path / "b")
+    whole = {weights_file(tmp_path / name).name for name in "ab"}
+    shutil.copytree(tmp_path / "a", tmp_path / "model")
+    rng = np.random.default_rng(0)
+    for _ in range(kills):
+        words = [sys.executable, "-c", _SAVES, *(str(tmp_path / name) for name in ("a", "b", "model"))]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            for _ in range(15):
+                assert load(tmp_path / "model").channels_ == ("x", "y")
+            time.sleep(rng.uniform(0, 0.02))
+            process.kill()
+        assert load(tmp_path / "model").channels_ == ("x", "y")
+    fitted.save(tmp_path / "model")
+    assert {p.name for p in (tmp_path / "model").iterdir()} <= {"config.json"} | whole
+
+
+@pytest.mark.parametrize("name", ["../weights.safetensors", "/etc/passwd", "weights-x.safetensors", "", None, 3, ["a"]])
+def test_a_name_of_weights_that_is_none_is_refused(spoilt, name):
+    edit_config(spoilt, lambda c: c.update(weights=name))
+    with pytest.raises(ValueError, match=r"not a readable forecaster: weights=.*is not the name of a file of weights"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(
+    "name", [None, ("lab", "x"), pd.Timestamp("2024"), np.datetime64("2024"), float("nan"), 1j, b"x"], ids=str
+)
+def test_a_channel_whose_name_cannot_be_read_back_is_refused_when_saved(fitted, name, tmp_path):
+    schema = dataclasses.replace(fitted.state_.schema, target_cols=(name, "y"))
+    with pytest.raises(ValueError, match=r"column=.*cannot be saved; use a text instead"):
+        saving.save(dataclasses.replace(fitted.state_, schema=schema), fitted.get_params(), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("names", [(1.5, "y"), (True, "y"), (1, "1")], ids=str)
+def test_a_channel_whose_name_can_be_read_back_is_found_again(names, tmp_path):
+    df = waves(3, 6).rename(columns=dict(zip("xy", names, strict=True)))
+    forecaster = quick(max_steps=1, target_cols=list(names)).fit(df)
+    forecaster.save(tmp_path)
+    assert load(tmp_path).channels_ == names
+    pd.testing.assert_frame_equal(load(tmp_path).predict(df), forecaster.predict(df), check_exact=True)
 
 
 def test_weights_that_were_changed_are_refused(spoilt):
