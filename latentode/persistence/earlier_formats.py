@@ -1,10 +1,10 @@
-"""Models saved in formats 3 and 4: converted to the present format, or refused with the reason."""
+"""Models saved in formats 3 to 5: converted to the present format, or refused with the reason."""
 
 from typing import Any
 
 __all__ = ["EARLIER", "current_name", "from_earlier"]
 
-EARLIER = (3, 4)
+EARLIER = (3, 4, 5)
 """Earlier formats that are read."""
 
 REMOVED_SIZES: dict[str, Any] = {

@@ -26,7 +26,7 @@ from latentode.persistence.validation import check_config, check_model, require_
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 DIGEST = "weights_sha256"
 """Key of the config that holds the digest of the weights it was written with. Early models have none."""
