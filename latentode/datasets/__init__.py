@@ -4,6 +4,7 @@ Every function returns a long frame as a forecaster takes it: a row per series a
 """
 
 from latentode.datasets.airports import load_airports
+from latentode.datasets.catchment import make_catchment
 from latentode.datasets.pbc import load_pbc
 from latentode.datasets.periodic import make_periodic
 from latentode.datasets.physionet2012 import load_physionet2012
@@ -17,6 +18,7 @@ __all__ = [
     "load_physionet2012",
     "load_storms",
     "load_ushcn",
+    "make_catchment",
     "make_periodic",
     "make_spirals",
 ]

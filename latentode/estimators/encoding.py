@@ -56,6 +56,6 @@ def _features(state: FittedState, panel: Panel) -> NDArray[np.float64]:
         starts = np.maximum(panel.offsets[which], stops - MAX_HISTORY)
         batch = query_batch(history, starts, stops, ends[which], ends[which][:, None], state.horizon, which)
         with torch.no_grad():
-            found = members_of(state.model)[0].encoder(batch)
+            found = members_of(state.model)[0].encode(batch)
         parts.append(torch.cat([found.mean, found.context], dim=-1).double().numpy())
     return np.concatenate(parts)

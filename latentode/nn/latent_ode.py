@@ -1,7 +1,7 @@
 """The latent ODE: encoder, dynamics, decoder and likelihood as one module."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
 from latentode.nn.flow import Dynamics, Grid
+from latentode.nn.input_filters import InputFilters
 from latentode.nn.likelihoods import LIKELIHOODS
 from latentode.nn.node_path import NodePath, path_on_nodes
 
@@ -48,6 +49,9 @@ class LatentODEConfig:
         Static features of a series.
     control_dim : int
         Number of known covariates among them, which are also inputs of the dynamics.
+    filters : bool
+        Whether encoder and decoder also read the known covariates smoothed over several time scales, see
+        :class:`~latentode.nn.input_filters.InputFilters`.
     n_steps : int
         Solver steps per span.
     method, adjoint : str
@@ -83,6 +87,7 @@ class LatentODEConfig:
     given_dim: int = 0
     static_dim: int = 0
     control_dim: int = 0
+    filters: bool = False
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
@@ -155,6 +160,9 @@ class LatentODE(nn.Module):
         self.config = config
         sizes = (config.n_channels, config.latent_dim, config.context_dim, config.hidden_dim)
         changes = config.usual_change or (1.0,) * config.n_channels
+        filtered = config.filters and config.control_dim > 0
+        self.filters = InputFilters(config.control_dim, config.context_dim, config.usual_gap) if filtered else None
+        given_dim = config.given_dim + (InputFilters.n_features(config.control_dim) if filtered else 0)
         self.encoder = Encoder(
             *sizes,
             usual_gap=config.usual_gap,
@@ -162,7 +170,7 @@ class LatentODE(nn.Module):
             history_encoder=config.encoder,
             backward=config.anchor == "start",
             summary=config.summary,
-            given_dim=config.given_dim,
+            given_dim=given_dim,
             static_dim=config.static_dim,
         )
         self.dynamics = _dynamics(config)
@@ -172,7 +180,7 @@ class LatentODE(nn.Module):
             config.context_dim,
             config.hidden_dim,
             usual_gap=config.usual_gap,
-            given_dim=config.given_dim,
+            given_dim=given_dim,
             bow=config.bow,
             bridge=config.bridge,
             log_beyond=config.log_beyond,
@@ -213,8 +221,26 @@ class LatentODE(nn.Module):
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, batch.query_given))
+        given = batch.query_given
+        if self.filters is not None:
+            given = self._with_filtered(given, batch, batch.query_times, encoding.context)
+        mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, given))
         return mean, log_scale
+
+    def encode(self, batch: Batch) -> Encoding:
+        """q(z0 | history), context and level of every series."""
+        if self.filters is not None:  # the context is not known yet: rows are filtered at the same rates in all series
+            batch = replace(batch, given=self._with_filtered(batch.given, batch, batch.times, None))
+        encoding: Encoding = self.encoder(batch)
+        return encoding
+
+    def _with_filtered(self, given: Tensor | None, batch: Batch, times: Tensor, context: Tensor | None) -> Tensor:
+        """Features of some times, with the filtered inputs after them."""
+        assert self.filters is not None
+        assert given is not None  # it holds the covariates that are filtered
+        assert batch.knot_times is not None
+        assert batch.knots is not None
+        return torch.cat([given, self.filters(batch.knot_times, batch.knots, times, context)], dim=-1)
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:
         """Negative ELBO, averaged over the targets.
@@ -230,7 +256,7 @@ class LatentODE(nn.Module):
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
-        encoding = self.encoder(batch)
+        encoding = self.encode(batch)
         z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
             kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
@@ -242,7 +268,7 @@ class LatentODE(nn.Module):
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict at the mean of q(z0 | history)."""
-        encoding = self.encoder(batch)
+        encoding = self.encode(batch)
         mean, log_scale = self.decode(encoding.mean, encoding, batch)
         return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
@@ -257,7 +283,7 @@ class LatentODE(nn.Module):
             (sample, series, latent), standard normal; each draw gives one trajectory, coherent over channels
             and times. Ignored if the model is not variational.
         """
-        encoding = self.encoder(batch)
+        encoding = self.encode(batch)
         n, apart = len(noise), (len(noise), len(encoding.mean))
         if not self.config.variational:
             noise = torch.zeros_like(noise)

@@ -121,7 +121,7 @@ def _trajectories(
     ends = panel.times[stops - 1]
     batch = query_batch(known, starts, stops, ends, ends[:, None] + span * times, span, which)
     with torch.no_grad():
-        encoding = model.encoder(batch)
+        encoding = model.encode(batch)
         z = model.trajectory(encoding.mean, encoding.context, batch)
     return times, z.double().numpy(), encoding.context
 

@@ -331,7 +331,8 @@ def _with_given(
         if covariates.static.shape[1]:
             batch = replace(batch, static=torch.from_numpy(np.nan_to_num(covariates.static[which])))
         if covariates.known.shape[1]:
-            begin = np.minimum(row_times[:, 0], query_times.min(1))
+            # A span earlier, for filters that start from zero there.
+            begin = np.minimum(row_times[:, 0], query_times.min(1)) - span
             end = np.maximum(origins + batch.reach * span, query_times.max(1))
             knot_times, knots = covariates.knots(which, begin, end)
             rows = np.concatenate([_held_values(knot_times, knots, row_times), rows], axis=-1)
