@@ -21,11 +21,13 @@ from latentode.data import (
     is_stored,
     panel_from_frame,
     read_parquet,
+    values_of,
 )
 from latentode.data.columns import numbers_of
 from latentode.data.errors import shown
 from latentode.data.native import Given
 from latentode.estimators.frames import join_targets, weights_of
+from latentode.estimators.likelihoods import likelihoods_for
 from latentode.estimators.settings import Settings
 from latentode.estimators.warnings import warn_data
 from latentode.nn import LIKELIHOODS
@@ -55,6 +57,8 @@ class TrainingData:
         How covariates become features; None where there are none.
     panel : Panel
         The observations, at least one value in every row.
+    likelihoods : tuple of str
+        (channel,), the likelihood of each channel.
     scaler : ChannelScaler
         The scaling of the channels.
     seasons : Seasons
@@ -76,6 +80,7 @@ class TrainingData:
     time_axis: TimeAxis
     coding: Coding | None
     panel: Panel
+    likelihoods: tuple[str, ...]
     scaler: ChannelScaler
     seasons: Seasons
     horizon: float | None
@@ -143,16 +148,18 @@ def prepare(
     coding = None
     if schema.static_cols or schema.known_cols:
         coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if previous is None else previous.coding
-    _refuse_unsupported(df, schema, settings.likelihood)
+    likelihoods = likelihoods_for(settings.likelihood, schema.channels, values_of(df, schema), previous)
+    _refuse_unsupported(df, schema, likelihoods)
     panel, treatment = panel_from_frame(df, schema, axis, coding)
     _check_panel(panel, schema, treatment.sentences())
-    logarithms = not LIKELIHOODS[settings.likelihood].counts
+    logarithms = np.array([not LIKELIHOODS[name].counts for name in likelihoods])
     return TrainingData(
         df=df,
         schema=schema,
         time_axis=axis,
         coding=coding,
         panel=panel,
+        likelihoods=likelihoods,
         scaler=ChannelScaler.from_values(panel.values, logarithms) if previous is None else previous.scaler,
         seasons=find_seasons(panel, axis, settings.seasonality) if previous is None else previous.seasons,
         horizon=_horizon_of(settings, panel, axis, previous),
@@ -229,16 +236,16 @@ def _weights_of(sample_weight: ArrayLike, n_rows: int, rows: NDArray[np.int64]) 
     return weights
 
 
-def _refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihood: str) -> None:
-    """Refuse values that a likelihood does not support, such as -3.5 as a count.
+def _refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihoods: tuple[str, ...]) -> None:
+    """Refuse values that the likelihood of their channel does not support, such as -3.5 as a count.
 
     Raises
     ------
     DataError
         When a channel holds such a value; it names the first.
     """
-    kind = LIKELIHOODS[likelihood]
-    for channel in schema.channels:
+    for channel, likelihood in zip(schema.channels, likelihoods, strict=True):
+        kind = LIKELIHOODS[likelihood]
         values = numbers_of(df[channel])
         wrong = np.isfinite(values) & ~kind.supports(values)
         if wrong.any():
