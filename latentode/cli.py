@@ -291,8 +291,8 @@ Writes a row per series and time: the expected value of every channel and its in
 def _add_evaluate(commands: Any) -> None:
     text = f"""\
 How well would it do on my data? Holds out the last third of each series in time, fits the rest, and prints the
-errors of the forecasts beside those of naive ones: the last value, the series' mean, the mean of all, a line
-through each series.
+errors of the forecasts (their means) beside those of naive ones: the last value, the series' mean, the mean of
+all, a line through each series.
 
 {_DATA_HELP}"""
     evaluate = _add(commands, "evaluate", _evaluate, "hold out the end of every series and score forecasts of it", text)

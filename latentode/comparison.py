@@ -75,7 +75,7 @@ def compare(
     Returns
     -------
     DataFrame
-        As :func:`latentode.evaluation.score_table` gives it.
+        As :func:`latentode.evaluation.score_table` gives it; errors are those of the mean.
     """
     channels = list(forecaster.channels_)
     schema = forecaster.schema_

@@ -31,8 +31,8 @@ LEADS = 3
 def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) -> None:
     """Write a page: the data, how irregular they are, training, forecasts by series, errors, calibration, latent space.
 
-    The last third of every series of `df` is held out and forecast; the rest is its history. Where the model was fitted
-    to these series, it has seen the held-out rows, and the page says so.
+    The last third of every series of `df` is held out and forecast, and errors are those of the mean; the rest is its
+    history. Where the model was fitted to these series, it has seen the held-out rows, and the page says so.
 
     Parameters
     ----------

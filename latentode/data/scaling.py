@@ -58,7 +58,7 @@ class ChannelScaler:
     spread: Floats
 
     @classmethod
-    def from_values(cls, values: Floats, logarithms: bool = True) -> "ChannelScaler":
+    def from_values(cls, values: Floats, logarithms: bool | NDArray[np.bool_] = True) -> "ChannelScaler":
         """Mean and standard deviation after clipping values far outside the quartiles.
 
         Parameters
@@ -66,19 +66,20 @@ class ChannelScaler:
         values : array of float
             (rows, channel), NaN where missing. A channel without values gets center 0 and scale 1; a constant
             one a tenth of its size, so that it may move at prediction without leaving the model's range.
-        logarithms : bool
-            Whether channels closer to lognormal are read in logarithms.
+        logarithms : bool or array of bool
+            (channel,), whether channels closer to lognormal are read in logarithms.
         """
         n_channels = values.shape[1]
         center, scale, spread = np.zeros(n_channels), np.ones(n_channels), np.ones(n_channels)
         log_floor = np.full(n_channels, np.nan)
+        may_be_logs = np.broadcast_to(logarithms, n_channels)
         for k in range(n_channels):
             x = values[:, k][~np.isnan(values[:, k])]
             if x.size == 0:
                 continue
             center[k], scale[k] = _center_and_scale(x)
             spread[k] = scale[k]
-            if logarithms and _is_lognormal(x):
+            if may_be_logs[k] and _is_lognormal(x):
                 log_floor[k] = max(0.1 * x.min(), np.nextafter(0, 1))
                 center[k], scale[k] = _center_and_scale(np.log(x))
         return cls(center, scale, log_floor, spread)

@@ -1,7 +1,7 @@
 """Learning the calibration of a model's uncertainty from its residuals on held-out data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,8 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
     Returns
     -------
     Calibration
-        The identity for likelihoods of counts, and without any residual.
+        The identity for channels of counts, and without any residual. The shares of the variance are 0; see
+        :func:`~latentode.estimators.lognormal.variance_shares`.
 
     References
     ----------
@@ -89,9 +90,12 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
     found = zip(*(_residuals(one) for one in trained), strict=True)
     residuals, leads, series = (np.concatenate(of_models) for of_models in found)
     n_channels = residuals.shape[1]
+    counts = trained[0].model.likelihood.of_counts
+    residuals[:, counts] = np.nan
     known = ~np.isnan(residuals)
-    if not known.any() or trained[0].model.likelihood.counts:
-        return Calibration.none(n_channels)
+    none = Calibration.none(n_channels)
+    if not known.any():
+        return none
     design_effect = _design_effect(residuals, series)
     pooled = _pooled_width(residuals[known], design_effect)
     bins = np.searchsorted(_BIN_ENDS, leads, side="left")
@@ -104,8 +108,9 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
         by_channel = _shrunk_width(residuals[mine, k], pooled, design_effect)
         for b, here in enumerate(at):
             factor[b, k] = _shrunk_width(residuals[mine & here, k], by_lead[b] * by_channel, design_effect)
-    factor = factor.clip(0.3, 5.0)
-    return Calibration(factor, _shapes(residuals / factor[bins], known, design_effect))
+    factor = np.where(counts, 1.0, factor.clip(0.3, 5.0))
+    shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
+    return replace(none, factor=factor, shape=shape)
 
 
 def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:

@@ -39,7 +39,13 @@ LOG_BEYOND = 4.0
 
 
 def config_for(
-    panel: Panel, scaler: ChannelScaler, scaled: Floats, seasons: Seasons, span: float, settings: Settings
+    panel: Panel,
+    likelihoods: tuple[str, ...],
+    scaler: ChannelScaler,
+    scaled: Floats,
+    seasons: Seasons,
+    span: float,
+    settings: Settings,
 ) -> LatentODEConfig:
     """Sizes and choices of the model: few observations give a small, regularised one."""
     n_values = _n_values(scaled)
@@ -65,7 +71,7 @@ def config_for(
         encoder=settings.encoder,
         dynamics=settings.dynamics,
         decoder=settings.decoder,
-        likelihood=settings.likelihood,
+        likelihood=likelihoods[0] if len(set(likelihoods)) == 1 else likelihoods,
         anchor=settings.anchor,
         summary=not published,
         activation="tanh" if published else "silu",

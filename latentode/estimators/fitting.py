@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from latentode.data import GrowingPanel, slices
+from latentode.data import ChannelScaler, GrowingPanel, slices
 from latentode.estimators.calibration import Trained, calibrate
 from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for, typical_duration
 from latentode.estimators.frames import keys_of
 from latentode.estimators.holdout import Fold, hold_out
+from latentode.estimators.lognormal import variance_shares
 from latentode.estimators.preparation import TrainingData
 from latentode.estimators.random import as_generator
 from latentode.estimators.resuming import resumable
@@ -170,7 +171,8 @@ def _fit(
     for number, fold in enumerate(plan.folds):
         # Each model has a generator of its own, so that it can be trained without those before it.
         own = np.random.default_rng(int(rng.integers(2**62)))
-        on_check = None if monitor is None else _on_check(monitor, plan.span, fold, plan.in_panel(fold.trained_rows))
+        rows = plan.in_panel(fold.trained_rows)
+        on_check = None if monitor is None else _on_check(monitor, plan.span, data.scaler, fold, rows)
         try:
             model, ended = _train_one(plan, number, fold, on_check, own)
         except KeyboardInterrupt:  # before training began, or after it ended
@@ -188,7 +190,7 @@ def _fit(
             break
     models = [one.model for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
-    return FittedModel(together, plan.span, calibrate(trained), history, interrupted)
+    return FittedModel(together, plan.span, _calibrated(trained, data.scaler), history, interrupted)
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, chec
     n_models = n_models_for(panel, scaled, settings) if previous is None else previous.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
     if previous is None:
-        config = config_for(panel, data.scaler, scaled, data.seasons, span, settings)
+        config = config_for(panel, data.likelihoods, data.scaler, scaled, data.seasons, span, settings)
     else:
         config = previous.config
     return _Plan(
@@ -261,6 +263,11 @@ def _train_one(
     return model, ended
 
 
+def _calibrated(trained: list[Trained], scaler: ChannelScaler) -> Calibration:
+    calibration = calibrate(trained)
+    return replace(calibration, variance_share=variance_shares(trained, calibration, scaler))
+
+
 def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
     """Where training was interrupted, and what is kept."""
     if number == 0:
@@ -275,13 +282,13 @@ def _by_content(series: RaggedSeries) -> Ints:
     return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
-def _on_check(monitor: Monitor, span: float, fold: Fold, trained_rows: Bools) -> OnCheck:
+def _on_check(monitor: Monitor, span: float, scaler: ChannelScaler, fold: Fold, trained_rows: Bools) -> OnCheck:
     """What training calls at every validation check: it passes the one model in training to the monitor."""
 
     def on_check(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            calibration = calibrate([Trained(model, fold.held_out, fold.held_series)])
+            calibration = _calibrated([Trained(model, fold.held_out, fold.held_series)], scaler)
             rows = [{**row, "model": 0.0} for row in history]
             return FittedModel(model, span, calibration, rows, trained_rows=trained_rows)
 

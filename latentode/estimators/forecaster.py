@@ -65,9 +65,11 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     decoder : {"skip", "mlp", "linear"}
         The decoder to channels: a network that corrects an interpolation of the history; a network alone; or one
         linear layer.
-    likelihood : {"gaussian", "fixed", "bernoulli", "poisson", "negative_binomial"}
+    likelihood : {"auto", "gaussian", "fixed", "bernoulli", "poisson", "negative_binomial"} or dict
         The distribution of observations: a Gaussian with learned scales; one with a fixed ``observation_std``; or, for
-        channels of 0 and 1 or of counts, their own distributions.
+        channels of 0 and 1 or of counts, their own distributions. "auto" means negative binomial for channels of counts
+        with zeros and Gaussian for all others. A dict names it by channel, ``{"lapwing": "poisson"}``; channels that
+        are not in it are Gaussian.
     latent_dim, hidden_dim : int, optional
         Sizes of the latent state and of the hidden layers. None means by the number of observations.
     anchor : {"end", "start"}
@@ -257,7 +259,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         y: pd.DataFrame | pd.Series | ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Accuracy of forecasts: minus the mean squared error, in units of each channel's spread.
+        """Accuracy of forecasts: minus the mean squared error of the mean, in units of each channel's spread.
 
         No row the encoder read is scored. Of a series seen in fit the rows after the last fitted one are forecast; of
         an unseen series the last third of the rows (at least one), from the rows before.

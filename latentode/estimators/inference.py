@@ -10,7 +10,7 @@ from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
 from latentode.estimators.query_batches import QueryBatcher
 from latentode.nn import Batch
-from latentode.persistence.calibration import mixture_spread
+from latentode.persistence.calibration import log_of_mean_over_median, mixture_spread
 from latentode.persistence.state import FittedState
 from latentode.training import fork_safe
 
@@ -43,19 +43,21 @@ class Predictor:
 
     @fork_safe()
     def means(self) -> Floats:
-        """Expected values on the scale on which each channel is modelled, in its own unit, (row, target).
+        """Expected values, (row, target).
 
-        For a channel modelled in logarithms it is the geometric mean. The mean of a lognormal, exp(m + s^2 / 2),
-        depends strongly on s, which is uncertain with few data; on small real data sets its squared error was mostly
-        larger.
+        For a channel modelled in logarithms it is ``exp(m + share * s^2 / 2)``, with the share that was chosen on
+        held-out series.
         """
+        share, unit = self.state.calibration.variance_share, self.state.scaler.scale
         out = self._blank()
         queries, rows = self._queries()
         for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel)):
             with torch.no_grad():
                 prediction = self.state.model.predict(batch)
-            out[rows[numbers]] = prediction.mean.flatten(0, 1)[slots].numpy()
-        return self._unscaled(out)
+            mean, scale = (x.flatten(0, 1)[slots].double().numpy() for x in (prediction.mean, prediction.scale))
+            deviation = self._factors(batch, slots) * scale * unit
+            out[rows[numbers]] = mean + log_of_mean_over_median(deviation, share) / unit
+        return self._unscaled(out, whole=False)
 
     @fork_safe()
     def quantiles(self, quantiles: Floats) -> Floats:
@@ -68,7 +70,9 @@ class Predictor:
         draws = -(-self.n_draws // n_models) * n_models if model.config.variational else n_models
         rng = torch.Generator().manual_seed(QUANTILE_SEED)
         noise = torch.randn(draws, 1, model.config.latent_dim, generator=rng, dtype=torch.float32)
-        levels, beyond = (quantiles, 0.0) if model.likelihood.counts else calibration.levels(quantiles)
+        levels, beyond = calibration.levels(quantiles)
+        counts = model.likelihood.of_counts
+        levels, beyond = np.where(counts, quantiles[:, None, None], levels), np.where(counts, 0.0, beyond)
         for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel), draws):
             with torch.no_grad():
                 drawn = model.sample(batch, noise.expand(-1, len(batch.lengths), -1))
@@ -77,7 +81,7 @@ class Predictor:
                 found = model.likelihood.quantiles(mean, scale, levels) - center
                 further = beyond * mixture_spread(mean, scale, center).numpy()
             out[:, rows[numbers]] = center.numpy() + self._factors(batch, slots) * (found.numpy() + further)
-        return self._unscaled(out)
+        return self._unscaled(out, whole=True)
 
     @fork_safe()
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
@@ -92,8 +96,7 @@ class Predictor:
         draws = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
         points, n_points = _points(queries)
         errors = rng.standard_normal((n_samples, n_points, out.shape[2]))
-        if not model.likelihood.counts:
-            errors = self.state.calibration.deviations(errors)
+        errors = np.where(model.likelihood.of_counts, errors, self.state.calibration.deviations(errors))
         for batch, series, numbers, slots in queries.batches(self._scaled(queries.panel), len(draws)):
             with torch.no_grad():
                 drawn = model.sample(batch, draws[:, series])
@@ -101,7 +104,7 @@ class Predictor:
             mean, scale = (x[turn:].flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
             value = model.likelihood.drawn(mean, scale, errors[:, points[numbers]])
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
-        return self._unscaled(out)
+        return self._unscaled(out, whole=True)
 
     def _queries(self) -> tuple[QueryBatcher, Ints]:
         """The rows that have a time."""
@@ -115,9 +118,9 @@ class Predictor:
     def _scaled(self, panel: Panel) -> NDArray[np.float32]:
         return self.state.scaler.transform(panel.values).astype(np.float32)
 
-    def _unscaled(self, values: Floats) -> Floats:
-        """The targets, which stand before the channels that are only read, in their own units."""
-        unscaled = self.state.scaler.inverse(values)
+    def _unscaled(self, values: Floats, whole: bool) -> Floats:
+        """The targets, which stand before the channels that are only read, in their own units; counts are whole."""
+        unscaled = self.state.model.likelihood.possible(self.state.scaler.inverse(values), whole)
         unscaled[..., np.isnan(self.state.calibration.factor[0])] = np.nan
         return unscaled[..., : self.state.n_targets]
 

@@ -21,10 +21,12 @@ from latentode.data import (
     is_stored,
     panel_from_frame,
     read_parquet,
+    values_of,
 )
 from latentode.data.doubtful import constant_channels, dates_as_numbers, left_out
 from latentode.data.native import Given
 from latentode.estimators.frames import join_targets, weights_of
+from latentode.estimators.likelihoods import likelihoods_for
 from latentode.estimators.settings import Settings
 from latentode.estimators.support import refuse_unsupported
 from latentode.estimators.warnings import warn_data
@@ -55,6 +57,8 @@ class TrainingData:
         How covariates become features; None where there are none.
     panel : Panel
         The observations, at least one value in every row.
+    likelihoods : tuple of str
+        (channel,), the likelihood of each channel.
     scaler : ChannelScaler
         The scaling of the channels.
     seasons : Seasons
@@ -76,6 +80,7 @@ class TrainingData:
     time_axis: TimeAxis
     coding: Coding | None
     panel: Panel
+    likelihoods: tuple[str, ...]
     scaler: ChannelScaler
     seasons: Seasons
     horizon: float | None
@@ -144,7 +149,8 @@ def prepare(
     coding = None
     if schema.static_cols or schema.known_cols:
         coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if previous is None else previous.coding
-    refuse_unsupported(df, schema, settings.likelihood)
+    likelihoods = likelihoods_for(settings.likelihood, schema.channels, values_of(df, schema), previous)
+    refuse_unsupported(df, schema, likelihoods)
     panel, treatment = panel_from_frame(df, schema, axis, coding)
     sentences = treatment.sentences()
     if previous is None:
@@ -152,13 +158,14 @@ def prepare(
     if previous is None and y is None and settings.target_cols is None:
         sentences += left_out(df, schema) + constant_channels(panel, schema)
     _check_panel(panel, schema, sentences)
-    logarithms = not LIKELIHOODS[settings.likelihood].counts
+    logarithms = np.array([not LIKELIHOODS[name].counts for name in likelihoods])
     return TrainingData(
         df=df,
         schema=schema,
         time_axis=axis,
         coding=coding,
         panel=panel,
+        likelihoods=likelihoods,
         scaler=ChannelScaler.from_values(panel.values, logarithms) if previous is None else previous.scaler,
         seasons=find_seasons(panel, axis, settings.seasonality) if previous is None else previous.seasons,
         horizon=_horizon_of(settings, panel, axis, previous),

@@ -1,12 +1,13 @@
 """The hyper-parameters: name, type, default and allowed values of each, in one place."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS
+from latentode.estimators.likelihoods import LikelihoodChoice
+from latentode.nn import DECODERS, DYNAMICS, ENCODERS
 from latentode.ode import METHODS
 from latentode.persistence.limits import Directory, Flag, Limit, OneOf, Range, Seed
 
@@ -48,7 +49,7 @@ class Settings:
     encoder: Annotated[str, OneOf(ENCODERS)] = "gru"
     dynamics: Annotated[str, OneOf(DYNAMICS)] = "mixed"
     decoder: Annotated[str, OneOf(DECODERS)] = "skip"
-    likelihood: Annotated[str, OneOf(LIKELIHOODS)] = "gaussian"
+    likelihood: Annotated[str | Mapping[Any, str], LikelihoodChoice()] = "auto"
     latent_dim: Annotated[int | None, SIZE] = None
     hidden_dim: Annotated[int | None, SIZE] = None
     anchor: Annotated[str, OneOf(ANCHORS)] = "end"

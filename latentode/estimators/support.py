@@ -1,5 +1,7 @@
 """Values that a likelihood does not support are refused wherever a frame comes in: fit, update, history, score."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -11,8 +13,8 @@ from latentode.nn import LIKELIHOODS
 __all__ = ["refuse_unsupported"]
 
 
-def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihood: str) -> None:
-    """Refuse values that a likelihood does not support, such as -3.5 as a count.
+def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihoods: str | Sequence[str]) -> None:
+    """Refuse values that the likelihood of their channel does not support, such as -3.5 as a count.
 
     Parameters
     ----------
@@ -20,16 +22,17 @@ def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihood: str) -> Non
         With every channel of the schema, as numbers.
     schema : Schema
         The roles of the columns.
-    likelihood : str
-        The name of the likelihood.
+    likelihoods : str or sequence of str
+        The name of the likelihood of all channels, or of each.
 
     Raises
     ------
     DataError
         When a channel holds such a value; it names the first.
     """
-    kind = LIKELIHOODS[likelihood]
-    for channel in schema.channels:
+    each = [likelihoods] * len(schema.channels) if isinstance(likelihoods, str) else likelihoods
+    for channel, likelihood in zip(schema.channels, each, strict=True):
+        kind = LIKELIHOODS[likelihood]
         values = numbers_of(df[channel])
         wrong = np.isfinite(values) & ~kind.supports(values)
         if wrong.any():

@@ -252,6 +252,7 @@ def summarise_backtest(forecasts: pd.DataFrame, bins: int | Sequence[Any] = 3, l
     DataFrame
         A row per channel, bin and model, with the columns ``channel``, ``lead``, ``model``, ``n``, ``mae``, ``rmse``,
         ``crps``, ``coverage`` and ``width`` in the channel's own units, ``mase`` (see :func:`mase`) and ``log_score``.
+        ``mae``, ``rmse`` and ``mase`` are those of the mean, which has the least squared error.
 
     Raises
     ------

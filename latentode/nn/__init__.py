@@ -15,6 +15,7 @@ from latentode.nn.likelihoods import (
     NegativeBinomialLikelihood,
     PoissonLikelihood,
 )
+from latentode.nn.mixed_likelihood import Likelihood, MixedLikelihood
 from latentode.nn.mixture import mixture_quantiles
 from latentode.nn.mlp_vjp import ACTIVATIONS
 from latentode.nn.random import InitialisedFrom
@@ -39,12 +40,14 @@ __all__ = [
     "InitialisedFrom",
     "LatentODE",
     "LatentODEConfig",
+    "Likelihood",
     "LinearDecoder",
     "LinearDynamics",
     "Loss",
     "MLPDecoder",
     "MLPDynamics",
     "MixedDynamics",
+    "MixedLikelihood",
     "Model",
     "NegativeBinomialLikelihood",
     "Neighbours",

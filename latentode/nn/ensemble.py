@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.latent_ode import LatentODE, LatentODEConfig
-from latentode.nn.likelihoods import GaussianLikelihood
+from latentode.nn.mixed_likelihood import Likelihood
 
 __all__ = ["Ensemble", "Model", "members_of", "model_from"]
 
@@ -44,7 +44,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     @property
-    def likelihood(self) -> GaussianLikelihood:
+    def likelihood(self) -> Likelihood:
         """The likelihood of the first member: what differs between members is already in their predictions."""
         return members_of(self)[0].likelihood
 
@@ -66,7 +66,7 @@ class Ensemble(nn.Module):
         """
         members = members_of(self)
         centers = torch.stack([member.predict(batch).mean for member in members])
-        moved = torch.zeros_like(centers) if self.likelihood.counts else centers.mean(0) - centers
+        moved = (centers.mean(0) - centers) * torch.from_numpy(~self.likelihood.of_counts)
         shape = (len(noise), *centers.shape[1:])
         mean, scale = centers.new_empty(shape), centers.new_empty(shape)
         for k, member in enumerate(members[: len(noise)]):

@@ -14,7 +14,7 @@ from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
 from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.input_filters import InputFilters
-from latentode.nn.likelihoods import LIKELIHOODS
+from latentode.nn.mixed_likelihood import likelihood_from
 from latentode.nn.node_path import NodePath, path_on_nodes
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
@@ -58,7 +58,8 @@ class LatentODEConfig:
         Method and gradient of :func:`latentode.ode.solve`.
     encoder, dynamics, decoder, likelihood : str
         Keys of :data:`~latentode.nn.encoders.ENCODERS`, :data:`DYNAMICS`,
-        :data:`~latentode.nn.decoders.DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`.
+        :data:`~latentode.nn.decoders.DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`; the likelihood may
+        be a sequence of such keys, (channel,).
     anchor : {"end", "start"}
         The end of the history where the trajectory starts.
     summary : bool
@@ -94,7 +95,7 @@ class LatentODEConfig:
     encoder: str = "gru"
     dynamics: str = "mlp"
     decoder: str = "skip"
-    likelihood: str = "gaussian"
+    likelihood: str | tuple[str, ...] = "gaussian"
     anchor: str = "end"
     summary: bool = True
     activation: str = "silu"
@@ -185,8 +186,8 @@ class LatentODE(nn.Module):
             bridge=config.bridge,
             log_beyond=config.log_beyond,
         )
-        self.likelihood = LIKELIHOODS[config.likelihood](
-            config.n_channels, config.center, config.unit, config.observation_std
+        self.likelihood = likelihood_from(
+            config.likelihood, config.n_channels, config.center, config.unit, config.observation_std
         )
 
     def trajectory(self, z0: Tensor, context: Tensor, batch: Batch) -> Tensor:

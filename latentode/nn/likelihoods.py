@@ -56,6 +56,9 @@ class GaussianLikelihood(nn.Module):
     counts = False
     """Whether values are counts or 0 and 1: such channels are not read in logarithms, nor calibrated."""
 
+    bounds = (-math.inf, math.inf)
+    """The least and the largest value possible."""
+
     support = "numbers"
     """What values can be, in words."""
 
@@ -75,6 +78,26 @@ class GaussianLikelihood(nn.Module):
     def supports(values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of some finite values, of any shape and in their own unit, are possible."""
         return np.ones(values.shape, dtype=bool)
+
+    @property
+    def of_counts(self) -> NDArray[np.bool_]:
+        """(channel,), which channels are counts or 0 and 1."""
+        return np.full(len(self.center), self.counts)
+
+    def possible(self, values: NDArray[np.float64], whole: bool) -> NDArray[np.float64]:
+        """Values in their own unit, (..., channel), without the rounding errors of scaling.
+
+        Parameters
+        ----------
+        values : array of float
+            (..., channel); NaN stays.
+        whole : bool
+            Whether they are values that may be observed, which are whole for counts; expected values need not be.
+        """
+        if not self.counts:
+            return values
+        found: NDArray[np.float64] = np.clip(np.rint(values) if whole else values, *self.bounds) + 0.0  # no -0
+        return found
 
     def location(self, mean: Tensor) -> Tensor:
         """The expected value, from the output of the decoder, (series, query, channel)."""
@@ -142,6 +165,7 @@ class _Counts(GaussianLikelihood):
     """Common parts of count likelihoods: the decoder works in scaled units, the density in counts."""
 
     counts = True
+    bounds = (0.0, math.inf)
     support = "whole numbers from 0 up"
 
     @staticmethod
@@ -231,6 +255,7 @@ class NegativeBinomialLikelihood(_Counts):
 class BernoulliLikelihood(_Counts):
     """Channels of 0 and 1: the prediction is a probability."""
 
+    bounds = (0.0, 1.0)
     support = "0 and 1"
 
     @staticmethod

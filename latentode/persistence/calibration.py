@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-__all__ = ["LEADS", "LEVELS", "Calibration", "mixture_spread"]
+__all__ = ["LEADS", "LEVELS", "Calibration", "log_of_mean_over_median", "mixture_spread"]
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +19,10 @@ LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.99
 
 FARTHEST = 4.0
 """Standard deviations from its mean up to which quantiles of a mixture are computed; the rest is added linearly."""
+
+MOST_LOG_OF_MEAN = 2.0
+"""The mean of a lognormal is taken to be at most ``exp(2)``, 7.4 times its median: beyond, the rarest values decide it,
+and no data show them."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class Calibration:
         (lead, channel), at :data:`LEADS`; NaN for a channel without observations.
     shape : array of float
         (level, channel), the standardised deviation at each of :data:`LEVELS`.
+    variance_share : array of float
+        (channel,), of a channel in logarithms the share of its variance that raises the mean above the median: 0 gives
+        the median, 1 the mean of a lognormal. 0 for the others.
 
     References
     ----------
@@ -44,11 +51,13 @@ class Calibration:
 
     factor: Floats
     shape: Floats
+    variance_share: Floats
 
     @classmethod
     def none(cls, n_channels: int) -> "Calibration":
         """A calibration that changes nothing."""
-        return cls(np.ones((len(LEADS), n_channels)), np.repeat(ndtri(LEVELS)[:, None], n_channels, 1))
+        shape = np.repeat(ndtri(LEVELS)[:, None], n_channels, 1)
+        return cls(np.ones((len(LEADS), n_channels)), shape, np.zeros(n_channels))
 
     def factors(self, leads: Floats) -> Floats:
         """The factor of deviations at some lead times, (lead, channel); 1 for a channel without observations."""
@@ -95,6 +104,20 @@ class Calibration:
         inner = deviations.clip(-FARTHEST, FARTHEST)
         levels: Floats = ndtr(inner)
         return levels, deviations - inner
+
+
+def log_of_mean_over_median(deviation: Floats, variance_share: Floats) -> Floats:
+    """How far the logarithm of the mean lies above that of the median, ``share * deviation^2 / 2``, with a bound.
+
+    Parameters
+    ----------
+    deviation : array of float
+        (..., channel), the standard deviation of the logarithm.
+    variance_share : array of float
+        (channel,), see :class:`Calibration`.
+    """
+    found: Floats = variance_share * np.minimum(0.5 * np.square(deviation), MOST_LOG_OF_MEAN)
+    return found
 
 
 def mixture_spread(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-__all__ = ["EARLIER", "current_name", "from_earlier"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EARLIER", "current_name", "from_earlier", "missing_arrays"]
 
 EARLIER = (3, 4, 5)
 """Earlier formats that are read."""
@@ -97,6 +100,11 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
         del kept["patience"]
     sizes = {name: value for name, value in model.items() if name not in (*REMOVED_SIZES, *IRRELEVANT_SIZES)}
     return {**config, "format_version": version, "model": sizes, "params": kept}
+
+
+def missing_arrays(n_channels: int) -> dict[str, NDArray[np.float64]]:
+    """Arrays that earlier formats lack: the mean of a channel in logarithms was its median."""
+    return {"calibration.variance_share": np.zeros(n_channels)}
 
 
 def _removed(what: str) -> str:

@@ -1,6 +1,7 @@
 """Parameters, ids and codings as values JSON can hold, and back."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from latentode.data import Coding, ColumnCoding
 
-__all__ = ["coding_from_plain", "ids_from_plain", "plain", "plain_coding", "plain_ids"]
+__all__ = ["coding_from_plain", "ids_from_plain", "params_from_plain", "plain", "plain_coding", "plain_ids"]
 
 LISTS = ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality")
 """Parameters that may be a list."""
@@ -39,6 +40,8 @@ def plain(value: Any, name: str) -> Any:
         return None
     if name in LISTS and isinstance(value, tuple | list | pd.Index | pd.Series | np.ndarray):
         return [plain(v, "column") for v in value]
+    if name == "likelihood" and isinstance(value, Mapping):
+        return [[plain(channel, "column"), plain(kind, name)] for channel, kind in value.items()]
     if isinstance(value, pd.Timedelta | dt.timedelta | np.timedelta64):
         return str(pd.Timedelta(value))
     if isinstance(value, np.generic) and not isinstance(value, np.datetime64):  # its item may be a bare number
@@ -50,6 +53,12 @@ def plain(value: Any, name: str) -> Any:
     if name == "random_state":
         return None
     raise ValueError(f"{name}={value!r} is neither text nor a number and cannot be saved; use a text instead")
+
+
+def params_from_plain(stored: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as :func:`plain` wrote them: likelihoods by channel, kept as pairs, become a mapping again."""
+    likelihood = stored.get("likelihood")
+    return {**stored, "likelihood": dict(map(tuple, likelihood))} if isinstance(likelihood, list) else stored
 
 
 def plain_ids(ids: pd.Index) -> dict[str, Any]:

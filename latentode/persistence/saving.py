@@ -20,9 +20,16 @@ from latentode.io.atomic import directory_for, leftovers, write_whole
 from latentode.io.locks import alone
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
 from latentode.persistence.calibration import LEADS, LEVELS, Calibration
-from latentode.persistence.earlier_formats import EARLIER, current_name, from_earlier
+from latentode.persistence.earlier_formats import EARLIER, current_name, from_earlier, missing_arrays
 from latentode.persistence.limits import Limit
-from latentode.persistence.plain import coding_from_plain, ids_from_plain, plain, plain_coding, plain_ids
+from latentode.persistence.plain import (
+    coding_from_plain,
+    ids_from_plain,
+    params_from_plain,
+    plain,
+    plain_coding,
+    plain_ids,
+)
 from latentode.persistence.reading import (
     LARGEST_CONFIG,
     NoModelError,
@@ -49,6 +56,7 @@ DIGEST = "weights_sha256"
 """Key of the config that holds the digest of the weights it was written with. Early models have none."""
 
 COVARIATES = tuple(f.name for f in fields(Covariates))
+CALIBRATION = tuple(f.name for f in fields(Calibration))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
 LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
 
@@ -139,6 +147,7 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
         **{f"scaler.{k}": getattr(state.scaler, k) for k in SCALER},
         "calibration.factor": state.calibration.factor,
         "calibration.shape": state.calibration.shape,
+        "calibration.variance_share": state.calibration.variance_share,
         "panel.offsets": panel.offsets,
         "panel.times": panel.times,
         "panel.values": panel.values,
@@ -175,11 +184,13 @@ def load(path: Path, limits: Mapping[str, Limit], make: Callable[..., T]) -> tup
     with contextlib.ExitStack() as files:
         try:
             config, weights = _opened(path, files)
-            if config["format_version"] in EARLIER:
+            earlier = config["format_version"] in EARLIER
+            if earlier:
                 config = from_earlier(config, FORMAT_VERSION)
             check_config(config, limits)
-            state = _state_of(config, weights, limits)
-            return make(**{**config["params"], "checkpoint_dir": None}), state  # a file names no place to write to
+            state = _state_of(config, weights, limits, earlier)
+            params = params_from_plain(config["params"])
+            return make(**{**params, "checkpoint_dir": None}), state  # a file names no place to write to
         except NoModelError:
             raise
         except Exception as cause:  # a file made by others may cause any error in any library
@@ -207,13 +218,15 @@ def _opened(path: Path, files: contextlib.ExitStack) -> tuple[Any, BinaryIO]:
             former = name
 
 
-def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit]) -> FittedState:
+def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit], earlier: bool) -> FittedState:
     schema = Schema(**{**config["schema"], **{k: tuple(config["schema"][k]) for k in LISTED}})
     sizes = check_model(config["model"], len(schema.channels), limits)
     ids = ids_from_plain(config["ids"])
     coding = None if config["coding"] is None else coding_from_plain(config["coding"])
     expected = _shapes_of_weights(sizes)
     arrays = _arrays_in(file, expected, sizes, ids, coding, config)
+    if earlier:
+        arrays |= missing_arrays(sizes.n_channels)
     model = _model_of(sizes, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     covariates = None if coding is None else _covariates_of(arrays, coding, sizes, len(ids))
@@ -236,7 +249,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         seasons=seasons,
         horizon=float(config["horizon"]),
         model=model,
-        calibration=Calibration(arrays["calibration.factor"], arrays["calibration.shape"]),
+        calibration=Calibration(*(arrays[f"calibration.{k}"] for k in CALIBRATION)),
         observed=GrowingPanel(panel),
         history=_history_of(config["history"]),
         feature_names=np.array(config["feature_names_in"], dtype=object),
@@ -302,6 +315,7 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
         **by_channel,
         "calibration.factor": (np.float64, (len(LEADS), n_channels)),
         "calibration.shape": (np.float64, (len(LEVELS), n_channels)),
+        "calibration.variance_share": (np.float64, (n_channels,)),
         "panel.offsets": (np.int64, (n_series + 1,)),
         "panel.times": (np.float64, (n_rows,)),
         "panel.values": (np.float64, (n_rows, n_channels)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from latentode.data.covariates import MOST_CATEGORIES
 from latentode.data.time_axis import SHORTEST, is_zone_name
-from latentode.nn import ACTIVATIONS, LatentODEConfig
+from latentode.nn import ACTIVATIONS, LIKELIHOODS, LatentODEConfig
 from latentode.persistence.limits import Limit, OneOf, Range
 
 __all__ = ["check_config", "check_model", "require_arrays", "require_finite", "require_rows"]
@@ -63,6 +63,11 @@ def check_model(stored: dict[str, Any], n_channels: int, limits: Mapping[str, Li
     }
     for field in fields(sizes):
         name, value = field.name, getattr(sizes, field.name)
+        if name == "likelihood":
+            each = [value] if isinstance(value, str) else value
+            _require(isinstance(each, list | tuple) and all(map(OneOf(LIKELIHOODS).allows, each)), name, value)
+            _require(isinstance(value, str) or len(each) == n_channels, name, value)
+            continue
         if field.type in kinds:
             _require(kinds[field.type](value), name, value)
         else:

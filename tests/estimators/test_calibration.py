@@ -20,7 +20,7 @@ class Known(torch.nn.Module):
         super().__init__()
         self.given = scale
         self.config = SimpleNamespace(latent_dim=2, variational=False)
-        self.likelihood = SimpleNamespace(counts=False)
+        self.likelihood = SimpleNamespace(of_counts=np.array(False))
 
     def predict(self, batch):
         mean = torch.zeros_like(batch.targets)

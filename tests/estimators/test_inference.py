@@ -24,15 +24,20 @@ def test_batches_of_any_size_give_the_same_predictions(df, fitted, monkeypatch):
     np.testing.assert_allclose(fitted.predict_interval(query), expected[1], atol=1e-4)
 
 
-def test_the_prediction_of_a_channel_in_logarithms_does_not_depend_on_its_width():
+def test_the_mean_of_a_channel_in_logarithms_depends_on_its_width_by_its_share():
     df = waves().assign(x=lambda d: np.exp(3 * d["x"]))
     forecaster = quick().fit(df)
     answer, interval = forecaster.predict(df), forecaster.predict_interval(df, 80)
     assert (answer["x"] > 0).all()
-    wider = replace(forecaster.calibration_, factor=2 * forecaster.calibration_.factor)
+    learned = forecaster.calibration_
+    assert (learned.variance_share == 0).all()  # held-out series are too few
+    wider = replace(learned, factor=2 * learned.factor)
     forecaster.state_ = replace(forecaster.state_, calibration=wider)
     pd.testing.assert_frame_equal(forecaster.predict(df), answer)
     assert (forecaster.predict_interval(df, 80)["x-hi-80"] > interval["x-hi-80"]).all()
+    forecaster.state_ = replace(forecaster.state_, calibration=replace(wider, variance_share=np.array([0.5, 0.0])))
+    assert (forecaster.predict(df)["x"] > answer["x"]).all()
+    pd.testing.assert_series_equal(forecaster.predict(df)["y"], answer["y"])
 
 
 def test_the_same_intervals_are_predicted_twice(df, fitted):

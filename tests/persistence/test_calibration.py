@@ -9,7 +9,7 @@ def skewed():
     """Wider with the lead time, and with a longer upper tail; a second channel without observations."""
     shape = ndtri(LEVELS) * np.where(LEVELS > 0.5, 2.0, 1.0)
     factor = np.array([1.0, 1.0, 2.0, 3.0])
-    return Calibration(np.stack([factor, np.full(4, np.nan)], 1), np.stack([shape, ndtri(LEVELS)], 1))
+    return Calibration(np.stack([factor, np.full(4, np.nan)], 1), np.stack([shape, ndtri(LEVELS)], 1), np.zeros(2))
 
 
 def test_no_calibration_is_the_identity():
