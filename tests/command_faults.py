@@ -138,10 +138,17 @@ COMMANDS = [
     ),
     Command(
         "an unsupported file type",
-        _fit("visits.xlsx"),
+        _fit("visits.xls"),
         "refused",
-        "expected a file ending in .csv, .csv.gz or .parquet",
-        _holding("visits.xlsx"),
+        "expected a file ending in .csv, .csv.gz, .parquet or .xlsx",
+        _holding("visits.xls"),
+    ),
+    Command(
+        "an unsupported file type to write",
+        ("evaluate", "visits.csv", "--out", "scores.json"),
+        "refused",
+        "scores.json: expected a file ending in .csv, .csv.gz, .parquet or .xlsx",
+        _holding("visits.csv"),
     ),
     Command(
         "an output path that is a directory",

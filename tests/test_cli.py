@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -290,3 +291,97 @@ def test_warnings_of_the_library_are_lines_without_a_place_in_its_source(storms,
     err = capsys.readouterr().err
     assert err.startswith("latentode: note: 1 rows repeat a (series, time)")
     assert ".py" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MemoryError(), 2, "latentode: the memory does not suffice: give fewer rows, series or columns\n"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, "latentode: the memory does not"),
+        (ValueError("Error tokenizing data. C error: out of memory"), 2, "latentode: the memory does not suffice"),
+        (RecursionError("too deep"), 2, "latentode: too deep\n"),
+        (KeyboardInterrupt(), 130, "latentode: interrupted; the work was not finished\n"),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_what_ends_a_command_is_one_line_and_an_exit_code(tmp_path, capsys, monkeypatch, error, code, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("latentode.io.tables.read_table", fail)
+    assert main(["fit", "a.csv", "--out", str(tmp_path / "m")]) == code
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.count("\n") == 1
+
+
+def test_a_fault_of_the_library_keeps_its_traceback(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("latentode.io.tables.read_table", fail)
+    with pytest.raises(RuntimeError, match="a fault"):
+        main(["fit", "a.csv", "--out", str(tmp_path / "m")])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGPIPE")
+def test_output_that_nobody_reads_ends_in_silence(tmp_path):
+    (tmp_path / "a.csv").write_text("id,time,y\na,0,1\n")
+    code = "import sys; from latentode.cli import main; sys.exit(main(sys.argv[1:]))"
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-c", code, "fit", "a.csv", "--out", "m"]
+    done = subprocess.run(words, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_series_named_by_words_for_missing_values_are_fitted_and_evaluated(tmp_path, capsys):
+    rows = [f"{name},{k},{k % 5}.5,{name}\n" for name in ("NA", "null", "None", "nan", "n/a", "007") for k in range(6)]
+    (tmp_path / "a.csv").write_text("id,time,y,ward\n" + "".join(rows) + ",3,1,x\n")
+    words = [
+        str(tmp_path / "a.csv"),
+        "--static",
+        "ward",
+        "--n-models",
+        "1",
+        "--max-steps",
+        "2",
+        "--seasonality",
+        "none",
+    ]
+    assert main(["fit", *words, "--out", str(tmp_path / "m")]) == 0
+    forecaster = load(tmp_path / "m")
+    assert set(forecaster.panel_.ids) == {"NA", "null", "None", "nan", "n/a", "007"}
+    assert set(forecaster.coding_.static[0].categories) >= {"NA", "null"}
+    capsys.readouterr()
+    assert main(["evaluate", *words]) == 0
+    said = capsys.readouterr()
+    assert "of each of 6 series" in said.out
+    assert "latentode: note: 1 rows without a series or a time were left out" in said.err
+
+
+def test_a_table_of_one_measurement_a_row_is_fitted_by_its_variables(tmp_path, capsys):
+    rows = [f"{i},{k},{v},{k + 0.5}\n" for i in "ab" for k in range(6) for v in ("temp", "level")]
+    (tmp_path / "a.csv").write_text("id,time,sensor,reading\n" + "".join(rows))
+    words = [str(tmp_path / "a.csv"), "--variable", "sensor", "--max-steps", "2", "--n-models", "1"]
+    assert main(["fit", *words, "--value", "reading", "--out", str(tmp_path / "m")]) == 0
+    assert load(tmp_path / "m").channels_ == ("level", "temp")
+    assert "--variable and --value go together" in refused(capsys, "fit", *words, "--out", tmp_path / "n")
+    assert "has no column 'x'" in refused(capsys, "fit", *words, "--value", "x", "--out", tmp_path / "n")
+
+
+def test_a_forecast_is_written_whole_and_an_unknown_format_is_refused_before_the_work(model, tmp_path, capsys):
+    assert "expected a file ending in" in refused(capsys, "forecast", "nowhere", "--out", tmp_path / "f.json")
+    out = tmp_path / "f.csv"
+    assert main(["forecast", str(model), "--out", str(out)]) == 0
+    pd.testing.assert_series_equal(pd.read_csv(out)["wind"], load(model).forecast(level=(80, 95))["wind"])
+
+
+def test_a_forecast_of_chosen_series_and_one_that_fails_leaves_no_folder(model, tmp_path, capsys):
+    out = tmp_path / "new" / "f.csv"
+    err = refused(capsys, "forecast", model, "--id", "Nobody-1900", "--out", out)
+    assert "--id 'Nobody-1900': no such series" in err
+    assert list(tmp_path.iterdir()) == []
+    assert main(["forecast", str(model), "--id", "Ida-2021", "--out", str(out)]) == 0
+    assert set(pd.read_csv(out)["storm"]) == {"Ida-2021"}

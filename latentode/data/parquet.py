@@ -107,8 +107,8 @@ def _opened(source: Any) -> Any:
         return pyarrow.dataset.dataset(os.fspath(source), format="parquet")
     except (pyarrow.ArrowInvalid, OSError) as cause:
         raise DataError(
-            f"{os.fspath(source)} cannot be read as Parquet: {cause}; give a file of another kind as a "
-            "frame, for instance by pd.read_csv(...)"
+            f"{os.fspath(source)} is not a Parquet file, and a path is read as Parquet only; give a frame instead, for "
+            f"instance pd.read_csv({os.fspath(source)!r})"
         ) from cause
 
 

@@ -1,6 +1,6 @@
 """The times that ``forecast`` predicts: after the end of every series, in steps of a duration or a calendar."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from latentode.data import DataError, Panel, TimeAxis
 from latentode.data.time_axis import means_months
 from latentode.persistence.state import FittedState
 
-__all__ = ["forecast_times"]
+__all__ = ["forecast_times", "series_of"]
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +55,29 @@ def forecast_times(state: FittedState, panel: Panel, horizon: Any, freq: Any) ->
     return pd.DataFrame(frame)
 
 
+def series_of(panel: Panel, ids: Sequence[Any]) -> Panel:
+    """Some series of a panel, in the order given.
+
+    Parameters
+    ----------
+    panel : Panel
+        The series.
+    ids : sequence
+        Those to keep; one that is given twice is kept once.
+
+    Raises
+    ------
+    DataError
+        When an id is not among the series, or none is given.
+    """
+    wanted = pd.Index([ids] if isinstance(ids, str) else list(ids)).unique()
+    places = panel.ids.get_indexer(wanted)
+    if len(wanted) == 0 or (places < 0).any():
+        unknown = ", ".join(repr(i) for i in wanted[places < 0].tolist()[:5])
+        raise DataError(f"ids={unknown}: no such series" if unknown else "ids= names no series; leave it out for all")
+    return panel.take(places)
+
+
 def _length_of(horizon: Any, axis: TimeAxis, panel: Panel) -> float:
     """The horizon on the axis; a frame or the name of a series in its place is refused as such."""
     if isinstance(horizon, pd.DataFrame):
@@ -68,8 +91,7 @@ def _length_of(horizon: Any, axis: TimeAxis, panel: Panel) -> float:
         if isinstance(horizon, str) and horizon in panel.ids:
             raise DataError(
                 f"horizon={horizon!r}, the first argument of forecast, is the name of a series: forecast takes a "
-                "horizon and forecasts every series; choose the rows of one in its result, or give history= with the "
-                "observations of that series only"
+                f"horizon there; name series with ids=[{horizon!r}]"
             ) from None
         raise
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latentode.estimators.attributes import FittedAttributes
-from latentode.estimators.forecast_times import forecast_times
+from latentode.estimators.forecast_times import forecast_times, series_of
 from latentode.estimators.frames import as_dtype, filled_column, keys_of, refuse_duplicates
 from latentode.estimators.inference import Predictor
 from latentode.estimators.native import any_frame
@@ -171,7 +171,12 @@ class PredictionMixin(FittedAttributes):
 
     @any_frame
     def forecast(
-        self, horizon: Any = None, freq: Any = None, level: Levels = (80,), history: pd.DataFrame | None = None
+        self,
+        horizon: Any = None,
+        freq: Any = None,
+        level: Levels = (80,),
+        history: pd.DataFrame | None = None,
+        ids: Sequence[Any] | None = None,
     ) -> pd.DataFrame:
         """The future of every series in one tidy frame.
 
@@ -186,6 +191,8 @@ class PredictionMixin(FittedAttributes):
             Levels of the intervals, in per cent; an empty sequence for none.
         history : DataFrame, optional
             Forecast the series of this frame instead of those seen in fit.
+        ids : sequence, optional
+            Forecast only these series, in this order. None means all.
 
         Returns
         -------
@@ -197,10 +204,12 @@ class PredictionMixin(FittedAttributes):
         Raises
         ------
         DataError
-            When there is nothing to forecast, or a channel is named like the interval of another.
+            When there is nothing to forecast, one of `ids` is not among the series, or a channel is named like the
+            interval of another.
         """
         state = self._fitted()
         panel = state.panel if history is None else panel_of(history, state)
+        panel = panel if ids is None else series_of(panel, ids)
         query = forecast_times(state, panel, horizon, freq)
         keys = state.keys if history is None else keys_of(history.iloc[:0], state.schema)
         if keys is not None:

@@ -1,6 +1,7 @@
 """Writing files atomically: a file is complete or unchanged, also after a crash or on a full disk."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -65,6 +66,8 @@ def _copy_mode(source: Path, target: Path) -> None:
 def write_out(path: Path, content: bytes) -> None:
     """Write to a path the user named: files atomically, links followed, pipes and devices written to directly.
 
+    Directories that do not exist are made.
+
     Parameters
     ----------
     path : Path
@@ -80,7 +83,9 @@ def write_out(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():  # a rename would replace the pipe by a file
         path.write_bytes(content)
     else:
-        write_whole(path.resolve(), content)
+        file = path.resolve()
+        with directory_for(file.parent):
+            write_whole(file, content)
 
 
 def try_writing(directory: Path) -> None:
@@ -156,7 +161,8 @@ def _make(directory: Path, made: list[Path]) -> None:
             with contextlib.suppress(FileExistsError):  # another process made it meanwhile, or it is a file
                 place.mkdir()
                 made.append(place)
-    directory.mkdir(exist_ok=True)  # raises if it is a file
+    if not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
 
 
 def _remove_empty(made: list[Path]) -> None:

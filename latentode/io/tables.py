@@ -1,21 +1,36 @@
-"""Reading and writing long tables as .csv and .parquet files."""
+"""Reading and writing long tables as .csv, .parquet and .xlsx files."""
 
 import gzip
+import importlib.util
+import io
 import re
 import warnings
+import zipfile
 import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
+from pandas.api.types import infer_dtype
 
 from latentode.data import DataError, DataWarning
 from latentode.data.schema_inference import ID_NAMES, TIME_NAMES
 from latentode.io.atomic import write_out
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["check_writable", "format_of", "read_table", "write_table"]
+
+FORMATS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".xlsx": "xlsx"}
+"""Formats of tables by the end of a file's name."""
+
+_NEEDS = {
+    "parquet": "{} parquet needs pyarrow: pip install latentode[parquet]",
+    "xlsx": "{} .xlsx needs openpyxl: pip install latentode[excel]",
+}
+_NO_WORDS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+_UNREADABLE = (ValueError, EOFError, IndexError, KeyError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error)
 
 _ZONE = r"(?:[Zz]|[T ]\d.*[+-]\d\d(?::?\d\d)?)$"
 
@@ -24,12 +39,13 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
     """Read a long table; a time column of text is parsed as ISO dates.
 
     Times with a zone become UTC. Series names in text files become numbers only if every number prints as the text in
-    the file: 01 and 1 are two series.
+    the file: 01 and 1 are two series. An empty cell is a missing value; words such as NA, null and nan are one among
+    numbers only: in a column of series or of text they are names like any other.
 
     Parameters
     ----------
     path : Path
-        A ``.csv``, ``.csv.gz`` or ``.parquet`` file.
+        A ``.csv``, ``.csv.gz``, ``.parquet`` or ``.xlsx`` file; of the last the first sheet.
     time_col : hashable, optional
         The column of times. None means the one named ``ds``, ``timestamp`` or ``time``.
     id_col : hashable, optional
@@ -47,7 +63,7 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
         When the file cannot be read, two columns have the same name, rows hold more cells than there are names, or a
         time is neither a number nor an ISO date; the message names the first such row.
     ImportError
-        When it is a Parquet file and pyarrow is not installed.
+        When pyarrow or openpyxl is needed and not installed.
 
     Warns
     -----
@@ -56,22 +72,19 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
     """
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
-    if path.name.endswith((".csv", ".csv.gz")):
-        if path.is_dir():
-            raise DataError(f"{path} is a directory; expected a file")
-        df = _read_csv(path, ID_NAMES if id_col is None else (id_col,))
-    elif path.suffix == ".parquet":
-        df = _read_parquet(path)
-    else:
-        raise DataError(f"{path}: expected a file ending in .csv, .csv.gz or .parquet")
-    found = [c for c in TIME_NAMES if c in df.columns] if time_col is None else [time_col]
-    if len(found) == 1 and found[0] in df.columns and _is_text(df[found[0]]):
+    kind = format_of(path)
+    if kind in ("csv", "xlsx") and path.is_dir():
+        raise DataError(f"{path} is a directory; expected a file")
+    ids, times = (ID_NAMES if id_col is None else (id_col,)), (TIME_NAMES if time_col is None else (time_col,))
+    df = _read_parquet(path) if kind == "parquet" else _read_cells(path, kind, ids, times)
+    found = [c for c in times if c in df.columns]
+    if len(found) == 1 and _is_text(df[found[0]]):
         df[found[0]] = _as_times(df[found[0]], path)
     return df
 
 
-def write_table(df: pd.DataFrame, path: Path, values: Sequence[Hashable]) -> None:
-    """Write a table, with the columns `values` rounded to six digits: predictions are not more precise.
+def write_table(df: pd.DataFrame, path: Path) -> None:
+    """Write a table; every number in a text file reads back as the same number.
 
     Names of series and columns are written unchanged. A spreadsheet that opens a .csv file takes a cell that begins
     with ``=``, ``+``, ``-`` or ``@`` for a formula: import such a column as text, or write .parquet.
@@ -81,47 +94,131 @@ def write_table(df: pd.DataFrame, path: Path, values: Sequence[Hashable]) -> Non
     df : DataFrame
         The table; its index is not written.
     path : Path
-        The file: Parquet if the name ends in ``.parquet``, else text with commas.
-    values : sequence of hashable
-        The columns to round.
+        The file, ``.csv``, ``.csv.gz``, ``.parquet`` or ``.xlsx``. Pipes and devices get text with commas.
 
     Raises
     ------
+    DataError
+        When the name ends in anything else, or the table is larger than a sheet.
+    ImportError
+        When pyarrow or openpyxl is needed and not installed.
     OSError
         When it cannot be written. An existing file is unchanged.
     """
-    rounded = df.copy()
-    for column in values:
-        rounded[column] = df[column].map("{:.6g}".format).astype(float)
-    if path.suffix == ".parquet":
-        content = rounded.to_parquet(None, index=False)
+    check_writable(path)
+    kind = "csv" if _is_device(path) else format_of(path)
+    if kind == "parquet":
+        content = df.to_parquet(None, index=False)
+    elif kind == "xlsx":
+        content = _sheet(df, path)
     else:
-        content = rounded.to_csv(index=False).encode()
+        content = df.to_csv(index=False).encode()
+        if path.suffix.lower() == ".gz":
+            content = gzip.compress(content, mtime=0)
     write_out(path, content)
 
 
-def _read_csv(path: Path, id_cols: Sequence[Hashable]) -> pd.DataFrame:
+def format_of(path: Path) -> str:
+    """The format of a table by the end of its name: csv, parquet or xlsx.
+
+    Raises
+    ------
+    DataError
+        When it is none of these.
+
+    Examples
+    --------
+    >>> format_of(Path("visits.csv.gz"))
+    'csv'
+    """
+    for ending, kind in FORMATS.items():
+        if path.name.lower().endswith(ending):
+            return kind
+    raise DataError(f"{path}: expected a file ending in {', '.join(list(FORMATS)[:-1])} or {list(FORMATS)[-1]}")
+
+
+def check_writable(path: Path) -> None:
+    """Check, before long work, that a table can be written in the format of a file's name.
+
+    Raises
+    ------
+    DataError
+        When the format is not known.
+    ImportError
+        When what it needs is not installed.
+    """
+    kind = "csv" if _is_device(path) else format_of(path)
+    module = {"parquet": "pyarrow", "xlsx": "openpyxl"}.get(kind)
+    if module is not None and importlib.util.find_spec(module) is None:
+        raise ImportError(_NEEDS[kind].format("writing"))
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _sheet(df: pd.DataFrame, path: Path) -> bytes:
+    whole = df.copy()
+    for column in df.columns:  # a sheet knows no zones
+        if isinstance(df[column].dtype, pd.DatetimeTZDtype):
+            whole[column] = df[column].map(lambda t: None if pd.isna(t) else t.isoformat()).astype(object)
+    content = io.BytesIO()
+    try:
+        with pd.ExcelWriter(content, engine="openpyxl") as writer:
+            whole.to_excel(writer, index=False)
+            for row in writer.book.active.iter_rows():
+                for cell in row:
+                    if cell.data_type == "f":  # a name that begins with = is no formula
+                        cell.data_type = "s"
+    except ValueError as cause:
+        raise DataError(f"{path} cannot be written: {cause}; write .csv or .parquet") from cause
+    return content.getvalue()
+
+
+def _read_cells(path: Path, kind: str, id_cols: Sequence[Hashable], time_cols: Sequence[Hashable]) -> pd.DataFrame:
+    """A .csv or .xlsx file: names and text as they stand, empty cells and words among numbers as missing values."""
+    read = _read_sheet if kind == "xlsx" else _read_text
     try:
         # The names in the file: pandas would rename duplicates to x and x.1, and columns without a name to "Unnamed".
-        head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+        head = read(path, header=None, nrows=1, dtype=str, keep_default_na=False)
         names = [re.sub(r"^Unnamed: \d+$", "", str(name)) for name in head.iloc[0]]  # as pandas writes them
+        for name in names:
+            if name and names.count(name) > 1:
+                raise DataError(f"{path} has more than one column named {name!r}; rename or drop the others")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            df = pd.read_csv(path, index_col=False, dtype={c: str for c in id_cols if c in names})
+            ids = [c for c in id_cols if c in names]
+            df = read(path, dtype=dict.fromkeys(ids, str))
+        texts = [c for c in df.columns if c in ids or (c not in time_cols and infer_dtype(df[c]) == "string")]
+        words = [c for c in texts if df[c].isna().any()]  # what pandas took for missing may be a name
+        if words:
+            df[words] = read(path, dtype=str, **_NO_WORDS)[words]
     except pd.errors.ParserWarning as cause:
         raise DataError(
             f"{path} cannot be read as a table: its rows hold more cells than its first line names columns ("
             f"{len(names)}); name every column there"
         ) from cause
-    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as cause:
+    except DataError:
+        raise
+    except _UNREADABLE as cause:
         raise DataError(f"{path} cannot be read as a table: {cause}") from cause
-    for name in names:
-        if name and names.count(name) > 1:
-            raise DataError(f"{path} has more than one column named {name!r}; rename or drop the others")
     df = _without_row_numbers(df, names, path)
     for column in id_cols:
         if column in df.columns:
             df[column] = _as_names(df[column])
+    return df
+
+
+def _read_text(path: Path, **options: Any) -> pd.DataFrame:
+    df: pd.DataFrame = pd.read_csv(path, index_col=False, **options)
+    return df
+
+
+def _read_sheet(path: Path, **options: Any) -> pd.DataFrame:
+    try:
+        df: pd.DataFrame = pd.read_excel(path, engine="openpyxl", **options)
+    except ImportError as cause:
+        raise ImportError(_NEEDS["xlsx"].format("reading")) from cause
     return df
 
 
@@ -156,7 +253,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         df = pd.read_parquet(path)
     except ImportError as cause:
-        raise ImportError("reading parquet needs pyarrow: pip install latentode[parquet]") from cause
+        raise ImportError(_NEEDS["parquet"].format("reading")) from cause
     except ValueError as cause:
         raise DataError(f"{path} cannot be read as a table: {cause}") from cause
     return df if isinstance(df.index, pd.RangeIndex) else df.reset_index()

@@ -33,6 +33,20 @@ def test_without_a_word_the_horizon_is_that_of_the_fit_in_ten_steps(fitted, df):
     np.testing.assert_allclose(rows["time"] - ends_of(df)["s05"], fitted.horizon_ * np.arange(1, 11) / 10)
 
 
+def test_only_the_series_named_are_forecast_in_their_order(fitted, df):
+    future = fitted.forecast(ids=["s05", "s01", "s05"])
+    whole = fitted.forecast()
+    wanted = pd.concat([whole[whole["id"] == name] for name in ("s05", "s01")], ignore_index=True)
+    pd.testing.assert_frame_equal(future, wanted, atol=1e-6)
+    assert set(fitted.forecast(history=df.assign(id="new" + df["id"]), ids="news03")["id"]) == {"news03"}
+
+
+@pytest.mark.parametrize(("ids", "said"), [(["s01", "x"], "ids='x': no such series"), ([], "ids= names no series")])
+def test_series_that_are_not_there_are_named(fitted, ids, said):
+    with pytest.raises(DataError, match=said):
+        fitted.forecast(ids=ids)
+
+
 def test_bands_can_be_left_out(fitted):
     assert fitted.forecast(level=()).columns.tolist() == ["id", "time", "x", "y"]
     assert fitted.forecast(level=[]).columns.tolist() == ["id", "time", "x", "y"]

@@ -1,8 +1,10 @@
 import concurrent.futures
+import gzip
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -66,7 +68,7 @@ def test_a_file_that_is_not_there_or_no_table_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no such file: .*nope\.csv"):
         read_table(tmp_path / "nope.csv")
     with pytest.raises(DataError, match=r"expected a file ending in \.csv"):
-        read_table(write(tmp_path / "a.xlsx", ""))
+        read_table(write(tmp_path / "a.xls", ""))
     with pytest.raises(DataError, match=r"a\.csv cannot be read as a table"):
         read_table(write(tmp_path / "a.csv", ""))
 
@@ -160,7 +162,7 @@ def test_parquet_goes_there_and_back_and_an_index_becomes_columns(tmp_path):
     df.set_index(["id", "time"]).to_parquet(tmp_path / "a.parquet")
     back = read_table(tmp_path / "a.parquet")
     assert back.columns.tolist() == ["id", "time", "x"]
-    write_table(back, tmp_path / "b.parquet", ["x"])
+    write_table(back, tmp_path / "b.parquet")
     pd.testing.assert_frame_equal(read_table(tmp_path / "b.parquet"), back)
 
 
@@ -173,17 +175,68 @@ def test_the_error_without_pyarrow_names_what_to_install(tmp_path, monkeypatch):
         read_table(write(tmp_path / "a.parquet", ""))
 
 
-def test_values_are_written_to_six_digits_and_times_whole(tmp_path):
-    df = pd.DataFrame({"time": [1234567.875], "x": [0.123456789], "y": [1234567.0]})
-    write_table(df, tmp_path / "a.csv", ["x"])
-    assert (tmp_path / "a.csv").read_text() == "time,x,y\n1234567.875,0.123457,1234567.0\n"
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.CSV", "a.parquet", "a.xlsx"])
+def test_what_is_written_reads_back_the_same(tmp_path, name):
+    if name.endswith(".xlsx"):
+        pytest.importorskip("openpyxl")
+    close = 1e6 + np.array([-0.3, 0.0, 0.3]) + 1 / 3  # a mean and its interval, which six digits make one number
+    df = pd.DataFrame({"id": ["NA", "007", "=1"], "time": [0.1, 1e-17, 5.0], "x": close})
+    write_table(df, tmp_path / name)
+    rtol = 1e-15 if name.endswith(".xlsx") else 0  # a sheet holds sixteen digits
+    pd.testing.assert_frame_equal(read_table(tmp_path / name), df, rtol=rtol, atol=0, check_dtype=False)
+    if name == "a.csv.gz":
+        assert gzip.decompress((tmp_path / name).read_bytes()).startswith(b"id,time,x\n")
+
+
+@pytest.mark.parametrize("name", ["a.xls", "a.json", "a.feather", "a.tsv", "a", "a.csv.zip", "csv"])
+def test_a_format_that_is_not_known_is_neither_written_nor_read(tmp_path, name):
+    with pytest.raises(DataError, match=r"expected a file ending in \.csv, \.csv\.gz, \.parquet or \.xlsx"):
+        write_table(pd.DataFrame({"x": [1.0]}), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match=r"expected a file ending in"):
+        read_table(write(tmp_path / name, "x\n1\n"))
+
+
+@pytest.mark.parametrize(("name", "package"), [("a.xlsx", "openpyxl"), ("a.parquet", "pyarrow")])
+def test_a_format_whose_package_is_not_installed_is_refused_with_what_to_install(tmp_path, monkeypatch, name, package):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ImportError, match=rf"writing .* needs {package}: pip install latentode\["):
+        write_table(pd.DataFrame({"x": [1.0]}), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+WORDS = ["NA", "null", "None", "nan", "n/a", "NULL", "NaN", "#N/A", "<NA>", "N/A", "-nan", "007", "1e5"]
+
+
+def test_words_for_missing_values_are_names_among_ids_and_text_and_missing_among_numbers(tmp_path):
+    kinds = [*WORDS[:-2], "north", "south"]  # words and numbers alone would be a column of numbers
+    numbers = ["NA" if k == 3 else "null" if k == 5 else str(k) for k in range(len(WORDS))]
+    rows = "".join(f"{i},{k},{kinds[k]},{numbers[k]}\n" for k, i in enumerate(WORDS))
+    df = read_table(write(tmp_path / "a.csv", f"id,time,kind,x\n{rows},99,,1\n"))
+    assert df["id"].tolist()[:-1] == WORDS
+    assert df["kind"].tolist()[:-1] == kinds
+    assert df[["id", "kind"]].iloc[-1].isna().all()
+    assert np.flatnonzero(df["x"].isna()).tolist() == [3, 5]
+
+
+def test_a_column_and_an_id_column_may_be_named_by_such_a_word(tmp_path):
+    path = write(tmp_path / "a.csv", "NA,time,null\nnan,0,1.5\nb,1,NA\n")
+    df = read_table(path, id_col="NA")
+    assert df.columns.tolist() == ["NA", "time", "null"]
+    assert df["NA"].tolist() == ["nan", "b"]
+    assert df["null"].isna().tolist() == [False, True]
+
+
+def test_a_time_that_is_missing_by_a_word_is_missing(tmp_path):
+    df = read_table(write(tmp_path / "a.csv", "id,time,x\na,2024-05-01,1\na,NA,2\n"))
+    assert df["time"].isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, name):
     path = write(tmp_path / name, "as it was")
     with little_room(), pytest.raises(OSError, match="could not be written; no existing file was changed"):
-        write_table(pd.DataFrame({"id": range(1000), "x": 1.0}), path, ["x"])
+        write_table(pd.DataFrame({"id": range(1000), "x": 1.0}), path)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert path.read_text() == "as it was"
 
@@ -193,18 +246,18 @@ def test_links_are_followed_and_pipes_are_written_into(tmp_path):
     df = pd.DataFrame({"x": [1.0]})
     write(tmp_path / "file.csv", "before")
     (tmp_path / "link.csv").symlink_to("file.csv")
-    write_table(df, tmp_path / "link.csv", [])
+    write_table(df, tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "file.csv").read_text() == "x\n1.0\n"
     os.mkfifo(tmp_path / "pipe.csv")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         read = pool.submit((tmp_path / "pipe.csv").read_text)
-        write_table(df, tmp_path / "pipe.csv", [])
+        write_table(df, tmp_path / "pipe.csv")
         assert read.result(10) == "x\n1.0\n"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+a", "-b", "@c", "=HYPERLINK(1)"])
 def test_names_that_a_spreadsheet_takes_for_formulas_are_written_as_they_came_which_the_docs_tell(name, tmp_path):
-    write_table(pd.DataFrame({"id": [name], "x": [1.0]}), tmp_path / "a.csv", ["x"])
+    write_table(pd.DataFrame({"id": [name], "x": [1.0]}), tmp_path / "a.csv")
     assert read_table(tmp_path / "a.csv")["id"].tolist() == [name]
     assert "for a formula" in (Path(__file__).parents[2] / "docs" / "faq.md").read_text("utf-8")
