@@ -29,14 +29,16 @@ SMALL_COUNT = 100
 class LikelihoodChoice:
     """A name, or names by channel."""
 
+    choices = (AUTO, *LIKELIHOODS)
+
     def allows(self, value: Any) -> bool:
         """Whether it is a name, or a mapping to names."""
         if isinstance(value, Mapping):
             return all(isinstance(name, str) and name in LIKELIHOODS for name in value.values())
-        return isinstance(value, str) and value in (AUTO, *LIKELIHOODS)
+        return isinstance(value, str) and value in self.choices
 
     def __str__(self) -> str:
-        names = ", ".join(map(repr, (AUTO, *LIKELIHOODS)))
+        names = ", ".join(map(repr, self.choices))
         return f"be one of {names}, or a dict of channels and such names but 'auto'"
 
 

@@ -97,7 +97,7 @@ def test_every_parameter_is_documented_and_every_choice_named_there():
     for field in fields(Settings):
         assert re.search(rf"^(\w+, )*{field.name}(, \w+)* : ", documented, re.M), field.name
     for name in ("encoder", "dynamics", "decoder", "likelihood", "anchor", "adjoint", "strategy"):
-        listed = re.search(rf"^{name} : \{{(.*)\}}$", documented, re.M).group(1)
+        listed = re.search(rf"^{name} : \{{(.*)\}}( or dict)?$", documented, re.M).group(1)
         assert set(re.findall(r'"(\w+)"', listed)) == set(LIMITS[name].choices), name
 
 
@@ -106,7 +106,13 @@ CHOICES = [name for name, limit in LIMITS.items() if isinstance(limit, OneOf)]
 
 def test_every_parameter_that_is_one_of_several_names_has_its_choices():
     strings = {f.name for f in fields(Settings) if isinstance(f.default, str)}
-    assert strings - {"seasonality"} == set(CHOICES)
+    assert strings - {"seasonality", "likelihood"} == set(CHOICES)
+
+
+@pytest.mark.parametrize("value", ["nothing", None, 3, ["poisson"], {"x": "nothing"}, {"x": "auto"}, {"x": None}])
+def test_a_likelihood_that_is_none_is_refused_at_fit_with_the_choices(value):
+    with pytest.raises(ValueError, match=r"likelihood=.*must be one of 'auto', 'gaussian', .*or a dict"):
+        quick(likelihood=value).fit(waves(3, 6))
 
 
 @pytest.mark.parametrize("name", CHOICES)
