@@ -1,6 +1,7 @@
 """How a forecast is drawn: axes, colours, markers, ticks, legend."""
 
-from collections.abc import Hashable
+import sys
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from latentode.data import TimeAxis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "FAINT",
@@ -21,7 +23,9 @@ __all__ = [
     "ObservedSeries",
     "TimeScale",
     "add_legend",
+    "as_label",
     "draw_panel",
+    "legend_outside",
     "make_axes",
     "one_axes",
     "require_matplotlib",
@@ -50,12 +54,34 @@ def require_matplotlib() -> None:
         raise ImportError("drawing needs matplotlib: pip install latentode[plot]") from cause
 
 
+LONGEST_LABEL = 40
+"""Characters of a name in a picture: an id may be a whole sentence."""
+
+
+def as_label(name: object, longest: int = LONGEST_LABEL) -> str:
+    """A name of the caller's as matplotlib draws it letter for letter, on one line, and not longer than `longest`.
+
+    Matplotlib reads what stands between two dollars as mathematics, and leaves labels that are empty or begin with an
+    underscore out of legends. Characters that cannot be printed become spaces.
+    """
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split(" ")).strip()
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if not text or text.startswith("_") else text
+
+
 @dataclass(frozen=True)
 class ObservedSeries:
     """Observations of one series: (row,) times, (row, channel) values."""
 
     times: Floats
     values: Floats
+
+    def since(self, first: float) -> "ObservedSeries":
+        """The observations at this time and later."""
+        kept = self.times >= first
+        return ObservedSeries(self.times[kept], self.values[kept])
 
 
 @dataclass(frozen=True)
@@ -100,7 +126,7 @@ class TimeScale:
 
     def label(self, time_col: Hashable | None) -> str:
         """No label for dates; the column's name, and a unit, for numbers."""
-        name = "time" if time_col is None else str(time_col)
+        name = "time" if time_col is None else as_label(time_col)
         if self.dated:
             return ""
         return f"{name} ({self.unit})" if self.unit else name
@@ -119,32 +145,51 @@ class TimeScale:
         ax.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def one_axes(ax: "Axes | None") -> "Axes":
-    """The axes given, or those of a new figure that pyplot does not hold."""
+def one_axes(ax: "Axes | None", width: float = 5.0, height: float = 4.0) -> "Axes":
+    """The axes given, or those of a new figure."""
     require_matplotlib()
-    if ax is not None:
-        return ax
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(5, 4), layout="constrained").add_subplot()
+    return _new_figure(width, height).add_subplot() if ax is None else ax
 
 
 def make_axes(axes: "Axes | NDArray[Any] | None", n_rows: int, n_columns: int) -> NDArray[Any]:
-    """Axes to draw on: the given ones in rows, or those of a new figure that pyplot does not hold."""
-    from matplotlib.figure import Figure
-
+    """Axes to draw on: the given ones in rows, or those of a new figure."""
+    require_matplotlib()
     if axes is None:
         # A single panel is drawn wide; many are kept to the width of a page.
         width = {1: 7.2, 2: 8.0}.get(n_columns, max(9.6, 2.5 * n_columns))
         height = 3.0 if n_rows == 1 else 1.75 * n_rows + 0.6
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure.subplots(n_rows, n_columns, squeeze=False)
+        return _new_figure(width, height).subplots(n_rows, n_columns, squeeze=False)
     given = np.asarray(axes, dtype=object).ravel()
     if len(given) != n_rows * n_columns:
         raise ValueError(
             f"axes holds {len(given)}, but {n_rows} series with {n_columns} channels each need {n_rows * n_columns}"
         )
     return given.reshape(n_rows, n_columns)
+
+
+def _new_figure(width: float, height: float) -> "Figure":
+    """A figure that a notebook shows at the end of its cell; elsewhere one that pyplot does not hold."""
+    from matplotlib.figure import Figure
+
+    if not _shows_figures():
+        return Figure(figsize=(width, height), layout="constrained")
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=(width, height), layout="constrained")
+
+
+def _shows_figures() -> bool:
+    """Whether figures of pyplot show by themselves: in a notebook, and in interactive mode.
+
+    A notebook's backend draws inside the page, and closes what it has shown. The backend matters only within IPython:
+    naming it can load a toolkit of windows.
+    """
+    import matplotlib
+
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and "inline" in matplotlib.get_backend():
+        return True
+    return matplotlib.is_interactive()
 
 
 def draw_panel(
@@ -193,20 +238,27 @@ def tidy(ax: "Axes") -> None:
 
 
 def add_legend(grid: NDArray[Any]) -> None:
-    """One legend for all panels: below the figure if its layout makes room there, else in the first panel."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+    """One legend for all panels of forecasts."""
     handles: dict[str, Any] = {}
     for ax in grid.flat:
         found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
         handles = {**found, **handles}
     order = ["observed", "held out", "forecast", *reversed([k for k in handles if "interval" in k]), "end of history"]
     names = [k for k in order if k in handles]
-    shown = [handles[k] for k in names]
-    figure = grid[0, 0].figure
+    legend_outside(grid, [handles[k] for k in names], names)
+
+
+def legend_outside(grid: NDArray[Any], handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend below the figure, off the data, if its layout makes room there and it has no other axes; else inside."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = grid.flat[0].figure
     if set(figure.axes) <= set(grid.flat) and isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
-        columns = len(names) if figure.get_figwidth() >= 7 else 3
+        wide = figure.get_figwidth() >= 7
+        columns = len(names) if wide and len(names) <= 6 else 3
+        if max(map(len, names), default=0) > 24:
+            columns = 2 if wide else 1
         style = {"frameon": False, "fontsize": 8.5, "columnspacing": 1.4, "handletextpad": 0.6}
-        figure.legend(shown, names, loc="outside lower center", ncols=columns, **style)
+        figure.legend(handles, names, loc="outside lower center", ncols=columns, **style)
     else:
-        grid[0, 0].legend(shown, names, frameon=False, fontsize=8)
+        grid.flat[0].legend(handles, names, framealpha=0.8, edgecolor="none", fontsize=8)

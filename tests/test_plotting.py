@@ -6,12 +6,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
+from matplotlib import cbook, pyplot
 from matplotlib.colors import to_hex
 from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
 from latentode import LatentODEForecaster
+from latentode._drawing import as_label
 from latentode.data import DataError, DataWarning
 from latentode.datasets import make_spirals
 from latentode.evaluation import LastValue, backtest, summarise_backtest
@@ -344,7 +345,7 @@ def test_training_shows_every_model_and_names_what_it_shows_once():
         rows = forecaster.history_[forecaster.history_["model"] == number]
         assert curve.get_xydata().tolist() == rows[["step", "validation_crps"]].to_numpy().tolist()
     assert len(curves) == 2
-    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    names = [text.get_text() for text in ax.figure.legends[0].get_texts()]
     assert len(names) == len(set(names))
 
 
@@ -385,3 +386,58 @@ def test_a_backtest_is_drawn_in_the_order_of_its_leads():
     leads = pd.IntervalIndex.from_tuples([(4, 8), (0, 2), (2, 4)])
     table = pd.DataFrame({"model": "forecaster", "channel": ["x", "x", "y"], "lead": leads, "mae": [1.0, 2.0, 3.0]})
     assert plot_backtest(table).lines[0].get_xdata().tolist() == [1, 3, 6]
+
+
+# ------------------------------------------------------------------------------------------------------ names, view
+
+
+@pytest.mark.parametrize(
+    "name", ["$x$ and $\\frac{$", "a_b^c", "_hidden", "\\", "<b>&", "two\nlines", "long " * 40, "\ud800"]
+)
+def test_a_name_is_drawn_letter_for_letter_and_without_a_warning(name, recwarn):
+    ax = Figure(figsize=(4, 3)).add_subplot()
+    ax.plot([0, 1], label=as_label(name))
+    ax.set(title=as_label(name), xlabel=as_label(name))
+    (text,) = ax.legend().get_texts()
+    ax.figure.draw_without_rendering()
+    assert len(text.get_text()) <= 45
+    assert not cbook.is_math_text(text.get_text())
+    assert not recwarn.list
+
+
+def test_a_backtest_names_every_model_in_its_legend_and_leaves_nothing_with_pyplot():
+    leads = pd.IntervalIndex.from_tuples([(0, 2), (0, 2)])
+    table = pd.DataFrame({"model": ["_mine", "$a$ $"], "channel": "x", "lead": leads, "mae": [1.0, 2.0]})
+    figure = plot_backtest(table).figure
+    figure.draw_without_rendering()
+    assert len(figure.legends[0].get_texts()) == 2
+    assert pyplot.get_fignums() == []
+
+
+@pytest.fixture(scope="module")
+def long_past() -> LatentODEForecaster:
+    time = np.arange(0, 60, 0.5)
+    df = pd.DataFrame({"id": 0, "time": time, "x": np.sin(2 * np.pi * time / 3)})
+    return tiny.quick(horizon=4.0, seasonality=3.0).fit(pd.concat([df, df.assign(id=1)]))
+
+
+def test_the_future_is_a_quarter_of_the_view_and_lookback_shows_more(long_past):
+    (ax,) = long_past.plot(0, horizon=4.0).flat
+    times = line(ax, "forecast").get_xdata()
+    assert (times[0], times[-1]) == pytest.approx((59.5 - 12, 63.5))
+    assert line(ax, "observed").get_xdata()[0] >= 59.5 - 12
+    (ax,) = long_past.plot(0, horizon=0.5).flat
+    assert len(line(ax, "observed").get_xdata()) == 12
+    (ax,) = long_past.plot(0, horizon=0.5, lookback=50.0).flat
+    times = line(ax, "forecast").get_xdata()
+    assert times[0] == pytest.approx(9.5)
+    assert np.diff(times).max() < 3 / 20  # the season is 3
+
+
+def test_in_interactive_mode_the_figure_is_one_that_pyplot_shows(long_past):
+    with pyplot.ioff():
+        long_past.plot(0)
+        assert pyplot.get_fignums() == []
+    with pyplot.ion():
+        assert long_past.plot(0)[0, 0].figure.number in pyplot.get_fignums()
+        pyplot.close("all")

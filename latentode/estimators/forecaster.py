@@ -327,6 +327,40 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
             return encoded_frame(state, state.panel, state.keys)
         return encoded_frame(state, panel_of(X, state, "the frame"), keys_of(X.iloc[:0], state.schema))
 
+    def plot(self, series: Any = None, channels: Any = None, **options: Any) -> Any:
+        """Draw forecasts with their prediction intervals: :func:`latentode.plotting.plot_forecast` of this forecaster.
+
+        Parameters
+        ----------
+        series, channels : hashable or sequence of hashable, optional
+            What to draw. None means the first four.
+        **options
+            The other parameters of :func:`latentode.plotting.plot_forecast`, by name: ``horizon``, ``history``, ...
+
+        Returns
+        -------
+        array of Axes
+            (series, channel).
+
+        Raises
+        ------
+        DataError
+            When a series has no observations, or a channel is not one of the model's.
+        ImportError
+            When matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster
+        >>> from latentode.datasets import make_spirals
+        >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
+        >>> LatentODEForecaster(max_steps=20, random_state=0).fit(df).plot([0, 1], "x", horizon=1.0).shape
+        (2, 1)
+        """
+        from latentode.plotting import plot_forecast  # a floor above: fetched only by who draws
+
+        return plot_forecast(self, series, channels, **options)
+
     def save(self, path: str | Path, include_history: bool = True) -> None:
         """Write the fitted forecaster to a directory: ``config.json`` and a file of weights.
 

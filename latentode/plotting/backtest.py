@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from latentode._drawing import require_matplotlib
+from latentode._drawing import as_label, legend_outside, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,10 +40,7 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
     """
     if score not in table.columns:
         raise ValueError(f"the table has no column {score!r}; its columns are {list(table.columns)}")
-    require_matplotlib()
-    from matplotlib import pyplot  # imported only for drawing: it is slow
-
-    axes = pyplot.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
+    axes = one_axes(ax, 7, 4)
     middle, unit = pd.Series([where.mid for where in table["lead"]], table.index), ""
     if pd.api.types.is_timedelta64_dtype(middle.dtype):
         middle, unit = middle.dt.total_seconds() / 86_400, ", days"
@@ -52,8 +50,15 @@ def plot_backtest(table: pd.DataFrame, score: str = "mae", ax: "Axes | None" = N
     lines = drawn.pivot_table(score, "middle", "model", sort=False).sort_index()
     for model in lines.columns:
         ours = model == "forecaster"
-        axes.plot(lines.index, lines[model], marker="o", label=model, linewidth=2.5 if ours else 1.2, zorder=2 + ours)
+        axes.plot(
+            lines.index,
+            lines[model],
+            marker="o",
+            label=as_label(model),
+            linewidth=2.5 if ours else 1.2,
+            zorder=2 + ours,
+        )
     axes.set_xlabel(f"lead{unit}")
     axes.set_ylabel(score if score in WITHOUT_UNIT else f"{score}, relative to the mean of all")
-    axes.legend(frameon=False)
+    legend_outside(np.array([axes]), *axes.get_legend_handles_labels())
     return axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from latentode._drawing import FAINT, MEAN, one_axes, tidy
+from latentode._drawing import FAINT, MEAN, as_label, legend_outside, one_axes, tidy
 from latentode.data import DataError, values_of
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
@@ -82,7 +82,7 @@ def plot_calibration(
     few = len(channels) <= MOST_NAMED
     for k, channel in enumerate(channels):
         if there[:, k].any():
-            label = f"{channel} ({int(there[:, k].sum())})" if few else None
+            label = f"{as_label(channel)} ({int(there[:, k].sum())})" if few else None
             ax.plot(levels, found[k], lw=1.1, color=None if few else FAINT, alpha=0.9 if few else 0.5, label=label)
     total = there.sum(0)
     mean = np.nansum(found * total[:, None], axis=0) / total.sum()
@@ -90,6 +90,6 @@ def plot_calibration(
     ax.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
     ax.set_xlabel("should lie within, %", fontsize=9)
     ax.set_ylabel("lay within, %", fontsize=9)
-    ax.legend(frameon=False, fontsize=8)
+    legend_outside(np.array([ax]), *ax.get_legend_handles_labels())
     tidy(ax)
     return ax

@@ -12,6 +12,7 @@ from latentode._drawing import (
     ObservedSeries,
     TimeScale,
     add_legend,
+    as_label,
     draw_panel,
     make_axes,
     require_matplotlib,
@@ -31,7 +32,16 @@ MOST_SHOWN = 4
 """Rows and columns of the picture by default: more cannot be read on a page."""
 
 GRID = 160
-"""Points of a mean line."""
+"""Points of a mean line, at least."""
+
+PER_SEASON, FINEST = 24, 1_600
+"""Points of a mean line in the shortest season, and points at most: a page has no more pixels across."""
+
+ROW_NAME = 24
+"""Characters of a series' name, which is drawn along the height of a panel."""
+
+TIMES_THE_FUTURE, FEWEST_ROWS = 3.0, 12
+"""History shown by default: this many times the future, and at least this many rows."""
 
 
 def plot_forecast(
@@ -42,6 +52,7 @@ def plot_forecast(
     history: pd.DataFrame | None = None,
     held_out: pd.DataFrame | None = None,
     horizon: Any = None,
+    lookback: Any = None,
     level: Sequence[float] | float = (50, 90),
     axes: "Axes | NDArray[Any] | None" = None,
 ) -> NDArray[Any]:
@@ -49,6 +60,7 @@ def plot_forecast(
 
     Each shows the observations, the mean through them and beyond, and the intervals around it. A vertical line
     marks the end of the history: left of it the model interpolates, right of it it forecasts.
+    :meth:`LatentODEForecaster.plot` is the short way to it.
 
     Parameters
     ----------
@@ -65,11 +77,14 @@ def plot_forecast(
         static and known columns, as it reads those of the rows given to :meth:`LatentODEForecaster.predict`.
     horizon : str, Timedelta or number, optional
         How far beyond the history. None means as far as `held_out` goes, or else the horizon of the fit.
+    lookback : str, Timedelta or number, optional
+        How much of the history to show, before its end. None means three times as much as there is future, but at
+        least the last 12 rows. The model reads the history before it too.
     level : float or sequence of float
         Levels of the intervals, in per cent.
     axes : Axes or array of Axes, optional
-        Where to draw: as many as series times channels, row by row. None makes a figure of its own, which
-        pyplot does not hold and nobody needs to close.
+        Where to draw: as many as series times channels, row by row. None makes a figure. A notebook shows it at the
+        end of the cell; elsewhere pyplot does not hold it, and nobody needs to close it.
 
     Returns
     -------
@@ -103,16 +118,17 @@ def plot_forecast(
     pasts = [_past(forecaster, known, name) for name in chosen]
     truth = None if held_out is None else _panel(forecaster, held_out)
     futures = [None if truth is None else _observed(truth, name) for name in chosen]
-    times = [_times(forecaster, *pair, horizon) for pair in zip(pasts, futures, strict=True)]
+    times = [_times(forecaster, *pair, horizon, lookback) for pair in zip(pasts, futures, strict=True)]
     bands = _bands(forecaster, chosen, times, history, held_out, level)
 
     grid = make_axes(axes, len(chosen), len(shown))
     for row, (name, past, future, band) in enumerate(zip(chosen, pasts, futures, bands, strict=True)):
         scale = TimeScale.of(forecaster.time_axis_, band.times)
+        past, shown_future = past.since(band.times[0]), None if future is None else future.since(band.times[0])
         for ax, channel in zip(grid[row], shown, strict=True):
-            draw_panel(ax, scale, band, past, future, channel, forecaster.channels_.index(channel))
+            draw_panel(ax, scale, band, past, shown_future, channel, forecaster.channels_.index(channel))
             if row == 0:
-                ax.set_title(str(channel), fontsize=10)
+                ax.set_title(as_label(channel), fontsize=10)
             if row == len(chosen) - 1:
                 ax.set_xlabel(scale.label(forecaster.schema_.time_col), fontsize=9)
         grid[row, 0].set_ylabel(_row_name(forecaster, name), fontsize=9)
@@ -169,10 +185,10 @@ def _observed(panel: Panel, name: Hashable) -> ObservedSeries:
 
 
 def _times(
-    forecaster: LatentODEForecaster, past: ObservedSeries, future: ObservedSeries | None, horizon: Any
+    forecaster: LatentODEForecaster, past: ObservedSeries, future: ObservedSeries | None, horizon: Any, lookback: Any
 ) -> Floats:
     """Times for the line: an even grid with the end of the history and the held-out times on it."""
-    first, end = past.times[0], past.times[-1]
+    end = past.times[-1]
     held = np.empty(0) if future is None else future.times
     if horizon is not None:
         last = end + forecaster.time_axis_.length_of(horizon, "horizon")
@@ -180,11 +196,22 @@ def _times(
         last = max(end, held[-1])
     else:
         last = end + forecaster.horizon_
-    held = held[held <= last]
-    grid = np.linspace(min(first, *held[:1]) if len(held) else first, last, GRID)
+    if lookback is not None:
+        first = end - forecaster.time_axis_.length_of(lookback, "lookback")
+    else:
+        first = min(end - TIMES_THE_FUTURE * (last - end), past.times[-FEWEST_ROWS:][0], *held[:1])
+    first = max(first, min([past.times[0], *held[:1]]))
+    held = held[(first <= held) & (held <= last)]
+    grid = np.linspace(first, last, _n_points(forecaster, last - first))
     # A column of dates holds microseconds, one of periods whole periods: draw at the times that are queried.
     queried = forecaster.time_axis_.from_float(np.union1d(grid, [end, *held]))
     return np.unique(forecaster.time_axis_.to_float(queried))
+
+
+def _n_points(forecaster: LatentODEForecaster, length: float) -> int:
+    """Enough for the shortest season the model knows, so that the line shows its shape."""
+    shortest = min(forecaster.seasons_.periods, default=np.inf)
+    return int(np.clip(PER_SEASON * length / shortest, GRID, FINEST))
 
 
 def _bands(
@@ -220,4 +247,4 @@ def _row_name(forecaster: LatentODEForecaster, name: Hashable) -> str:
     schema = forecaster.schema_
     if schema.id_col is None and schema.layout != "multiindex":
         return ""
-    return name if isinstance(name, str) else f"{schema.id_col or 'series'} {name}"
+    return as_label(name if isinstance(name, str) else f"{schema.id_col or 'series'} {name}", ROW_NAME)

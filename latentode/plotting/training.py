@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from latentode._drawing import FAINT, HELD_OUT, MEAN, one_axes, tidy
+from latentode._drawing import FAINT, HELD_OUT, MEAN, legend_outside, one_axes, tidy
 from latentode.estimators import LatentODEForecaster
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def plot_training(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> 
     ax.set_xlabel("step", fontsize=9)
     ax.set_ylabel("CRPS, in spreads", fontsize=9)
     handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))  # one curve per model
-    ax.legend(once.values(), once.keys(), facecolor="white", edgecolor="none", framealpha=0.9, fontsize=8)
+    once = dict(zip(labels, handles, strict=True))  # one entry, though a curve per model
+    legend_outside(np.array([ax]), list(once.values()), list(once))
     tidy(ax)
     return ax
 
