@@ -43,7 +43,8 @@ def dates_as_numbers(times: pd.Series) -> list[str]:
     """
     if not types.is_numeric_dtype(times.dtype) or types.is_bool_dtype(times.dtype):
         return []
-    values = times.to_numpy(dtype=np.float64, na_value=np.nan)
+    with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite, and are no dates
+        values = times.to_numpy(dtype=np.float64, na_value=np.nan)
     values = values[np.isfinite(values)]
     if len(np.unique(values)) < 2 or (values != np.floor(values)).any():
         return []

@@ -46,7 +46,7 @@ def plain(value: Any, name: str) -> Any:
         return str(pd.Timedelta(value))
     if isinstance(value, np.generic) and not isinstance(value, np.datetime64):  # its item may be a bare number
         value = value.item()
-    if isinstance(value, bool | int | float | str) and value == value:
+    if isinstance(value, bool | int | float | str) and (value == value or name == "column"):
         return value
     if value is None and name not in NAMES:
         return value

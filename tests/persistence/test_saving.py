@@ -469,9 +469,7 @@ def test_a_name_of_weights_that_is_none_is_refused(spoilt, name):
         load(spoilt)
 
 
-@pytest.mark.parametrize(
-    "name", [None, ("lab", "x"), pd.Timestamp("2024"), np.datetime64("2024"), float("nan"), 1j, b"x"], ids=str
-)
+@pytest.mark.parametrize("name", [None, ("lab", "x"), pd.Timestamp("2024"), np.datetime64("2024"), 1j, b"x"], ids=str)
 def test_a_channel_whose_name_cannot_be_read_back_is_refused_when_saved(fitted, name, tmp_path):
     schema = dataclasses.replace(fitted.state_.schema, target_cols=(name, "y"))
     with pytest.raises(ValueError, match=r"column=.*cannot be saved; use a text instead"):
