@@ -138,8 +138,8 @@ def odeint_adjoint(
         other trainable tensor that ``func`` reads raises an error.
     adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options
         How ``adjoint="backsolve"`` solves the augmented equation; each is that of the equation itself when None. The
-        norm in ``adjoint_options`` may be "seminorm", or a function of the tuple (a_t, *y, *a, *a_theta). Every other
-        adjoint follows the steps that were taken, and needs none of these.
+        norm in ``adjoint_options`` may be "seminorm", or a function of the tuple ``(a_t, *y, *a, *a_theta)``. Every
+        other adjoint follows the steps that were taken, and needs none of these.
     adjoint_params : iterable of Tensor, optional
         Other tensors the function reads that should receive gradients.
     adjoint : {"discrete", "checkpointed", "continuous", "backsolve"}, optional
