@@ -21,7 +21,7 @@ from latentode.ode.field import Field, called
 from latentode.ode.solution import Stats
 from latentode.ode.solve import solve
 
-__all__ = ["CLOSE", "EventSolution", "polished", "solve_event"]
+__all__ = ["CLOSE", "EventSolution", "as_numbers", "polished", "solve_event"]
 
 BISECTIONS = 50
 CLOSE = 0.01
@@ -121,11 +121,8 @@ def solve_event(
         before, after, happened = _brackets(checks, g, direction)
         sign = torch.sign(g.gather(1, before.unsqueeze(1)))
         low, high = checks.gather(1, before.unsqueeze(1)), checks.gather(1, after.unsqueeze(1))
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            same = _values(event, middle, search.at(middle), args) * sign > 0
-            low, high = torch.where(same, middle, low), torch.where(same, high, middle)
-        when = torch.where(happened.unsqueeze(1), high, end)
+        after_event = _bisected(low, high, lambda t: _values(event, t, search.at(t), args) * sign > 0)
+        when = torch.where(happened.unsqueeze(1), after_event, end)
     final = solve(field, z0, when, t0, when[:, 0], t_back=t0, args=args, **options)
     reach = CLOSE * (end - begin)
     times, z = polished(field, event, when, final.z[:, 0], happened, args, options.get("control"), reach)
@@ -180,14 +177,23 @@ def polished(
 
 def _change_of_sign(g: Callable[[Tensor], Tensor], reach: Tensor) -> Tensor:
     """Return where, (series,), a function of one number per series changes its sign around 0; 0 if it does not."""
-    low, high = -reach, reach
-    before = torch.sign(g(low))
-    changes = torch.sign(g(high)) != before
+    before = torch.sign(g(-reach))
+    changes = torch.sign(g(reach)) != before
+    return torch.where(changes, _bisected(-reach, reach, lambda x: torch.sign(g(x)) == before), 0.0)
+
+
+def _bisected(low: Tensor, high: Tensor, is_before: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the upper ends of brackets after bisection; ``is_before`` is True before the change."""
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        same = torch.sign(g(middle)) == before
-        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
-    return torch.where(changes, high, 0.0)
+        before = is_before(middle)
+        low, high = torch.where(before, middle, low), torch.where(before, high, middle)
+    return high
+
+
+def as_numbers(g: Tensor, z: Tensor) -> Tensor:
+    """Return what an event gave as numbers of the state's dtype if it is True and False: 1 and -1."""
+    return 2.0 * g.to(z.dtype) - 1.0 if g.dtype == torch.bool else g
 
 
 def _signed(g: Any, z: Tensor) -> Tensor:
@@ -195,7 +201,7 @@ def _signed(g: Any, z: Tensor) -> Tensor:
     if not isinstance(g, Tensor) or g.is_complex() or g.numel() != len(z):
         got = type(g).__name__ if not isinstance(g, Tensor) else f"{tuple(g.shape)} of {g.dtype}"
         raise ValueError(f"event(t, z) must return one number per series, ({len(z)},), not {got}")
-    return (2.0 * g.to(z.dtype) - 1.0 if g.dtype == torch.bool else g).reshape(len(z))
+    return as_numbers(g, z).reshape(len(z))
 
 
 def _values(event: Callable[..., Tensor], times: Tensor, z: Tensor, args: Sequence[Tensor]) -> Tensor:

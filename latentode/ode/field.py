@@ -127,14 +127,14 @@ def called(field: Field, t: Tensor, u: Tensor | None, z: Tensor, args: Sequence[
     TypeError
         If the slope is complex.
     """
-    if torch.compiler.is_compiling():
-        return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z, t)
-    if z.is_inference():
+    compiling = torch.compiler.is_compiling()
+    inference = not compiling and z.is_inference()
+    if inference:
         z = z.clone()  # changes of tensors of the inference mode are not counted: the field may have a state of its own
-        return checked(field(t, z, *args) if u is None else field(t, z, u, *args), z, t)
-    changes = z._version
+    counted = not compiling and not inference
+    changes = z._version if counted else 0
     slope = field(t, z, *args) if u is None else field(t, z, u, *args)
-    if z._version != changes:
+    if counted and z._version != changes:
         raise ValueError(
             "the field changes the state it is given in place (by an operation like z.neg_() or z[:, 0] = 0), and so "
             "the solution: it must return a new tensor. Use the operation that does not end with _, or z.clone()"

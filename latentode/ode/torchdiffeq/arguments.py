@@ -60,6 +60,11 @@ class Settings:
         line = self.options.get("interp") == ("cubic" if self.method == "euler" else "linear")
         return not line and not self.options.get("min_step") and type(self.rtol) is type(self.atol) is float
 
+    @property
+    def max_steps(self) -> int:
+        """The limit of steps, with rejected ones."""
+        return int(self.options.get("max_num_steps", MOST_STEPS))
+
     def time_dtype(self, t: Tensor, y0: Tensor) -> torch.dtype:
         """Return the dtype of the times; with a float32 state those of an adaptive method are float64."""
         default = torch.float64 if self.adaptive else t.dtype if t.is_floating_point() else y0.dtype
@@ -69,7 +74,7 @@ class Settings:
         """Return the options of any solve between two times."""
         span = abs(float(end.detach() - begin.detach()))
         common = {"method": self.method, "rtol": self.rtol, "atol": self.atol, "coarse": None, "min_step": LEAST}
-        common["max_steps"] = int(self.options.get("max_num_steps", MOST_STEPS))
+        common["max_steps"] = self.max_steps
         if "jump_t" in self.options:
             common["jump_times"] = self.options["jump_t"]
         stops = [torch.as_tensor(self.options["step_t"]).to(begin)] if "step_t" in self.options else []
@@ -227,7 +232,7 @@ def as_single_series(
     ValueError
         If the times are not one finite, strictly monotonic row, or the state is empty.
     TypeError
-        If the state or the times are not tensors, or complex, or the state is sparse.
+        If the state or the times are not tensors, the times are complex, or the state is sparse.
     """
     check_state(y0)
     check_times(t)

@@ -17,7 +17,6 @@ from latentode.ode.torchdiffeq.stepping import Step, SteppedState
 __all__ = ["ErrorSteps", "default_norm"]
 
 STAGE_ITERATIONS = 20
-NO_LIMIT = 2**31 - 1
 
 Norm = Callable[[Any], Tensor | float]
 Tolerance = float | Tensor
@@ -47,21 +46,22 @@ class ErrorSteps:
     rtol, atol : float or Tensor
         For the whole state, or for each of its numbers, (latent,).
     options : mapping
-        Those of torchdiffeq: norm, first_step, min_step, max_step, max_num_steps, safety, ifactor, dfactor, step_t,
-        jump_t.
+        Those of torchdiffeq: norm, first_step, min_step, max_step, safety, ifactor, dfactor, step_t, jump_t.
     end : Tensor, optional
         Where to stop; without it the steps never end.
+    limit : int
+        Of steps, with rejected ones.
     """
 
     def __init__(
         self, state: SteppedState, method: Method, rtol: Tolerance, atol: Tolerance, options: Mapping[str, Any],
-        end: Tensor | None,
+        end: Tensor | None, limit: int,
     ) -> None:  # fmt: skip
         self.state, self.method, self.rtol, self.atol = state, method, rtol, atol
         self.own_norm: Norm = options.get("norm", default_norm)
         self.shortest = float(options.get("min_step", 0.0))
         self.longest = float(options.get("max_step", float("inf")))
-        self.limit = int(options.get("max_num_steps", NO_LIMIT))
+        self.limit = limit
         self.first = options.get("first_step")
         self.jumps = set(self._clocks(options.get("jump_t", ())))
         ends = () if end is None else self._clocks(end.detach())

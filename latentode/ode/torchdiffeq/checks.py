@@ -9,20 +9,18 @@ __all__ = ["check_state", "check_times", "slope_like"]
 
 
 def check_state(y0: Any) -> None:
-    """Raise unless y0 is a tensor, or a tuple of tensors, of real numbers.
+    """Raise unless y0 is a dense tensor with elements, or a tuple of such tensors; complex ones are pairs by now.
 
     Raises
     ------
     TypeError
-        If it is something else, complex, or sparse.
+        If it is something else, or sparse.
     ValueError
         If it has no elements.
     """
     parts = y0 if isinstance(y0, tuple) else (y0,)
     if not parts or not all(isinstance(part, Tensor) for part in parts):
         raise TypeError(f"y0 must be a tensor or a tuple of tensors, not {type(y0).__name__}")
-    if any(part.is_complex() for part in parts):
-        raise TypeError("complex states are not supported: use torch.view_as_real and a real state")
     if any(part.layout != torch.strided for part in parts):
         raise TypeError("sparse states are not supported: use y0.to_dense()")
     if not sum(part.numel() for part in parts):

@@ -1,7 +1,6 @@
 """Fully implicit Runge-Kutta methods: collocation at Gauss's and at Radau's nodes."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import sqrt
 
 import torch
@@ -20,7 +19,7 @@ class Coefficients:
     b: Row
     c: Row
 
-    @cached_property
+    @property
     def stages(self) -> int:
         """Stages of a step."""
         return len(self.b)

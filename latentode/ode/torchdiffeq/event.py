@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.ode.event import CLOSE, EventSolution, polished, solve_event
+from latentode.ode.event import CLOSE, EventSolution, as_numbers, polished, solve_event
 from latentode.ode.failures import SolveError
 from latentode.ode.solve import solve
-from latentode.ode.torchdiffeq.arguments import MOST_STEPS, Settings, SingleSeries
+from latentode.ode.torchdiffeq.arguments import Settings, SingleSeries
 from latentode.ode.torchdiffeq.stepped import stepped_event
 
 __all__ = ["until_event"]
@@ -95,7 +95,7 @@ def _signs_of(value: Any, z: Tensor) -> Tensor:
     if not isinstance(value, Tensor) or value.is_complex() or value.numel() == 0:
         got = type(value).__name__ if not isinstance(value, Tensor) else f"{tuple(value.shape)} of {value.dtype}"
         raise ValueError(f"event_fn(t, y) must return a tensor of real numbers or of booleans, not {got}")
-    return 2.0 * value.to(z.dtype) - 1.0 if value.dtype == torch.bool else value
+    return as_numbers(value, z)
 
 
 @torch.no_grad()
@@ -104,7 +104,7 @@ def _search(series: SingleSeries, settings: Settings, event: Event) -> tuple[Ten
     begin, z = series.t[0].detach(), series.flat.detach()
     sign = torch.sign(series.t[1].detach() - begin)
     window = max(_first_window(series), float(settings.options.get("step_size", 0.0)))
-    limit, taken = int(settings.options.get("max_num_steps", MOST_STEPS)), 0
+    limit, taken = settings.max_steps, 0
     for _ in range(WINDOWS):
         end = begin + sign * window
         options = {**settings.options_for_event(begin, end), "max_steps": limit}

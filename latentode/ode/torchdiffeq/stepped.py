@@ -65,10 +65,11 @@ def stepped_event(series: SingleSeries, settings: Settings, event: Callable[[Ten
         raise ValueError("scipy_solver finds no events: use dopri5, or for a stiff field kvaerno5")
     state = _state(series, settings, series.t)
     if settings.adaptive:
-        return first_change(_by_error(state, series, settings, None), event, settings.options.get("max_num_steps"))
+        return first_change(_by_error(state, series, settings, None), event, settings.max_steps)
     step, begin = state.sign * settings.event_step(), series.t[0].detach()
     nodes = (begin + n * step for n in count())
-    return first_change(grid_steps(state, nodes, _advance(state, series, settings), _interp(settings)), event)
+    steps = grid_steps(state, nodes, _advance(state, series, settings), _interp(settings))
+    return first_change(steps, event, settings.max_steps)
 
 
 def _state(series: SingleSeries, settings: Settings, t: Tensor) -> SteppedState:
@@ -84,7 +85,7 @@ def _state(series: SingleSeries, settings: Settings, t: Tensor) -> SteppedState:
 
 def _by_error(state: SteppedState, series: SingleSeries, settings: Settings, end: Tensor | None) -> Iterator[Step]:
     rtol, atol = _tolerances(series, settings)
-    return iter(ErrorSteps(state, METHODS[settings.method], rtol, atol, settings.options, end))
+    return iter(ErrorSteps(state, METHODS[settings.method], rtol, atol, settings.options, end, settings.max_steps))
 
 
 def _advance(state: SteppedState, series: SingleSeries, settings: Settings) -> Advance:

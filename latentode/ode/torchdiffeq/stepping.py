@@ -16,7 +16,6 @@ from latentode.ode.torchdiffeq.callbacks import Callback
 __all__ = ["Step", "SteppedState", "answers", "first_change"]
 
 BISECTIONS = 60
-SEARCH_STEPS = 10_000
 
 
 class Step(NamedTuple):
@@ -100,15 +99,14 @@ def answers(steps: Iterator[Step], state: SteppedState, t: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def first_change(steps: Iterator[Step], event: Callable[[Tensor, Tensor], Tensor], limit: int | None = None) -> Tensor:
+def first_change(steps: Iterator[Step], event: Callable[[Tensor, Tensor], Tensor], limit: int) -> Tensor:
     """Return the time just after which an event, positive at the beginning, is positive no more.
 
     Raises
     ------
     SolveError
-        If that does not happen in ``limit`` steps (10,000 when None).
+        If that does not happen in ``limit`` steps.
     """
-    limit = SEARCH_STEPS if limit is None else limit
     for _ in range(limit):
         step = next(steps)
         if bool(event(step.end, step.at(step.end)) > 0):

@@ -87,3 +87,5 @@ def test_without_the_option_the_limit_is_that_of_solve(monkeypatch):
     monkeypatch.setattr("latentode.ode.torchdiffeq.arguments.MOST_STEPS", 30)
     with pytest.raises(SolveError, match="limit of 30 steps"):
         odeint(decay, Y, T, rtol=1e-14, atol=1e-14)
+    with pytest.raises(SolveError, match="more steps than its limit of 30:"):
+        odeint(decay, Y.double(), T, rtol=1e-13, atol=1e-13, options={"norm": torch.linalg.vector_norm})
