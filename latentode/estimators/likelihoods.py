@@ -64,8 +64,7 @@ def likelihoods_for(
         When a name is not that of a channel.
     """
     if previous is not None:
-        kind = previous.model.config.likelihood
-        return (kind,) * len(channels) if isinstance(kind, str) else tuple(kind)
+        return previous.model.config.likelihoods
     if isinstance(choice, Mapping):
         unknown = [name for name in choice if name not in channels]
         if unknown:

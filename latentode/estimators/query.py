@@ -82,7 +82,7 @@ def times_of(df: pd.DataFrame, state: FittedState) -> Floats:
 def panel_of(df: pd.DataFrame, state: FittedState, name: str = "history") -> Panel:
     """The observations of a frame, read as in fit; a warning about its rows calls it by `name`."""
     panel, treatment = panel_from_frame(df, state.schema, state.time_axis, state.coding)
-    refuse_unsupported(df, state.schema, state.model.config.likelihood)
+    refuse_unsupported(df, state.schema, state.model.config.likelihoods)
     sentences = treatment.sentences() + ([] if state.coding is None else state.coding.sentences(df))
     warn_data([f"in {name}: {s}" for s in sentences])
     return panel

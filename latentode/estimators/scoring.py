@@ -44,7 +44,7 @@ class ScoredRows:
 def observed_targets(df: pd.DataFrame, state: FittedState) -> Floats:
     """The targets of a frame, (row, target), NaN where missing or too large to be used."""
     values = values_of(df, state.schema)[:, : state.n_targets]
-    refuse_unsupported(df, state.schema, state.model.config.likelihood)
+    refuse_unsupported(df, state.schema, state.model.config.likelihoods)
     return np.where(np.abs(values) > LARGEST, np.nan, values)
 
 

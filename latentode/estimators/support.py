@@ -13,7 +13,7 @@ from latentode.nn import LIKELIHOODS
 __all__ = ["refuse_unsupported"]
 
 
-def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihoods: str | Sequence[str]) -> None:
+def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihoods: Sequence[str]) -> None:
     """Refuse values that the likelihood of their channel does not support, such as -3.5 as a count.
 
     Parameters
@@ -22,16 +22,15 @@ def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihoods: str | Sequ
         With every channel of the schema, as numbers.
     schema : Schema
         The roles of the columns.
-    likelihoods : str or sequence of str
-        The name of the likelihood of all channels, or of each.
+    likelihoods : sequence of str
+        (channel,), the name of the likelihood of each channel.
 
     Raises
     ------
     DataError
         When a channel holds such a value; it names the first.
     """
-    each = [likelihoods] * len(schema.channels) if isinstance(likelihoods, str) else likelihoods
-    for channel, likelihood in zip(schema.channels, each, strict=True):
+    for channel, likelihood in zip(schema.channels, likelihoods, strict=True):
         kind = LIKELIHOODS[likelihood]
         values = numbers_of(df[channel])
         wrong = np.isfinite(values) & ~kind.supports(values)

@@ -105,6 +105,12 @@ class LatentODEConfig:
     variational: bool = True
     n_models: int = 1
 
+    @property
+    def likelihoods(self) -> tuple[str, ...]:
+        """(channel,), the likelihood of each channel."""
+        kind = self.likelihood
+        return (kind,) * self.n_channels if isinstance(kind, str) else tuple(kind)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for a file."""
         return asdict(self)
@@ -222,10 +228,7 @@ class LatentODE(nn.Module):
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
-        given = batch.query_given
-        if self.filters is not None:
-            given = self._with_filtered(given, batch, batch.query_times, encoding.context)
-        mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, given))
+        mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, batch.query_given))
         return mean, log_scale
 
     def encode(self, batch: Batch) -> Encoding:
@@ -234,6 +237,14 @@ class LatentODE(nn.Module):
             batch = replace(batch, given=self._with_filtered(batch.given, batch, batch.times, None))
         encoding: Encoding = self.encoder(batch)
         return encoding
+
+    def _encoded(self, batch: Batch) -> tuple[Encoding, Batch]:
+        """The encoding, and the batch with the inputs of its queries filtered: once, not for every draw of z0."""
+        encoding = self.encode(batch)
+        if self.filters is None:
+            return encoding, batch
+        given = self._with_filtered(batch.query_given, batch, batch.query_times, encoding.context)
+        return encoding, replace(batch, query_given=given)
 
     def _with_filtered(self, given: Tensor | None, batch: Batch, times: Tensor, context: Tensor | None) -> Tensor:
         """Features of some times, with the filtered inputs after them."""
@@ -257,20 +268,20 @@ class LatentODE(nn.Module):
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
-        encoding = self.encode(batch)
+        encoding, filtered = self._encoded(batch)
         z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
             kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
             noise = torch.randn(encoding.mean.shape, generator=generator, dtype=z0.dtype, device=z0.device)
             z0 = encoding.mean + encoding.log_std.exp() * noise
-        mean, log_scale = self.decode(z0, encoding, batch)
+        mean, log_scale = self.decode(z0, encoding, filtered)
         misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum()
         return Loss(misfit / batch.target_mask.sum().clamp_min(1) + kl_weight * kl, kl)
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict at the mean of q(z0 | history)."""
-        encoding = self.encode(batch)
-        mean, log_scale = self.decode(encoding.mean, encoding, batch)
+        encoding, filtered = self._encoded(batch)
+        mean, log_scale = self.decode(encoding.mean, encoding, filtered)
         return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
@@ -284,12 +295,12 @@ class LatentODE(nn.Module):
             (sample, series, latent), standard normal; each draw gives one trajectory, coherent over channels
             and times. Ignored if the model is not variational.
         """
-        encoding = self.encode(batch)
+        encoding, filtered = self._encoded(batch)
         n, apart = len(noise), (len(noise), len(encoding.mean))
         if not self.config.variational:
             noise = torch.zeros_like(noise)
         z0 = (encoding.mean + encoding.log_std.exp() * noise).flatten(0, 1)
-        mean, log_scale = self.decode(z0, encoding.tile(n), batch.tile(n))
+        mean, log_scale = self.decode(z0, encoding.tile(n), filtered.tile(n))
         location, scale = self.likelihood.location(mean), self.likelihood.scale(mean, log_scale)
         return Prediction(location.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *mean.shape[1:]))
 

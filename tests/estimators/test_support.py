@@ -62,4 +62,4 @@ def test_a_negative_count_is_refused_wherever_it_comes_in(counting, use):
 
 def test_missing_values_and_supported_ones_are_not_refused():
     df = pd.DataFrame({"y": [0.0, np.nan, 1.0]})
-    refuse_unsupported(df, Schema("id", "time", ("y",)), "bernoulli")
+    refuse_unsupported(df, Schema("id", "time", ("y",)), ["bernoulli"])

@@ -33,6 +33,8 @@ CHOICES = [
     {"given_dim": 4},
     {"given_dim": 4, "static_dim": 3},
     {"control_dim": 2, "given_dim": 2},
+    {"control_dim": 2, "given_dim": 2, "filters": True},
+    {"control_dim": 2, "given_dim": 2, "filters": True, "anchor": "start"},
     {"control_dim": 2, "given_dim": 2, "dynamics": "mixed", "anchor": "start"},
     {"control_dim": 2, "given_dim": 2, "dynamics": "linear"},
     {"given_dim": 4, "decoder": "mlp", "encoder": "odernn"},
@@ -199,6 +201,15 @@ def test_each_sample_is_one_draw_of_z0():
         z0 = encoding.mean + encoding.log_std.exp() * noise[k]
         close(drawn.mean[k], model.decode(z0, encoding, batch)[0])
     assert (drawn.mean[0] - drawn.mean[1]).abs().max() > 1e-3
+
+
+def test_inputs_are_filtered_once_for_all_draws():
+    options = {"control_dim": 2, "given_dim": 2, "filters": True}
+    model, batch = lively(**options), batch_for(options)
+    filtered = []
+    model.filters.register_forward_hook(lambda _module, given, _answer: filtered.append(len(given[0])))
+    model.sample(batch, torch.zeros(5, len(batch.times), model.config.latent_dim))
+    assert filtered == [len(batch.times)] * 2  # for the rows and for the queries
 
 
 def test_a_deterministic_latent_takes_no_notice_of_noise():
