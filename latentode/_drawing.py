@@ -64,7 +64,7 @@ def as_label(name: object, longest: int = LONGEST_LABEL) -> str:
     Matplotlib reads what stands between two dollars as mathematics, and leaves labels that are empty or begin with an
     underscore out of legends. Characters that cannot be printed become spaces.
     """
-    text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split(" ")).strip()
+    text = "".join(c if c.isprintable() else " " for c in str(name)).strip()
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     text = text.replace("$", r"\$")

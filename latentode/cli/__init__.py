@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit code: 0; 2 for invalid input or too little memory, 130 after an interrupt (Ctrl-C), 143 when a
-        SIGTERM ended training; each is reported in one line on stderr. 141, in silence, when who reads the output
-        has closed it.
+        SIGTERM ended training; each is reported in one line on stderr. 141, without a message, when the
+        reader of the output has closed it.
     """
     args = parser().parse_args(argv)
     with _spoken_warnings():

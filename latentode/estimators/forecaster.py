@@ -357,7 +357,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         >>> LatentODEForecaster(max_steps=20, random_state=0).fit(df).plot([0, 1], "x", horizon=1.0).shape
         (2, 1)
         """
-        from latentode.plotting import plot_forecast  # a floor above: fetched only by who draws
+        from latentode.plotting import plot_forecast  # a floor above, and slow: imported only for drawing
 
         return plot_forecast(self, series, channels, **options)
 

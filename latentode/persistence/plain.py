@@ -34,7 +34,7 @@ def plain(value: Any, name: str) -> Any:
     Raises
     ------
     ValueError
-        When JSON cannot hold it, or it is a name that cannot be read back: None, NaN, a tuple, a date.
+        When JSON cannot hold it, or it is a name that cannot be read back: None, a tuple, a date, or NaN as an id.
     """
     if name == "checkpoint_dir":
         return None

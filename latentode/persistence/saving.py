@@ -145,9 +145,7 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
     arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in state.model.state_dict().items()}
     arrays |= {
         **{f"scaler.{k}": getattr(state.scaler, k) for k in SCALER},
-        "calibration.factor": state.calibration.factor,
-        "calibration.shape": state.calibration.shape,
-        "calibration.variance_share": state.calibration.variance_share,
+        **{f"calibration.{k}": getattr(state.calibration, k) for k in CALIBRATION},
         "panel.offsets": panel.offsets,
         "panel.times": panel.times,
         "panel.values": panel.values,

@@ -477,6 +477,14 @@ def test_a_channel_whose_name_cannot_be_read_back_is_refused_when_saved(fitted, 
     assert not (tmp_path / "model").exists()
 
 
+def test_a_channel_named_nan_is_found_again(tmp_path):
+    df = waves(3, 6).rename(columns={"y": float("nan")})
+    forecaster = quick(max_steps=1).fit(df)
+    forecaster.save(tmp_path)
+    assert [str(name) for name in load(tmp_path).channels_] == ["x", "nan"]
+    pd.testing.assert_frame_equal(load(tmp_path).predict(df), forecaster.predict(df), check_exact=True)
+
+
 @pytest.mark.parametrize("names", [(1.5, "y"), (True, "y"), (1, "1")], ids=str)
 def test_a_channel_whose_name_can_be_read_back_is_found_again(names, tmp_path):
     df = waves(3, 6).rename(columns=dict(zip("xy", names, strict=True)))
