@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from latentode.data import Schema
     from latentode.estimators import LatentODEForecaster
+    from latentode.io.tables import TextFormat
 
 __all__ = ["demo", "evaluate", "fit", "forecast", "report"]
 
@@ -41,7 +42,7 @@ def forecast(args: argparse.Namespace) -> None:
         require_matplotlib()
     _check_table(args.out)
     forecaster = load(args.model)
-    history = None if args.history is None else read_table(args.history, *_keys(forecaster))
+    history = None if args.history is None else read_table(args.history, *_keys(forecaster), _text_format(args))
     _check_room(args.out, args.plot)
     levels = sorted(set(args.level or (80.0, 95.0)))
     horizon = _number(args.horizon)
@@ -91,7 +92,7 @@ def report(args: argparse.Namespace) -> None:
 
     require_matplotlib()
     forecaster = load(args.model)
-    df = read_table(args.data, *_keys(forecaster))
+    df = read_table(args.data, *_keys(forecaster), _text_format(args))
     _check_room(args.out)
     write_report(forecaster, df, args.out)
     print(f"report written to {args.out}")
@@ -128,7 +129,7 @@ def _table(args: argparse.Namespace) -> "pd.DataFrame":
     from latentode.data import from_events, infer_schema
     from latentode.io.tables import read_table
 
-    df = read_table(args.data, args.time, args.id)
+    df = read_table(args.data, args.time, args.id, _text_format(args))
     if (args.variable is None) != (args.value is None):
         raise ValueError("--variable and --value go together: the column that names what was measured, and its values")
     if args.variable is None:
@@ -140,6 +141,14 @@ def _table(args: argparse.Namespace) -> "pd.DataFrame":
     if schema.id_col is None:
         raise ValueError("a table of one measurement a row needs a column that names the series: pass --id")
     return from_events(df, schema.id_col, schema.time_col, args.variable, args.value)
+
+
+def _text_format(args: argparse.Namespace) -> "TextFormat":
+    """How numbers and dates of the table are written, as far as options say."""
+    from latentode.io.tables import TextFormat
+
+    sep = {"tab": "\t", "\\t": "\t"}.get(args.sep, args.sep)
+    return TextFormat(sep, args.decimal, args.date_format, args.dayfirst)
 
 
 def _ids_of(names: Sequence[str], forecaster: "LatentODEForecaster", history: "pd.DataFrame | None") -> list[Any]:

@@ -11,11 +11,12 @@ __all__ = ["parser"]
 
 _DATA_HELP = """\
 DATA is a long table in .csv (also .csv.gz), .parquet or .xlsx: a row per series and time, a column per channel, empty
-where a channel was not measured then. Times are numbers or ISO dates (2024-05-01, 2024-05-01T12:30). Columns
-named id, unique_id or item_id, and time, timestamp or ds, are found without --id and --time; a table of one
-series needs no id; every other numeric column is a channel unless --target names them. Ids are names: 01 and 1
-are two series, and NA is one. In a table of one measurement a
-row, --variable names what was measured. A file whose name begins with a dash is given as ./-name.csv."""
+where a channel was not measured then. Times are numbers or ISO dates (2024-05-01, 2024-05-01T12:30). Semicolons or
+tabs between columns, decimal commas, and dates such as 31.05.2024 are found, with a note, where the table leaves no
+doubt; --sep, --decimal, --dayfirst and --date-format say them. Columns named id, unique_id or item_id, and time,
+timestamp or ds, are found without --id and --time; a table of one series needs no id; every other numeric column is
+a channel unless --target names them. Ids are names: 01 and 1 are two series, and NA is one. In a table of one
+measurement a row, --variable names what was measured. A file whose name begins with a dash is given as ./-name.csv."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +59,7 @@ Writes a row per series and time: the expected value of every channel and its in
     )
     forecast.add_argument("--id", action="append", metavar="NAME", help="a series to forecast; repeatable [all]")
     forecast.add_argument("--history", type=Path, metavar="DATA", help="forecast the series of this table instead")
+    _add_text_options(forecast)
     forecast.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="a .csv, .parquet or .xlsx file to write"
     )
@@ -90,6 +92,7 @@ series of DATA is held out and forecast. Needs matplotlib."""
     page = _add(group, "report", commands.report, "write a page about a model and its data", text)
     page.add_argument("model", type=Path, metavar="MODEL", help="directory written by latentode fit")
     page.add_argument("data", type=Path, metavar="DATA", help="a table of series, best ones the model has not seen")
+    _add_text_options(page)
     page.add_argument("--out", "-o", type=Path, required=True, metavar="FILE", help="the .html file to write")
 
 
@@ -111,6 +114,7 @@ def _add(group: Any, name: str, command: Any, summary: str, text: str) -> argpar
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="the table to fit")
+    _add_text_options(parser)
     parser.add_argument("--id", metavar="COLUMN", help="column that names the series")
     parser.add_argument("--time", metavar="COLUMN", help="column of times")
     parser.add_argument("--target", action="append", metavar="COLUMN", help="a channel to forecast; repeatable")
@@ -130,3 +134,13 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-models", type=int, metavar="N", help="models of the ensemble")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop training after so many steps")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same model [0]")
+
+
+def _add_text_options(parser: argparse.ArgumentParser) -> None:
+    """How numbers and dates of a table are written, where they are not found or found wrong."""
+    parser.add_argument("--sep", metavar="CHAR", help="between columns of a .csv: , ; or tab [found]")
+    parser.add_argument("--decimal", metavar="MARK", help="before decimals in a .csv: . or a comma [found]")
+    parser.add_argument("--date-format", metavar="CODES", help="how times are written: '%%d.%%m.%%Y %%H:%%M' [found]")
+    parser.add_argument(
+        "--dayfirst", action=argparse.BooleanOptionalAction, help="01/05/2024 is the first of May, or January 5 [found]"
+    )

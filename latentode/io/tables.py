@@ -1,5 +1,6 @@
 """Reading and writing long tables as .csv, .parquet and .xlsx files."""
 
+import csv
 import gzip
 import importlib.util
 import io
@@ -7,7 +8,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from pandas.api.types import infer_dtype
 from latentode.data import DataError, DataWarning
 from latentode.data.schema_inference import ID_NAMES, TIME_NAMES
 from latentode.io.atomic import write_out
+from latentode.io.dates import as_times
+from latentode.io.dialects import TextFormat, rewritten
 
-__all__ = ["check_writable", "format_of", "read_table", "write_table"]
+__all__ = ["TextFormat", "check_writable", "format_of", "read_table", "write_table"]
 
 FORMATS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".xlsx": "xlsx"}
 """Formats of tables by the end of a file's name."""
@@ -30,17 +33,23 @@ _NEEDS = {
     "xlsx": "{} .xlsx needs openpyxl: pip install latentode[excel]",
 }
 _NO_WORDS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
-_UNREADABLE = (ValueError, EOFError, IndexError, KeyError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error)
-
-_ZONE = r"(?:[Zz]|[T ]\d.*[+-]\d\d(?::?\d\d)?)$"
+_UNREADABLE = (ValueError, EOFError, IndexError, KeyError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, csv.Error)
 
 
-def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | None = None) -> pd.DataFrame:
-    """Read a long table; a time column of text is parsed as ISO dates.
+def read_table(
+    path: Path,
+    time_col: Hashable | None = None,
+    id_col: Hashable | None = None,
+    text_format: TextFormat | None = None,
+) -> pd.DataFrame:
+    """Read a long table; a time column of text is parsed as dates.
 
     Times with a zone become UTC. Series names in text files become numbers only if every number prints as the text in
     the file: 01 and 1 are two series. An empty cell is a missing value; words such as NA, null and nan are one among
     numbers only: in a column of series or of text they are names like any other.
+
+    A .csv file may have semicolons or tabs between columns and decimal commas, and dates may begin with the day or the
+    month, where the table leaves no doubt. What reads with commas, decimal dots and ISO dates is always read so.
 
     Parameters
     ----------
@@ -50,6 +59,8 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
         The column of times. None means the one named ``ds``, ``timestamp`` or ``time``.
     id_col : hashable, optional
         The column of series names. None means those named ``unique_id``, ``item_id`` or ``id``.
+    text_format : TextFormat, optional
+        How numbers and dates are written. None means that all is found.
 
     Returns
     -------
@@ -60,26 +71,36 @@ def read_table(path: Path, time_col: Hashable | None = None, id_col: Hashable | 
     FileNotFoundError
         When there is no such file.
     DataError
-        When the file cannot be read, two columns have the same name, rows hold more cells than there are names, or a
-        time is neither a number nor an ISO date; the message names the first such row.
+        When the file cannot be read, two columns have the same name, rows hold more cells than there are names, a time
+        is neither a number nor a date, or numbers or dates can be read in two ways; the message names the first such
+        row and what to give.
     ImportError
         When pyarrow or openpyxl is needed and not installed.
 
     Warns
     -----
     DataWarning
-        When a column without a name numbers the rows; it is left out.
+        When a column without a name numbers the rows; it is left out. When something of `text_format` was found.
     """
+    given = TextFormat() if text_format is None else text_format
+    found: list[str] = []
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     kind = format_of(path)
     if kind in ("csv", "xlsx") and path.is_dir():
         raise DataError(f"{path} is a directory; expected a file")
     ids, times = (ID_NAMES if id_col is None else (id_col,)), (TIME_NAMES if time_col is None else (time_col,))
-    df = _read_parquet(path) if kind == "parquet" else _read_cells(path, kind, ids, times)
-    found = [c for c in times if c in df.columns]
-    if len(found) == 1 and _is_text(df[found[0]]):
-        df[found[0]] = _as_times(df[found[0]], path)
+    if kind == "csv":
+        df = _read_csv(path, ids, times, given, found)
+    elif given.sep is not None or given.decimal is not None:
+        raise DataError(f"{path}: --sep and --decimal are for .csv files; a .{kind} file needs none")
+    else:
+        df = _read_parquet(path) if kind == "parquet" else _read_cells(path, _read_sheet, ids, times)
+    present = [c for c in times if c in df.columns]
+    if len(present) == 1 and _is_text(df[present[0]]):
+        df[present[0]] = as_times(df[present[0]], path, given, found)
+    if found:
+        warnings.warn(f"{path} was read with {' and '.join(found)}", DataWarning, stacklevel=2)
     return df
 
 
@@ -175,9 +196,32 @@ def _sheet(df: pd.DataFrame, path: Path) -> bytes:
     return content.getvalue()
 
 
-def _read_cells(path: Path, kind: str, id_cols: Sequence[Hashable], time_cols: Sequence[Hashable]) -> pd.DataFrame:
+def _read_csv(
+    path: Path, ids: Sequence[Hashable], times: Sequence[Hashable], given: TextFormat, found: list[str]
+) -> pd.DataFrame:
+    as_they_stand = (*ids, *times) if given.date_format is not None else ids
+    try:
+        text = rewritten(path, given, as_they_stand, found)
+    except DataError:
+        raise
+    except _UNREADABLE as cause:
+        raise _unreadable(path, cause) from cause
+
+    def read(path: Path, **options: Any) -> pd.DataFrame:
+        df: pd.DataFrame = pd.read_csv(path if text is None else io.StringIO(text), index_col=False, **options)
+        return df
+
+    return _read_cells(path, read, ids, times, as_they_stand)
+
+
+def _read_cells(
+    path: Path,
+    read: Callable[..., pd.DataFrame],
+    id_cols: Sequence[Hashable],
+    time_cols: Sequence[Hashable],
+    as_they_stand: Sequence[Hashable] | None = None,
+) -> pd.DataFrame:
     """A .csv or .xlsx file: names and text as they stand, empty cells and words among numbers as missing values."""
-    read = _read_sheet if kind == "xlsx" else _read_text
     try:
         # The names in the file: pandas would rename duplicates to x and x.1, and columns without a name to "Unnamed".
         head = read(path, header=None, nrows=1, dtype=str, keep_default_na=False)
@@ -188,7 +232,7 @@ def _read_cells(path: Path, kind: str, id_cols: Sequence[Hashable], time_cols: S
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             ids = [c for c in id_cols if c in names]
-            df = read(path, dtype=dict.fromkeys(ids, str))
+            df = read(path, dtype=dict.fromkeys([c for c in as_they_stand or id_cols if c in names], str))
         texts = [c for c in df.columns if c in ids or (c not in time_cols and infer_dtype(df[c]) == "string")]
         words = [c for c in texts if df[c].isna().any()]  # what pandas took for missing may be a name
         if words:
@@ -201,7 +245,7 @@ def _read_cells(path: Path, kind: str, id_cols: Sequence[Hashable], time_cols: S
     except DataError:
         raise
     except _UNREADABLE as cause:
-        raise DataError(f"{path} cannot be read as a table: {cause}") from cause
+        raise _unreadable(path, cause) from cause
     df = _without_row_numbers(df, names, path)
     for column in id_cols:
         if column in df.columns:
@@ -209,9 +253,10 @@ def _read_cells(path: Path, kind: str, id_cols: Sequence[Hashable], time_cols: S
     return df
 
 
-def _read_text(path: Path, **options: Any) -> pd.DataFrame:
-    df: pd.DataFrame = pd.read_csv(path, index_col=False, **options)
-    return df
+def _unreadable(path: Path, cause: Exception) -> DataError:
+    if isinstance(cause, UnicodeDecodeError):
+        return DataError(f"{path} is not in UTF-8: save it again, in a spreadsheet as CSV UTF-8")
+    return DataError(f"{path} cannot be read as a table: {cause}")
 
 
 def _read_sheet(path: Path, **options: Any) -> pd.DataFrame:
@@ -235,7 +280,7 @@ def _without_row_numbers(df: pd.DataFrame, names: Sequence[str], path: Path) -> 
         if not (numbers - numbers[0] == np.arange(len(numbers))).all():
             raise DataError(f"{path}: column {place + 1} holds numbers and no name: name it in the first line")
         message = f"{path}: column {place + 1} has no name and numbers the rows: it was left out"
-        warnings.warn(message, DataWarning, stacklevel=4)
+        warnings.warn(message, DataWarning, stacklevel=5)
     return df.drop(columns=left_out)
 
 
@@ -261,20 +306,3 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _is_text(column: pd.Series) -> bool:
     return types.is_object_dtype(column.dtype) or types.is_string_dtype(column.dtype)
-
-
-def _as_times(column: pd.Series, path: Path) -> pd.Series:
-    dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
-    numbers = pd.to_numeric(column, errors="coerce")
-    meant = numbers if numbers.notna().sum() > dates.notna().sum() else dates
-    bad = (column.notna() & meant.isna()).to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f"{path}: row {row + 1} below the header: {column.iloc[row]!r} in column {column.name!r} is no "
-            f"{'number as the others are' if meant is numbers else 'number and no ISO date such as 2024-05-01 12:30'}"
-        )
-    zoned = column.dropna().astype(str).str.contains(_ZONE, regex=True)
-    if zoned.any() and not zoned.all():
-        raise DataError(f"{path}: in column {column.name!r} some times have a zone and some have none")
-    return dates if zoned.any() else dates.dt.tz_localize(None)

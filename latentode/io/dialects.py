@@ -1,0 +1,203 @@
+"""The dialect of a .csv file: what separates its columns, and which mark begins decimals.
+
+A file in another dialect than commas and dots is rewritten to these, and then read as any other.
+"""
+
+import contextlib
+import csv
+import gzip
+import io
+import itertools
+import re
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latentode.data import DataError
+
+__all__ = ["TextFormat", "rewritten"]
+
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
+"""Separators that are found without being given, and what a sentence calls them."""
+
+_MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "<na>", "#n/a", "#na", "inf", "+inf", "-inf"}
+"""Cells, in lower case, that are read the same with each decimal mark."""
+
+_NUMBER = re.compile(
+    r"[+-]?(?:\d+[.,]?\d*|[.,]\d+|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?|[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?)(?:[eE][+-]?\d+)?"
+)
+"""A number with either mark; dates such as 01.05.2024 and versions are none."""
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How numbers and dates are written in a table; None is found from the table where it can be.
+
+    Parameters
+    ----------
+    sep : str or None
+        The character between columns of a .csv file.
+    decimal : {".", ","} or None
+        The mark that begins decimals in a .csv file; the other may group thousands.
+    date_format : str or None
+        Codes of ``strftime`` for the times, such as ``"%d.%m.%Y %H:%M"``.
+    dayfirst : bool or None
+        Whether 01/05/2024 is the first of May, where no `date_format` is given.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    date_format: str | None = None
+    dayfirst: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.sep is not None and (len(self.sep) != 1 or self.sep in '"\r\n.' or self.sep.isalnum()):
+            raise DataError(f"--sep {self.sep!r}: expected one character such as ';', or tab")
+        if self.decimal not in (None, ".", ","):
+            raise DataError(f"--decimal {self.decimal!r}: expected '.' or ','")
+        if self.date_format is not None and "%" not in self.date_format:
+            raise DataError(f"--date-format {self.date_format!r} has no codes such as those in '%d.%m.%Y %H:%M'")
+        if self.date_format is not None and self.dayfirst is not None:
+            raise DataError("--date-format says where the day stands: leave out --dayfirst and --no-dayfirst")
+
+
+def rewritten(path: Path, given: TextFormat, names_of_text: Collection[Hashable], found: list[str]) -> str | None:
+    """The text of a file with commas between columns and dots before decimals; None where the file is like that.
+
+    The separator is found only where the first line has one name without it, so that a table that can be read with
+    commas is never read otherwise.
+
+    Parameters
+    ----------
+    path : Path
+        A .csv or .csv.gz file.
+    given : TextFormat
+        What is known of it.
+    names_of_text : collection of hashable
+        Columns whose cells stay as they are.
+    found : list of str
+        What was found and not given is added, as words for a sentence.
+
+    Raises
+    ------
+    DataError
+        When numbers can be read in two ways.
+    ValueError, csv.Error, EOFError, OSError
+        When the file cannot be read.
+    """
+    sep = given.sep or _separator(path)
+    if sep == "," and given.decimal is None:
+        return None
+    with _opened(path) as file:
+        rows = [row for row in csv.reader(file, delimiter=sep) if row]
+    if not rows:
+        return None
+    if given.sep is None and sep != ",":
+        found.append(f"{SEPARATORS[sep]} between columns (--sep {'tab' if sep == chr(9) else repr(sep)})")
+    numeric = _numeric_columns(rows, names_of_text)
+    decimal = given.decimal or _decimal_mark(path, rows, numeric)
+    if given.decimal is None and decimal == ",":
+        found.append("decimal commas (--decimal ,)")
+    for column in numeric:
+        _use_dots(path, rows, column, decimal, given.decimal is not None)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.TextIOWrapper]:
+    with (
+        gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as raw,
+        io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
+    ):
+        yield file
+
+
+def _separator(path: Path) -> str:
+    with _opened(path) as file:
+        head = "".join(itertools.islice((line for line in file if line.strip()), 1))
+    widths = {sep: len(next(csv.reader([head], delimiter=sep), [])) for sep in (",", *SEPARATORS)}
+    others = [sep for sep in SEPARATORS if widths[sep] > 1]
+    return others[0] if widths[","] == 1 and len(others) == 1 else ","
+
+
+def _numeric_columns(rows: Sequence[Sequence[str]], names_of_text: Collection[Hashable]) -> list[int]:
+    """Columns of numbers, in whichever way they are written, of which some have a comma or a dot."""
+    numeric = []
+    for column, name in enumerate(rows[0]):
+        if name in names_of_text:
+            continue
+        cells = [cell for _, cell in _cells(rows, column)]
+        if any("," in cell or "." in cell for cell in cells) and all(map(_NUMBER.fullmatch, cells)):
+            numeric.append(column)
+    return numeric
+
+
+def _cells(rows: Sequence[Sequence[str]], column: int) -> Iterator[tuple[int, str]]:
+    """Cells that are not missing, and the numbers of their rows below the header."""
+    for number, row in enumerate(rows[1:], 1):
+        if column < len(row):
+            cell = row[column].strip()
+            if cell.lower() not in _MISSING:
+                yield number, cell
+
+
+def _decimal_mark(path: Path, rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
+    """The mark that can be no other; a file whose numbers leave both possible is refused."""
+    sure: dict[str, str] = {}
+    open_: str | None = None
+    for column in numeric:
+        for number, cell in _cells(rows, column):
+            mark = _mark_of(cell)
+            where = f"{cell!r} in column {rows[0][column]!r}, row {number} below the header"
+            if mark is not None:
+                sure.setdefault(mark, where)
+            elif open_ is None and ("," in cell or "." in cell):
+                open_ = where
+    if len(sure) == 2:
+        raise DataError(f"{path}: decimal marks are mixed: {sure['.']}, and {sure[',']}; write all with one mark")
+    if not sure and open_ is not None:
+        raise DataError(
+            f"{path}: {open_} has a mark for decimals or for thousands, and no other number says which: "
+            "give --decimal , or --decimal ."
+        )
+    return next(iter(sure), ".")
+
+
+def _mark_of(cell: str) -> str | None:
+    """The decimal mark of a number, if it can be only one."""
+    last = max(",.", key=cell.rfind)
+    other = "," if last == "." else "."
+    if other in cell:
+        return last if cell.count(last) == 1 else None
+    if last not in cell:
+        return None
+    if cell.count(last) > 1:
+        return other  # 1.234.567
+    return None if _grouped(last, other).fullmatch(cell) else last
+
+
+def _grouped(group: str, decimal: str) -> re.Pattern[str]:
+    return re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:\{group}\d{{3}})+(?:\{decimal}\d*)?(?:[eE][+-]?\d+)?")
+
+
+def _use_dots(path: Path, rows: Sequence[list[str]], column: int, decimal: str, is_given: bool) -> None:
+    """Write a column's numbers with dots before decimals and nothing between thousands."""
+    group = "." if decimal == "," else ","
+    grouped = _grouped(group, decimal)
+    has_groups = is_given or any(
+        group in cell and (decimal in cell or cell.count(group) > 1) for _, cell in _cells(rows, column)
+    )
+    for number, cell in _cells(rows, column):
+        if cell.count(decimal) > 1 or (group in cell and not grouped.fullmatch(cell)):
+            raise DataError(
+                f"{path}: {cell!r} in column {rows[0][column]!r}, row {number} below the header, is no number with the "
+                f"decimal mark {decimal!r}"
+            )
+        if group in cell and not has_groups:
+            raise DataError(
+                f"{path}: {cell!r} in column {rows[0][column]!r}, row {number} below the header, has {group!r} for "
+                f"thousands or for decimals: give --decimal {decimal} or --decimal {group}"
+            )
+        rows[number][column] = cell.replace(group, "").replace(decimal, ".")

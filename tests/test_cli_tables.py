@@ -1,0 +1,72 @@
+"""Tables of other dialects, at the command line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentode import load
+from latentode.cli import main
+
+QUICK = ["--max-steps", "5", "--n-models", "1", "--seasonality", "none"]
+
+
+@pytest.fixture(scope="module")
+def visits():
+    times = pd.date_range("2024-03-01", periods=12, freq="3D")
+    wave = np.sin(np.arange(36) / 3) * 5
+    return pd.DataFrame({"id": np.repeat(["07", "7", "NA"], 12), "time": np.tile(times, 3), "level": wave})
+
+
+@pytest.fixture(scope="module")
+def european(visits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "visits.csv"
+    visits.assign(time=visits["time"].dt.strftime("%d.%m.%Y %H:%M")).to_csv(path, sep=";", decimal=",", index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(european):
+    assert main(["fit", str(european), "--out", str(european.parent / "model"), *QUICK]) == 0
+    return european.parent / "model"
+
+
+def test_a_table_with_semicolons_decimal_commas_and_days_first_is_fitted(model, visits):
+    panel = load(model).panel_
+    assert sorted(panel.ids) == ["07", "7", "NA"]
+    np.testing.assert_allclose(np.sort(panel.values[:, 0]), np.sort(visits["level"]))
+    times = load(model).time_axis_.from_float(np.unique(panel.times))
+    assert times.tolist() == visits["time"].unique().tolist()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "forecast"])
+def test_every_command_finds_it_by_itself_or_takes_it_as_options(european, model, tmp_path, capsys, command):
+    words = {
+        "evaluate": ["evaluate", str(european), *QUICK],
+        "report": ["report", str(model), str(european), "--out", str(tmp_path / "r.html")],
+        "forecast": ["forecast", str(model), "--history", str(european), "--out", str(tmp_path / "f.csv")],
+    }[command]
+    assert main(words) == 0
+    notes = capsys.readouterr().err.splitlines()
+    found = "semicolons between columns (--sep ';') and decimal commas (--decimal ,) and dates that begin with the day"
+    assert [line for line in notes if "was read with" in line] == [
+        f"latentode: note: {european} was read with {found} (--dayfirst)"
+    ]
+    assert main([*words, "--sep", ";", "--decimal", ",", "--dayfirst"]) == 0
+    assert main([*words, "--sep", ";", "--decimal", ",", "--date-format", "%d.%m.%Y %H:%M"]) == 0
+    assert "was read with" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["tab", "\\t", "\t"])
+def test_a_tab_is_given_as_a_word(visits, tmp_path, word):
+    visits.to_csv(tmp_path / "a.csv", sep="\t", index=False)
+    assert main(["fit", str(tmp_path / "a.csv"), "--sep", word, "--out", str(tmp_path / "m"), *QUICK]) == 0
+    assert load(tmp_path / "m").channels_ == ("level",)
+
+
+def test_ambiguous_dates_end_a_command_in_one_line(visits, tmp_path, capsys):
+    early = visits[visits["time"].dt.day < 13]
+    early.assign(time=early["time"].dt.strftime("%d/%m/%Y")).to_csv(tmp_path / "a.csv", index=False)
+    assert main(["fit", str(tmp_path / "a.csv"), "--out", str(tmp_path / "m"), *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "'01/03/2024' in column 'time' can begin with the day or the month: give --dayfirst" in said
