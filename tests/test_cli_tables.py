@@ -70,3 +70,21 @@ def test_ambiguous_dates_end_a_command_in_one_line(visits, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "'01/03/2024' in column 'time' can begin with the day or the month: give --dayfirst" in said
+
+
+def test_a_forecast_on_the_clock_is_at_midnights(model, tmp_path, capsys):
+    words = ["forecast", str(model), "--horizon", "3D", "--freq", "1D", "--out", str(tmp_path / "f.csv"), "--grid"]
+    assert main([*words, "clock"]) == 0
+    assert pd.read_csv(tmp_path / "f.csv")["time"].tolist() == ["2024-04-04", "2024-04-05", "2024-04-06"] * 3
+    assert main(["forecast", str(model), "--grid", "clock", "--out", str(tmp_path / "g.csv")]) == 2
+    assert "latentode: --grid 'clock' needs --freq, such as '1h'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("horizon", ["12M", "1 year", "1MS", "2 quarters", "1Q"])
+def test_months_and_years_as_horizons_are_refused_with_the_days_to_give(european, model, tmp_path, capsys, horizon):
+    for words in (["fit", str(european)], ["forecast", str(model)], ["evaluate", str(european)]):
+        out = [] if words[0] == "evaluate" else ["--out", str(tmp_path / ("m" if words[0] == "fit" else "f.csv"))]
+        assert main([*words, *out, "--horizon", horizon]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"latentode: --horizon '{horizon}' ")
+        assert "give days" in said

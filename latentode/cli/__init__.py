@@ -31,6 +31,9 @@ _OPTIONS = {
     "seasonality": "--seasonality",
     "n_models": "--n-models",
     "ids": "--id",
+    "horizon": "--horizon",
+    "freq": "--freq",
+    "align": "--grid",
 }
 
 
@@ -99,7 +102,7 @@ def _in_words_of_the_command_line(error: Exception) -> str:
     # A word of plain English is a parameter only before an equals sign.
     parameters = (
         r"\b((?:id|time)_col|(?:target|static|known|past)_cols|"
-        r"(?:history|likelihood|seasonality|n_models|ids)(?==))(=(?=[^\s,;)]))?=?"
+        r"(?:history|likelihood|seasonality|n_models|ids|horizon|freq|align)(?==))(=(?=[^\s,;)]))?=?"
     )
     return re.sub(parameters, lambda found: _OPTIONS[found[1]] + (" " if found[2] else ""), text)
 

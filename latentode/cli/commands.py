@@ -47,7 +47,7 @@ def forecast(args: argparse.Namespace) -> None:
     levels = sorted(set(args.level or (80.0, 95.0)))
     horizon = _number(args.horizon)
     ids = None if args.id is None else _ids_of(args.id, forecaster, history)
-    future = forecaster.forecast(horizon, _number(args.freq), levels, history, ids)
+    future = forecaster.forecast(horizon, _number(args.freq), levels, history, ids, args.grid)
     write_table(future, args.out)
     print(f"{len(future)} rows written to {args.out}")
     if args.plot is not None:

@@ -55,6 +55,13 @@ Writes a row per series and time: the expected value of every channel and its in
     forecast.add_argument("--horizon", help="how far ahead: 30D, 6h, or a number where times are numbers")
     forecast.add_argument("--freq", help="distance between forecasts: 1D, MS, or a number [a tenth of the horizon]")
     forecast.add_argument(
+        "--grid",
+        choices=["last", "clock"],
+        default="last",
+        help="count --freq from the last row of each series, or take its multiples on the clock: full hours, midnights"
+        " [last]",
+    )
+    forecast.add_argument(
         "--level", type=float, action="append", metavar="PERCENT", help="an interval's level; repeatable [80 and 95]"
     )
     forecast.add_argument("--id", action="append", metavar="NAME", help="a series to forecast; repeatable [all]")

@@ -177,6 +177,7 @@ class PredictionMixin(FittedAttributes):
         level: Levels = (80,),
         history: pd.DataFrame | None = None,
         ids: Sequence[Any] | None = None,
+        align: Literal["last", "clock"] = "last",
     ) -> pd.DataFrame:
         """The future of every series in one tidy frame.
 
@@ -193,6 +194,10 @@ class PredictionMixin(FittedAttributes):
             Forecast the series of this frame instead of those seen in fit.
         ids : sequence, optional
             Forecast only these series, in this order. None means all.
+        align : {"last", "clock"}
+            Whether times are counted from the last observation of each series, or lie on the clock: multiples of
+            `freq`, such as full hours for ``"1h"`` and midnights for ``"1D"``, counted from 1970-01-01 in the time zone
+            of the data, and from 0 where times are numbers. All lie after the last observation and within `horizon`.
 
         Returns
         -------
@@ -206,11 +211,13 @@ class PredictionMixin(FittedAttributes):
         DataError
             When there is nothing to forecast, one of `ids` is not among the series, or a channel is named like the
             interval of another.
+        ValueError
+            When `align` is neither.
         """
         state = self._fitted()
         panel = state.panel if history is None else panel_of(history, state)
         panel = panel if ids is None else series_of(panel, ids)
-        query = forecast_times(state, panel, horizon, freq)
+        query = forecast_times(state, panel, horizon, freq, align)
         keys = state.keys if history is None else keys_of(history.iloc[:0], state.schema)
         if keys is not None:
             query = pd.DataFrame({c: as_dtype(query[c], keys[c].dtype) for c in query.columns})
