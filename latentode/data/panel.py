@@ -244,6 +244,7 @@ def panel_from_frame(
     too_far = np.abs(times) > LARGEST
     treatment.rows_too_far = int(too_far.sum())
     codes, ids = series_codes(schema.ids_of(df), len(df))
+    _refuse_surrogates(codes, ids)
     covariates = None if coding is None else _covariates(df, coding, codes, ids, times)
     treatment.rows_without_time = int(np.isnan(times).sum())
     treatment.rows_without_id = int(((codes < 0) & ~np.isnan(times)).sum())
@@ -313,6 +314,17 @@ def _refuse_unnamed_series(schema: Schema, first: NDArray[np.bool_]) -> None:
             f"{int((~first).sum())} of {len(first)} rows share their time with another row: the frame seems to hold "
             "several series; pass id_col= to say which column names them"
         )
+
+
+def _refuse_surrogates(codes: NDArray[np.int64], ids: pd.Index) -> None:
+    """Refuse names that no file can hold: half of a pair of UTF-16, left where text was decoded wrongly."""
+    if ids.dtype == object:
+        for code, name in enumerate(ids):
+            if isinstance(name, str) and any("\ud800" <= c <= "\udfff" for c in name):
+                raise DataError(
+                    f"the id {shown(name)} in row {int((codes == code).argmax()) + 1} holds half a character, as text "
+                    "decoded wrongly does, and cannot be written to a file; decode it as UTF-8, or rename the series"
+                )
 
 
 def _taken(values: Floats, rows: NDArray[np.int64]) -> Floats:

@@ -384,3 +384,13 @@ def test_a_frame_becomes_scaled_arrays_within_three_times_its_memory():
 
 def test_a_frame_read_for_its_series_and_times_alone_has_no_channels():
     assert values_of(long_frame(), infer_keys(long_frame())).shape == (5, 0)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("name", ["\ud800", "ward \udc80"])
+def test_an_id_that_holds_half_a_character_is_refused_with_its_row(name, indexed):
+    df = long_frame()
+    df["id"] = df["id"].astype(object).where(df.index != 3, name)
+    df = df.set_index(["id", "time"]) if indexed else df
+    with pytest.raises(DataError, match=r"the id '.*\\ud.*' in row 4 holds half a character.* rename the series"):
+        read(df)
