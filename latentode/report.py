@@ -28,11 +28,13 @@ MOST_SERIES = 24
 LEADS = 3
 
 
-def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) -> None:
+def report(
+    forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path, held_out: pd.DataFrame | None = None
+) -> None:
     """Write a page: the data, how irregular they are, training, forecasts by series, errors, calibration, latent space.
 
     The last third of every series of `df` is held out and forecast, and errors are those of the mean; the rest is its
-    history. Where the model was fitted to these series, it has seen the held-out rows, and the page says so.
+    history. Where fit has seen rows of a series at or after its first held-out time, the page says so.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
         Series to forecast, in the shape of what was given to fit.
     path : str or Path
         The file to write.
+    held_out : DataFrame, optional
+        The rows to forecast, in place of the last third of `df`, which is then the history.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def report(forecaster: LatentODEForecaster, df: pd.DataFrame, path: str | Path) 
     df = read_parquet(df, forecaster.schema_.id_col) if is_stored(df) else as_pandas(df)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the page shows these warnings
-        page = _page(forecaster, df)
+        page = _page(forecaster, df, None if held_out is None else as_pandas(held_out))
     write_out(Path(path), page.encode())
 
 
@@ -77,8 +81,8 @@ class _Test:
     seen: bool
 
 
-def _page(forecaster: LatentODEForecaster, df: pd.DataFrame) -> str:
-    test = _split(forecaster, df)
+def _page(forecaster: LatentODEForecaster, df: pd.DataFrame, held_out: pd.DataFrame | None) -> str:
+    test = _split(forecaster, df, held_out)
     title = f"{len(forecaster.channels_)} channels, {test.panel.n_series} series"
     sections = [
         ("Data", _data(forecaster, test)),
@@ -93,18 +97,23 @@ def _page(forecaster: LatentODEForecaster, df: pd.DataFrame) -> str:
     return _TEMPLATE.format(title=_text(title), links=links, body=body)
 
 
-def _split(forecaster: LatentODEForecaster, df: pd.DataFrame) -> _Test:
-    schema = forecaster.schema_
+def _split(forecaster: LatentODEForecaster, df: pd.DataFrame, held_out: pd.DataFrame | None) -> _Test:
+    schema, n_known = forecaster.schema_, len(df)
+    df = df if held_out is None else pd.concat([df, held_out])
     observed = np.asarray(~np.isnan(values_of(df, schema)).all(axis=1))
     times = forecaster.time_axis_.to_float(schema.times_of(df))
     ids = schema.ids_of(df)
     series = pd.Index(np.zeros(len(df), dtype=np.int64)) if ids is None else ids
     late = np.zeros(len(df), dtype=bool)
     late[observed] = last_third(times[observed], series[observed])
+    if held_out is not None:
+        late = observed & (np.arange(len(df)) >= n_known)
     if not late.any() or not (observed & ~late).any():
         raise DataError("no series has values at two times: there is nothing to hide and ask")
     panel = panel_from_frame(df, schema, forecaster.time_axis_, forecaster.coding_)[0]
-    seen = bool(panel.ids.isin(forecaster.panel_.ids).any())
+    fitted = forecaster.panel_
+    place = fitted.ids.get_indexer(series[late])
+    seen = bool((fitted.last_times[place[place >= 0]] >= times[late][place >= 0]).any())
     # A row without values is not an observation, but its known columns are known ahead.
     return _Test(df[~late], df[late], panel, seen)
 

@@ -88,3 +88,14 @@ def test_months_and_years_as_horizons_are_refused_with_the_days_to_give(european
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith(f"latentode: --horizon '{horizon}' ")
         assert "give days" in said
+
+
+def test_evaluate_writes_the_page_of_rows_that_fit_has_not_seen(european, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(european), "--report", str(page), *QUICK]) == 0
+    assert f"report written to {page}" in capsys.readouterr().out
+    text = page.read_text("utf-8")
+    assert "<h2>Forecasts</h2>" in text
+    assert "seen in fit" not in text
+    assert main(["evaluate", str(european), "--report", str(tmp_path), *QUICK]) == 2
+    assert "is a directory; expected a file to write" in capsys.readouterr().err

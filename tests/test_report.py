@@ -54,6 +54,27 @@ def test_series_the_model_has_seen_are_said_to_be(fitted, tmp_path):
     assert "These series were seen in fit" in page_of(fitted, DF, tmp_path)[0]
 
 
+SEEN = "These series were seen in fit"
+
+
+def test_series_are_seen_only_if_fit_had_rows_at_or_after_the_first_held_out_time(fitted, tmp_path):
+    end = DF.dropna(subset=["x", "y"], how="all").groupby("id")["time"].max()
+    after = DF.assign(time=DF["time"] + DF["id"].map(end) * 2)  # two thirds and more lie after the fit
+    assert SEEN not in page_of(fitted, pd.concat([DF, after, after.assign(time=after["time"] + 20)]), tmp_path)[0]
+    one_too_early = after.mask(after["id"] == DF["id"].iloc[0], DF)
+    assert SEEN in page_of(fitted, one_too_early, tmp_path)[0]
+
+
+def test_rows_held_out_by_the_caller_are_forecast_from_the_rest(tmp_path):
+    late = DF["time"] > 4
+    forecaster = quick(max_steps=5).fit(DF[~late])
+    report(forecaster, DF[~late], tmp_path / "report.html", held_out=DF[late])
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert SEEN not in text
+    observed = DF.notna()[["x", "y"]].any(axis=1)
+    assert f"<tr><th>rows</th><td>{observed.sum()}</td></tr>" in text
+
+
 def test_names_in_the_data_are_text_and_never_markup(tmp_path):
     evil = '"><script>alert(1)</script>'
     df = DF.assign(id=evil + DF["id"]).rename(columns={"x": "<b>x</b>"})

@@ -59,11 +59,15 @@ def forecast(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Score forecasts of held-out rows."""
+    from latentode._drawing import require_matplotlib
     from latentode.comparison import compare, last_part, table_of
     from latentode.io.tables import write_table
+    from latentode.report import report as write_report
 
+    if args.report is not None:
+        require_matplotlib()
     _check_table(args.out)
-    _check_room(args.out)
+    _check_room(args.out, args.report)
     df, schema = _with_ids(_table(args), args)
     channels = list(schema.target_cols)
     hidden = last_part(df, schema.id_col, schema.time_col)
@@ -76,11 +80,15 @@ def evaluate(args: argparse.Namespace) -> None:
         flush=True,
     )
     roles = {"id_col": schema.id_col, "time_col": schema.time_col, "target_cols": channels}
-    scores = compare(_forecaster(args).set_params(**roles).fit(known), known, held_out)
+    forecaster = _forecaster(args).set_params(**roles).fit(known)
+    scores = compare(forecaster, known, held_out)
     print(f"\n{table_of(scores)}\n\n* lowest error in its row")
     if args.out is not None:
         write_table(scores, args.out)
         print(f"scores written to {args.out}")
+    if args.report is not None:
+        write_report(forecaster, known, args.report, held_out)
+        print(f"report written to {args.report}")
 
 
 def report(args: argparse.Namespace) -> None:

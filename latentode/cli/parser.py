@@ -89,13 +89,17 @@ all, a line through each series.
     evaluate.add_argument(
         "--out", type=Path, metavar="FILE", help="write the scores to a .csv, .parquet or .xlsx file too"
     )
+    evaluate.add_argument(
+        "--report", type=Path, metavar="FILE", help="write an .html page of the held-out forecasts; needs matplotlib"
+    )
 
 
 def _add_report(group: Any) -> None:
     text = """\
 Writes one page to open in a browser, without a network: the data and how irregular they are, training, forecasts
 to browse by series, errors by channel and lead time, calibration, the latent space. The last third of every
-series of DATA is held out and forecast. Needs matplotlib."""
+series of DATA is held out and forecast; where fit has seen it, the page says so. latentode evaluate --report writes
+the page of a model that has not. Needs matplotlib."""
     page = _add(group, "report", commands.report, "write a page about a model and its data", text)
     page.add_argument("model", type=Path, metavar="MODEL", help="directory written by latentode fit")
     page.add_argument("data", type=Path, metavar="DATA", help="a table of series, best ones the model has not seen")
