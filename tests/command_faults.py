@@ -57,7 +57,7 @@ COMMANDS = [
         "bytes that are not text",
         _fit("visits.csv"),
         "refused",
-        "visits.csv cannot be read as a table",
+        "visits.csv is not in UTF-8: save it again, in a spreadsheet as CSV UTF-8",
         _holding("visits.csv", bytes(range(256))),
     ),
     Command(
@@ -66,6 +66,34 @@ COMMANDS = [
         "refused",
         "no time column found among 'Dear Sir'",
         _holding("visits.csv", b"Dear Sir\n"),
+    ),
+    Command(
+        "semicolons and decimal commas",
+        _fit("visits.csv"),
+        "said",
+        "visits.csv was read with semicolons between columns (--sep ';') and decimal commas (--decimal ,)",
+        _holding("visits.csv", waves(3, 8, missing=0.0).to_csv(index=False, sep=";", decimal=",").encode()),
+    ),
+    Command(
+        "a number with a comma before three digits, and no other that says what commas are",
+        _fit("visits.csv"),
+        "refused",
+        "give --decimal , or --decimal .",
+        _holding("visits.csv", b"id;time;x\n1;2;70,125\n"),
+    ),
+    Command(
+        "dates that can begin with the day or the month",
+        _fit("visits.csv"),
+        "refused",
+        "give --dayfirst, --no-dayfirst or --date-format",
+        _holding("visits.csv", b"id,time,x\n1,01/05/2024,3\n"),
+    ),
+    Command(
+        "dates that end with a year of two digits",
+        _fit("visits.csv"),
+        "refused",
+        "give --date-format, such as --date-format %d.%m.%y",
+        _holding("visits.csv", b"id,time,x\n1,31.05.24,3\n"),
     ),
     Command(
         "a row with too many cells",
