@@ -61,11 +61,17 @@ class TextFormat:
             raise DataError("--date-format says where the day stands: leave out --dayfirst and --no-dayfirst")
 
 
-def rewritten(path: Path, given: TextFormat, names_of_text: Collection[Hashable], found: list[str]) -> str | None:
+def rewritten(
+    path: Path,
+    given: TextFormat,
+    names_of_text: Collection[Hashable],
+    time_cols: Collection[Hashable],
+    found: list[str],
+) -> str | None:
     """The text of a file with commas between columns and dots before decimals; None where the file is like that.
 
-    The separator is found only where the first line has one name without it, so that a table that can be read with
-    commas is never read otherwise.
+    Another separator is found only where commas leave the first line whole, or without the name of a column of times,
+    so that a table that can be used with commas is never read otherwise.
 
     Parameters
     ----------
@@ -75,6 +81,8 @@ def rewritten(path: Path, given: TextFormat, names_of_text: Collection[Hashable]
         What is known of it.
     names_of_text : collection of hashable
         Columns whose cells stay as they are.
+    time_cols : collection of hashable
+        Names that the column of times may have.
     found : list of str
         What was found and not given is added, as words for a sentence.
 
@@ -85,11 +93,11 @@ def rewritten(path: Path, given: TextFormat, names_of_text: Collection[Hashable]
     ValueError, csv.Error, EOFError, OSError
         When the file cannot be read.
     """
-    sep = given.sep or _separator(path)
+    sep = given.sep or _separator(path, time_cols)
     if sep == "," and given.decimal is None:
         return None
     with _opened(path) as file:
-        rows = [row for row in csv.reader(file, delimiter=sep) if row]
+        rows = [row for row in csv.reader(file, delimiter=sep, strict=True) if row]
     if not rows:
         return None
     if given.sep is None and sep != ",":
@@ -101,7 +109,7 @@ def rewritten(path: Path, given: TextFormat, names_of_text: Collection[Hashable]
     for column in numeric:
         _use_dots(path, rows, column, decimal, given.decimal is not None)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\r\n").writerows(rows)  # it quotes cells with one of these only
     return text.getvalue()
 
 
@@ -114,12 +122,15 @@ def _opened(path: Path) -> Iterator[io.TextIOWrapper]:
         yield file
 
 
-def _separator(path: Path) -> str:
+def _separator(path: Path, time_cols: Collection[Hashable]) -> str:
     with _opened(path) as file:
         head = "".join(itertools.islice((line for line in file if line.strip()), 1))
-    widths = {sep: len(next(csv.reader([head], delimiter=sep), [])) for sep in (",", *SEPARATORS)}
-    others = [sep for sep in SEPARATORS if widths[sep] > 1]
-    return others[0] if widths[","] == 1 and len(others) == 1 else ","
+    names = {sep: next(csv.reader([head.rstrip("\r\n")], delimiter=sep), []) for sep in (",", *SEPARATORS)}
+    timed = {sep for sep in names if any(name in time_cols for name in names[sep])}
+    others = [sep for sep in SEPARATORS if len(names[sep]) > 1]
+    if len(names[","]) > 1:  # semicolons beside a name such as "level, m"
+        others = [sep for sep in others if sep in timed and "," not in timed]
+    return others[0] if len(others) == 1 else ","
 
 
 def _numeric_columns(rows: Sequence[Sequence[str]], names_of_text: Collection[Hashable]) -> list[int]:
@@ -159,7 +170,7 @@ def _decimal_mark(path: Path, rows: Sequence[Sequence[str]], numeric: Sequence[i
         raise DataError(f"{path}: decimal marks are mixed: {sure['.']}, and {sure[',']}; write all with one mark")
     if not sure and open_ is not None:
         raise DataError(
-            f"{path}: {open_} has a mark for decimals or for thousands, and no other number says which: "
+            f"{path}: {open_}, has a mark for decimals or for thousands, and no other number says which: "
             "give --decimal , or --decimal ."
         )
     return next(iter(sure), ".")

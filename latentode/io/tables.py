@@ -201,7 +201,7 @@ def _read_csv(
 ) -> pd.DataFrame:
     as_they_stand = (*ids, *times) if given.date_format is not None else ids
     try:
-        text = rewritten(path, given, as_they_stand, found)
+        text = rewritten(path, given, as_they_stand, times, found)
     except DataError:
         raise
     except _UNREADABLE as cause:

@@ -48,6 +48,13 @@ def test_what_reads_with_commas_is_read_as_before_without_a_note(tmp_path, text)
     pd.testing.assert_frame_equal(df, pd.read_csv(io.StringIO(text)))
 
 
+@pytest.mark.parametrize("name", ["level, m", '"level, m"', '"level, m; ""at noon"""'])
+def test_a_name_with_a_comma_hides_no_semicolons_if_they_part_the_name_of_the_times(tmp_path, name):
+    with pytest.warns(DataWarning, match="semicolons"):
+        df = read(tmp_path, f"id;time;{name}\na;1;0,5\n")
+    assert df.iloc[0].tolist() == ["a", 1, 0.5]
+
+
 def test_a_separator_that_is_given_is_used_without_a_note(tmp_path):
     assert read(tmp_path, "id|time|x\na|1|0,5\n", sep="|", decimal=",")["x"].tolist() == [0.5]
     assert read(tmp_path, 'id,time,x\na,1,"0,5"\n', decimal=",")["x"].tolist() == [0.5]
@@ -125,6 +132,17 @@ def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path, text, e
     (tmp_path / "a.csv").write_bytes(text.encode(encoding))
     with pytest.raises(DataError, match="is not in UTF-8: save it again"):
         read_table(tmp_path / "a.csv")
+
+
+def test_a_quote_that_is_never_closed_is_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as a table: unexpected end of data"):
+        read(tmp_path, 'id;time;x\na;1;0,5\n"a;2;0,5\na;3;0,5\n')
+
+
+@pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_lines_within_a_cell_stay_there(tmp_path, end):
+    assert read(tmp_path, f'id;time;x{end}"a{end}b";1;0,5{end}')["id"].tolist() == [f"a{end}b"]
 
 
 def test_a_cell_too_large_for_a_csv_is_a_sentence(tmp_path):
