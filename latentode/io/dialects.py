@@ -5,11 +5,12 @@ A file in another dialect than commas and dots is rewritten to these, and then r
 
 import contextlib
 import csv
+import functools
 import gzip
 import io
 import itertools
 import re
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,15 @@ from latentode.data import DataError
 
 __all__ = ["TextFormat", "rewritten"]
 
+Cells = list[tuple[int, str]]
+
 SEPARATORS = {";": "semicolons", "\t": "tabs"}
 """Separators that are found without being given, and what a sentence calls them."""
 
 _MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "<na>", "#n/a", "#na", "inf", "+inf", "-inf"}
 """Cells, in lower case, that are read the same with each decimal mark."""
+
+_DIGITS = frozenset("0123456789")
 
 _NUMBER = re.compile(
     r"[+-]?(?:\d+[.,]?\d*|[.,]\d+|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?|[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?)(?:[eE][+-]?\d+)?"
@@ -106,8 +111,8 @@ def rewritten(
     decimal = given.decimal or _decimal_mark(path, rows, numeric)
     if given.decimal is None and decimal == ",":
         found.append("decimal commas (--decimal ,)")
-    for column in numeric:
-        _use_dots(path, rows, column, decimal, given.decimal is not None)
+    for column, cells in numeric.items():
+        _use_dots(path, rows, column, cells, decimal, given.decimal is not None)
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)  # it quotes cells with one of these only
     return text.getvalue()
@@ -133,38 +138,36 @@ def _separator(path: Path, time_cols: Collection[Hashable]) -> str:
     return others[0] if len(others) == 1 else ","
 
 
-def _numeric_columns(rows: Sequence[Sequence[str]], names_of_text: Collection[Hashable]) -> list[int]:
-    """Columns of numbers, in whichever way they are written, of which some have a comma or a dot."""
-    numeric = []
+def _numeric_columns(rows: Sequence[Sequence[str]], names_of_text: Collection[Hashable]) -> dict[int, Cells]:
+    """The cells of columns of numbers, in whichever way they are written, of which some have a comma or a dot."""
+    numeric = {}
     for column, name in enumerate(rows[0]):
-        if name in names_of_text:
-            continue
-        cells = [cell for _, cell in _cells(rows, column)]
-        if any("," in cell or "." in cell for cell in cells) and all(map(_NUMBER.fullmatch, cells)):
-            numeric.append(column)
+        if name not in names_of_text:
+            cells = _cells(rows, column)
+            if any("," in cell or "." in cell for _, cell in cells) and all(_NUMBER.fullmatch(c) for _, c in cells):
+                numeric[column] = cells
     return numeric
 
 
-def _cells(rows: Sequence[Sequence[str]], column: int) -> Iterator[tuple[int, str]]:
+def _cells(rows: Sequence[Sequence[str]], column: int) -> Cells:
     """Cells that are not missing, and the numbers of their rows below the header."""
-    for number, row in enumerate(rows[1:], 1):
-        if column < len(row):
-            cell = row[column].strip()
-            if cell.lower() not in _MISSING:
-                yield number, cell
+    stripped = [(number, row[column].strip()) for number, row in enumerate(rows) if column < len(row)]
+    return [(number, cell) for number, cell in stripped[1:] if cell[:1] in _DIGITS or cell.lower() not in _MISSING]
 
 
-def _decimal_mark(path: Path, rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
+def _decimal_mark(path: Path, rows: Sequence[Sequence[str]], numeric: Mapping[int, Cells]) -> str:
     """The mark that can be no other; a file whose numbers leave both possible is refused."""
     sure: dict[str, str] = {}
     open_: str | None = None
-    for column in numeric:
-        for number, cell in _cells(rows, column):
+    for column, cells in numeric.items():
+        for number, cell in cells:
             mark = _mark_of(cell)
+            if mark in sure or (mark is None and open_ is not None):
+                continue
             where = f"{cell!r} in column {rows[0][column]!r}, row {number} below the header"
             if mark is not None:
-                sure.setdefault(mark, where)
-            elif open_ is None and ("," in cell or "." in cell):
+                sure[mark] = where
+            elif "," in cell or "." in cell:
                 open_ = where
     if len(sure) == 2:
         raise DataError(f"{path}: decimal marks are mixed: {sure['.']}, and {sure[',']}; write all with one mark")
@@ -178,8 +181,7 @@ def _decimal_mark(path: Path, rows: Sequence[Sequence[str]], numeric: Sequence[i
 
 def _mark_of(cell: str) -> str | None:
     """The decimal mark of a number, if it can be only one."""
-    last = max(",.", key=cell.rfind)
-    other = "," if last == "." else "."
+    last, other = (",", ".") if cell.rfind(",") > cell.rfind(".") else (".", ",")
     if other in cell:
         return last if cell.count(last) == 1 else None
     if last not in cell:
@@ -189,18 +191,17 @@ def _mark_of(cell: str) -> str | None:
     return None if _grouped(last, other).fullmatch(cell) else last
 
 
+@functools.cache
 def _grouped(group: str, decimal: str) -> re.Pattern[str]:
     return re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:\{group}\d{{3}})+(?:\{decimal}\d*)?(?:[eE][+-]?\d+)?")
 
 
-def _use_dots(path: Path, rows: Sequence[list[str]], column: int, decimal: str, is_given: bool) -> None:
+def _use_dots(path: Path, rows: Sequence[list[str]], column: int, cells: Cells, decimal: str, is_given: bool) -> None:
     """Write a column's numbers with dots before decimals and nothing between thousands."""
     group = "." if decimal == "," else ","
     grouped = _grouped(group, decimal)
-    has_groups = is_given or any(
-        group in cell and (decimal in cell or cell.count(group) > 1) for _, cell in _cells(rows, column)
-    )
-    for number, cell in _cells(rows, column):
+    has_groups = is_given or any(group in cell and (decimal in cell or cell.count(group) > 1) for _, cell in cells)
+    for number, cell in cells:
         if cell.count(decimal) > 1 or (group in cell and not grouped.fullmatch(cell)):
             raise DataError(
                 f"{path}: {cell!r} in column {rows[0][column]!r}, row {number} below the header, is no number with the "
