@@ -37,6 +37,9 @@ Floats = NDArray[np.float64]
 # Okabe and Ito's palette, which colour-blind readers can distinguish; the two kinds of points differ in shape as well.
 MEAN, OBSERVED, HELD_OUT, FAINT = "#0072B2", "#222222", "#D55E00", "#8C8C8C"
 
+NARROW, NARROW_TICKS, WIDE_TICKS = 2.5, 5, 6
+"""Inches below which an axes is narrow, and the most dates along a narrow one and along others."""
+
 _UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
@@ -133,13 +136,12 @@ class TimeScale:
 
     def set_ticks(self, ax: "Axes") -> None:
         """Few ticks, so that they do not overlap in a small panel."""
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
         from matplotlib.ticker import MaxNLocator
 
+        from latentode._date_ticks import set_date_ticks
+
         if self.dated:
-            locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
-            ax.xaxis.set_major_locator(locator)
-            ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+            set_date_ticks(ax.xaxis, NARROW_TICKS if _inches(ax) < NARROW else WIDE_TICKS)
         else:
             ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.yaxis.set_major_locator(MaxNLocator(4))
@@ -224,8 +226,12 @@ def draw_panel(
 
 def _marker_size(ax: "Axes", n_points: int) -> float:
     """The largest size at which evenly spread points do not overlap."""
-    inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
-    return float(np.clip(55 * inches / max(n_points, 1), 2.8, 4.5))
+    return float(np.clip(55 * _inches(ax) / max(n_points, 1), 2.8, 4.5))
+
+
+def _inches(ax: "Axes") -> float:
+    """The width of an axes, before its layout is made."""
+    return float(ax.get_position().width * ax.figure.get_figwidth())  # type: ignore[union-attr]
 
 
 def tidy(ax: "Axes") -> None:
