@@ -37,7 +37,7 @@ class _DateLabels(ConciseDateFormatter):
     a year and a half with a tick every four months has "May" twice.
     """
 
-    def format_ticks(self, values: "Sequence[float]") -> list[str]:  # type: ignore[override]
+    def format_ticks(self, values: "Sequence[float]") -> list[str]:
         labels = list(super().format_ticks(values))  # type: ignore[no-untyped-call]
         dates = [num2date(value) for value in values]  # type: ignore[no-untyped-call]
         for label, count in Counter(labels).items():

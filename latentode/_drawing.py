@@ -40,6 +40,9 @@ MEAN, OBSERVED, HELD_OUT, FAINT = "#0072B2", "#222222", "#D55E00", "#8C8C8C"
 NARROW, NARROW_TICKS, WIDE_TICKS = 2.5, 5, 6
 """Inches below which an axes is narrow, and the most dates along a narrow one and along others."""
 
+LETTER, MARKERS = 0.07, 1.5
+"""Inches of a legend: a letter, and the markers and space of three columns."""
+
 _UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
@@ -262,8 +265,11 @@ def legend_outside(grid: NDArray[Any], handles: Sequence[Any], names: Sequence[s
     if set(figure.axes) <= set(grid.flat) and isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         wide = figure.get_figwidth() >= 7
         columns = len(names) if wide and len(names) <= 6 else 3
-        if max(map(len, names), default=0) > 24:
+        longest = max(map(len, names), default=0)
+        if longest > 24:
             columns = 2 if wide else 1
+        elif not wide and 3 * LETTER * longest + MARKERS > figure.get_figwidth():
+            columns = 2
         style = {"frameon": False, "fontsize": 8.5, "columnspacing": 1.4, "handletextpad": 0.6}
         figure.legend(handles, names, loc="outside lower center", ncols=columns, **style)
     else:
