@@ -256,7 +256,7 @@ def _train_one(
             model.load_state_dict(members_of(plan.previous)[number].state_dict())
         if checkpoint is not None and checkpoint.has_finished(number):
             return model, TrainingResult(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
-        options = replace(plan.options, on_check=on_check)
+        options = replace(plan.options, on_check=on_check, number=number + 1, n_models=plan.n_models)
         ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
     if checkpoint is not None and not (ended.interrupted or ended.stopped):
         checkpoint.finish(model, ended.history)
