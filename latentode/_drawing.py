@@ -37,6 +37,12 @@ Floats = NDArray[np.float64]
 # Okabe and Ito's palette, which colour-blind readers can distinguish; the two kinds of points differ in shape as well.
 MEAN, OBSERVED, HELD_OUT, FAINT = "#0072B2", "#222222", "#D55E00", "#8C8C8C"
 
+NARROW, NARROW_TICKS, WIDE_TICKS = 2.5, 5, 6
+"""Inches below which an axes is narrow, and the most dates along a narrow one and along others."""
+
+LETTER, MARKERS = 0.07, 1.5
+"""Inches of a legend: a letter, and the markers and space of three columns."""
+
 _UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
@@ -133,13 +139,12 @@ class TimeScale:
 
     def set_ticks(self, ax: "Axes") -> None:
         """Few ticks, so that they do not overlap in a small panel."""
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
         from matplotlib.ticker import MaxNLocator
 
+        from latentode._date_ticks import set_date_ticks
+
         if self.dated:
-            locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
-            ax.xaxis.set_major_locator(locator)
-            ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+            set_date_ticks(ax.xaxis, NARROW_TICKS if _inches(ax) < NARROW else WIDE_TICKS)
         else:
             ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.yaxis.set_major_locator(MaxNLocator(4))
@@ -224,8 +229,12 @@ def draw_panel(
 
 def _marker_size(ax: "Axes", n_points: int) -> float:
     """The largest size at which evenly spread points do not overlap."""
-    inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
-    return float(np.clip(55 * inches / max(n_points, 1), 2.8, 4.5))
+    return float(np.clip(55 * _inches(ax) / max(n_points, 1), 2.8, 4.5))
+
+
+def _inches(ax: "Axes") -> float:
+    """The width of an axes, before its layout is made."""
+    return float(ax.get_position().width * ax.figure.get_figwidth())  # type: ignore[union-attr]
 
 
 def tidy(ax: "Axes") -> None:
@@ -256,8 +265,11 @@ def legend_outside(grid: NDArray[Any], handles: Sequence[Any], names: Sequence[s
     if set(figure.axes) <= set(grid.flat) and isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         wide = figure.get_figwidth() >= 7
         columns = len(names) if wide and len(names) <= 6 else 3
-        if max(map(len, names), default=0) > 24:
+        longest = max(map(len, names), default=0)
+        if longest > 24:
             columns = 2 if wide else 1
+        elif not wide and 3 * LETTER * longest + MARKERS > figure.get_figwidth():
+            columns = 2
         style = {"frameon": False, "fontsize": 8.5, "columnspacing": 1.4, "handletextpad": 0.6}
         figure.legend(handles, names, loc="outside lower center", ncols=columns, **style)
     else:

@@ -1,10 +1,8 @@
 """One self-contained page about a model and its data: no network, nothing but the file."""
 
-import base64
-import html
-import io
 import itertools
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentode._drawing import require_matplotlib
+from latentode._drawing import FAINT, HELD_OUT, MEAN, require_matplotlib
+from latentode._page import (
+    TEMPLATE,
+    counted,
+    duration_in_words,
+    escaped,
+    image,
+    image_axes,
+    images,
+    table,
+    time_text,
+)
 from latentode.data import DataError, DataWarning, Panel, is_stored, panel_from_frame, read_parquet, values_of
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
@@ -25,7 +34,19 @@ __all__ = ["report"]
 MOST_SERIES = 24
 """Series whose forecasts can be browsed: evenly chosen where there are more."""
 
+MOST_CHANNELS = 4
+"""Channels whose forecasts are drawn."""
+
 LEADS = 3
+
+_KEY = (
+    '<p class="key faint"><span><i style="background:#222;border-radius:50%;border:1px solid #fff"></i>observed</span>'
+    f'<span><i style="border:2px solid {HELD_OUT};background:#fff"></i>held out</span>'
+    f'<span><i style="background:{MEAN};height:2px;vertical-align:middle"></i>forecast</span>'
+    f'<span><i style="background:{MEAN};opacity:.5"></i>50 % interval</span>'
+    f'<span><i style="background:{MEAN};opacity:.2"></i>90 % interval</span>'
+    f'<span><i style="border-left:2px dashed {FAINT};width:2px;vertical-align:middle"></i>end of history</span></p>'
+)
 
 
 def report(
@@ -83,18 +104,20 @@ class _Test:
 
 def _page(forecaster: LatentODEForecaster, df: pd.DataFrame, held_out: pd.DataFrame | None) -> str:
     test = _split(forecaster, df, held_out)
-    title = f"{len(forecaster.channels_)} channels, {test.panel.n_series} series"
+    title = f"{counted(len(forecaster.channels_), 'channel')}, {counted(test.panel.n_series, 'series', 'series')}"
+    latent = [image_axes(3.0), image_axes(3.4)]
+    plot_latent(forecaster, history=test.history, axes=latent)
     sections = [
         ("Data", _data(forecaster, test)),
-        ("Training", _image(plot_training(forecaster).figure, "held-out score by step")),
+        ("Training", image(plot_training(forecaster, image_axes(3.2)).figure, "held-out score by step")),
         ("Forecasts", _forecasts(forecaster, test)),
         ("Errors", _errors(forecaster, test)),
-        ("Calibration", _image(plot_calibration(forecaster, test.held_out, test.history).figure, "calibration")),
-        ("Latent space", _image(plot_latent(forecaster, history=test.history)[0].figure, "latent trajectories")),
+        ("Calibration", _calibration(forecaster, test)),
+        ("Latent space", images([image(ax.figure, "latent trajectories") for ax in latent])),
     ]
     body = "\n".join(f'<section id="s{k}"><h2>{name}</h2>\n{text}</section>' for k, (name, text) in enumerate(sections))
     links = " ".join(f'<a href="#s{k}">{name}</a>' for k, (name, _) in enumerate(sections))
-    return _TEMPLATE.format(title=_text(title), links=links, body=body)
+    return TEMPLATE.format(title=escaped(title), links=links, body=body)
 
 
 def _split(forecaster: LatentODEForecaster, df: pd.DataFrame, held_out: pd.DataFrame | None) -> _Test:
@@ -130,13 +153,14 @@ def _data(forecaster: LatentODEForecaster, test: _Test) -> str:
         ("series", f"{panel.n_series:,}"),
         ("rows", f"{len(panel.times):,}"),
         ("rows of a series", f"{panel.lengths.min()} to {panel.lengths.max()}, usually {np.median(panel.lengths):g}"),
-        ("from, to", f"{_time(begin)}, {_time(end)}"),
-        ("gaps between rows", " / ".join(axis.duration_text(g) for g in quantiles) + " (5, 50, 95 % of them)"),
-        ("horizon of the fit", axis.duration_text(forecaster.horizon_)),
-        ("seasons", ", ".join(axis.duration_text(p) for p in forecaster.seasons_.periods) or "none found"),
+        ("from, to", f"{time_text(axis, begin)}, {time_text(axis, end)}"),
+        ("gaps between rows", " / ".join(duration_in_words(axis, g) for g in quantiles) + " (5, 50, 95 % of them)"),
+        ("horizon of the fit", duration_in_words(axis, forecaster.horizon_)),
+        ("seasons", ", ".join(duration_in_words(axis, p) for p in forecaster.seasons_.periods) or "none found"),
     ]
-    rows = "".join(f"<tr><th>{_text(k)}</th><td>{_text(v)}</td></tr>" for k, v in facts)
-    return f'<table class="facts">{rows}</table>{_channels(forecaster, panel)}{_gaps(forecaster, gaps, panel)}'
+    rows = "".join(f"<tr><th>{escaped(k)}</th><td>{escaped(v)}</td></tr>" for k, v in facts)
+    parts = (_channels(forecaster, panel), _gaps(forecaster, gaps, panel))
+    return f'<div class="wide"><table class="facts">{rows}</table></div>{"".join(parts)}'
 
 
 def _channels(forecaster: LatentODEForecaster, panel: Panel) -> str:
@@ -146,39 +170,42 @@ def _channels(forecaster: LatentODEForecaster, panel: Panel) -> str:
         x = column[~np.isnan(column)]
         cells = [f"{v:.4g}" for v in np.quantile(x, [0.05, 0.5, 0.95])] if len(x) else ["", "", ""]
         rows.append([str(name), f"{len(x):,}", f"{1 - len(x) / max(len(column), 1):.0%}", *cells])
-    return _table(["channel", "values", "missing", "5 %", "median", "95 %"], rows)
+    return table(["channel", "values", "missing", "5 %", "median", "95 %"], rows)
 
 
 def _gaps(forecaster: LatentODEForecaster, gaps: Any, panel: Panel) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 2.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    between, lengths = image_axes(2.4), image_axes(2.4)
     positive = gaps[gaps > 0]
     if len(positive):
         unit, name = (1.0, "") if forecaster.time_axis_.kind == "number" else (86_400.0, ", days")
         edges = np.geomspace(positive.min(), positive.max() * (1 + 1e-9), 41) / unit
-        left.hist(positive / unit, bins=np.unique(edges).tolist(), color="#0072B2")
-        left.set_xscale("log")
-        left.set_xlabel(f"gap between rows{name}", fontsize=9)
-    right.hist(panel.lengths, bins=30, color="#0072B2")
-    right.set_xlabel("rows of a series", fontsize=9)
-    for ax in (left, right):
+        between.hist(positive / unit, bins=np.unique(edges).tolist(), color="#0072B2")
+        between.set_xscale("log")
+        between.set_xlabel(f"gap between rows{name}", fontsize=9)
+    lengths.hist(panel.lengths, bins=30, color="#0072B2")
+    lengths.set_xlabel("rows of a series", fontsize=9)
+    for ax in (between, lengths):
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
-    return _image(figure, "gaps and lengths")
+    drawn = [(between, "gaps between rows")] if len(positive) else []
+    return images([image(ax.figure, alt) for ax, alt in [*drawn, (lengths, "rows of a series")]])
 
 
 def _forecasts(forecaster: LatentODEForecaster, test: _Test) -> str:
+    whole = pd.concat([test.history, test.held_out])
     known = panel_from_frame(test.history, forecaster.schema_, forecaster.time_axis_, forecaster.coding_)[0]
     some = np.flatnonzero(known.lengths > 0)
     chosen = known.ids[some[np.linspace(0, len(some) - 1, min(MOST_SERIES, len(some))).astype(int)]]
     options, figures = [], []
     for k, name in enumerate(chosen):
-        figure = plot_forecast(forecaster, [name], history=test.history, held_out=test.held_out)[0, 0].figure
-        options.append(f'<option value="f{k}">{_text(str(name))}</option>')
+        held_out = _forecast_images(forecaster, name, test.history, test.held_out)
+        ahead = _forecast_images(forecaster, name, whole)
+        options.append(f'<option value="f{k}">{escaped(str(name))}</option>')
         hidden = "" if k == 0 else " hidden"
-        figures.append(f'<div class="forecast" id="f{k}"{hidden}>{_image(figure, f"forecast of {name}")}</div>')
+        figures.append(
+            f'<div class="forecast" id="f{k}"{hidden}><h3>The last third, held out</h3>{held_out}'
+            f"<h3>What comes next</h3>{ahead}</div>"
+        )
     note = (
         '<p class="note">These series were seen in fit: the held-out rows were part of the training data. '
         "Give series the model has not seen for errors that can be trusted.</p>"
@@ -187,7 +214,29 @@ def _forecasts(forecaster: LatentODEForecaster, test: _Test) -> str:
     )
     shown = f"{len(chosen)} of {len(some)} series" if len(chosen) < len(some) else f"{len(some)} series"
     select = f'<label>Series <select id="which">{"".join(options)}</select></label> <span class="faint">{shown}</span>'
-    return f"{note}<p>The last third of each series is held out (squares). {select}</p>{''.join(figures)}"
+    explained = (
+        "<p>First the last third of the series is held out and forecast from the rows before it. Then the series is "
+        "forecast from all of its rows, a horizon ahead.</p>"
+    )
+    return f"{note}{explained}<p>{select}</p>{_KEY}{''.join(figures)}"
+
+
+def _forecast_images(
+    forecaster: LatentODEForecaster, name: Hashable, history: pd.DataFrame, held_out: pd.DataFrame | None = None
+) -> str:
+    """A picture for each channel; they share the page's key, so that none needs a legend."""
+    channels = forecaster.channels_[:MOST_CHANNELS]
+    axes = np.array([image_axes(2.5) for _ in channels])
+    plot_forecast(forecaster, [name], channels, history=history, held_out=held_out, axes=axes)
+    axes[0].set_ylabel("")  # the name stands above all of them
+    for legend in axes[0].figure.legends:
+        legend.remove()
+    return images([image(ax.figure, f"forecast of {c} of {name}") for c, ax in zip(channels, axes, strict=True)])
+
+
+def _calibration(forecaster: LatentODEForecaster, test: _Test) -> str:
+    figure = plot_calibration(forecaster, test.held_out, test.history, ax=image_axes(4.6)).figure
+    return image(figure, "calibration")
 
 
 def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:
@@ -219,14 +268,14 @@ def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:
             rows.append(
                 [
                     str(name),
-                    f"{axis.duration_text(low)} to {axis.duration_text(high)}",
+                    f"{duration_in_words(axis, low)} to {duration_in_words(axis, high)}",
                     f"{int(here.sum()):,}",
                     *cells,
                     mark,
                 ]
             )
     head = ["channel", "lead", "values", "MAE, in spreads", "last value's", "within 90 %", ""]
-    return _table(head, rows) + '<p class="faint">* at least as good as the last value</p>'
+    return table(head, rows) + '<p class="faint">* at least as good as the last value</p>'
 
 
 def _last_values(panel: Panel) -> Any:
@@ -234,62 +283,3 @@ def _last_values(panel: Panel) -> Any:
     frame = pd.DataFrame(panel.values).groupby(panel.series_of_row).last()
     whole = frame.reindex(np.arange(panel.n_series)).to_numpy(dtype=float)
     return np.concatenate([whole, np.full((1, panel.values.shape[1]), np.nan)])
-
-
-# ------------------------------------------------------------------------------------------------------ pieces
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    top = "".join(f"<th>{_text(h)}</th>" for h in head)
-    body = "".join("<tr>" + "".join(f"<td>{_text(c)}</td>" for c in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _image(figure: Any, alt: str) -> str:
-    kept = io.BytesIO()
-    figure.savefig(kept, format="png", dpi=120)
-    data = base64.b64encode(kept.getvalue()).decode()
-    return f'<img alt="{_text(alt)}" src="data:image/png;base64,{data}">'
-
-
-def _time(time: object) -> str:
-    return f"{time:.6g}" if isinstance(time, float) else str(time)
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
-
-
-_TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,"><title>latentode: {title}</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1d1d1f; --faint: #6e6e73; --line: #d8d8dc; --paper: #fbfbfd; --card: #fff; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #ececee; --faint: #9a9aa0; --line: #3a3a3e; --paper: #161618; --card: #1f1f22; }}
-  img {{ filter: invert(.92) hue-rotate(180deg); }} }}
-body {{ margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }}
-main {{ max-width: 62rem; margin: 0 auto; padding: 1.5rem 1.25rem 5rem; }}
-h1 {{ font-size: 1.6rem; margin: .5rem 0 0; }} h2 {{ font-size: 1.15rem; margin: 0 0 .75rem; }}
-nav {{ color: var(--faint); margin-bottom: 1.5rem; }}
-nav a {{ color: #0072b2; text-decoration: none; margin-right: 1rem; }}
-section {{ background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.1rem 1.3rem;
-  margin-bottom: 1.1rem; }}
-img {{ max-width: 100%; height: auto; display: block; margin: .5rem auto 0; background: #fff; border-radius: 6px; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0; }}
-th, td {{ padding: .22rem .8rem; text-align: right; white-space: nowrap; }}
-th {{ font-weight: 600; color: var(--faint); }} td:first-child, th:first-child {{ text-align: left; }}
-thead th {{ border-bottom: 1px solid var(--line); }} .facts td {{ text-align: left; }}
-.note {{ border-left: 3px solid #d55e00; padding-left: .8rem; }} .faint {{ color: var(--faint); }}
-select {{ font: inherit; max-width: 18rem; }}
-</style></head><body><main>
-<h1>{title}</h1>
-<nav>{links}</nav>
-{body}
-</main><script>
-const which = document.getElementById("which");
-const show = () => document.querySelectorAll(".forecast").forEach(f => f.hidden = f.id !== which.value);
-which.addEventListener("change", show); show();
-</script></body></html>
-"""

@@ -1,7 +1,6 @@
 """The report: one page, whole in itself, and nothing of the data is markup."""
 
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 
@@ -10,7 +9,9 @@ import pandas as pd
 import pytest
 
 from latentode.data import DataError, DataWarning
+from latentode.plotting import plot_forecast
 from latentode.report import report
+from tests.browser import QUIET, needs_chromium, show
 from tests.estimators.tiny import dated, quick, single, waves
 
 DF = waves(8, 10)
@@ -119,14 +120,53 @@ def test_nothing_to_ask_is_said(fitted, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+def test_one_series_and_one_channel_are_counted_as_one_and_lead_times_are_in_words(tmp_path):
+    one = single(dated(waves(n_points=30))).drop(columns="y")
+    text, _ = page_of(quick(max_steps=5).fit(one), one, tmp_path)
+    assert "<h1>1 channel, 1 series</h1>" in text
+    assert re.search(r"<td>[\d.]+ (hours|days) to [\d.]+ (hours|days)</td>", text)
+    assert " days 0" not in text
+
+
+def test_each_series_is_forecast_beyond_its_last_row_from_all_rows(fitted, tmp_path, monkeypatch):
+    drawn = []
+
+    def watched(*args, **given):
+        drawn.append((args, given))
+        return plot_forecast(*args, **given)
+
+    monkeypatch.setattr("latentode.report.plot_forecast", watched)
+    two = DF[DF["id"].isin(["s00", "s01"])]
+    text, _ = page_of(fitted, two, tmp_path)
+    assert text.count("<h3>What comes next</h3>") == 2
+    beyond = [given["axes"][0] for _, given in drawn if given["held_out"] is None]
+    assert len(beyond) == 2
+    for ax, name in zip(beyond, ["s00", "s01"], strict=True):
+        lines = {line.get_label(): line.get_xdata() for line in ax.lines}
+        assert lines["end of history"][0] == two.loc[two["id"] == name, "time"].max()
+        assert lines["forecast"][-1] == pytest.approx(lines["end of history"][0] + fitted.horizon_)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
+@needs_chromium
+def test_nothing_scrolls_sideways_on_a_phone_or_on_a_desk_and_the_console_is_empty(tmp_path):
+    long = "a channel with a name that is longer than a phone is wide, by far"
+    df = dated(waves(3, 8)).drop(columns="y").rename(columns={"x": long})
+    df["id"] = "a_series_whose_name_is_one_word_and_longer_than_a_phone_is_wide_" + df["id"]
+    page_of(quick(max_steps=5).fit(df), df, tmp_path)
+    for width in (390, 1280):
+        shown = show(tmp_path / "report.html", width, tmp_path)
+        assert shown.width == width
+        assert shown.content <= shown.room
+        assert not shown.console
+
+
+@pytest.mark.slow
+@needs_chromium
 def test_a_browser_shows_it_without_an_error_and_without_asking_the_network(fitted, tmp_path):
     page_of(fitted, DF, tmp_path)
     shot = tmp_path / "report.png"
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]
+    command = ["chromium", *QUIET, f"--user-data-dir={tmp_path / 'profile'}"]
     command += [
         f"--log-net-log={tmp_path / 'net.json'}",
         f"--screenshot={shot}",

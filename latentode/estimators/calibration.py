@@ -11,9 +11,9 @@ from scipy.integrate import trapezoid
 from scipy.special import ndtri
 
 from latentode.nn import Batch, LatentODE
-from latentode.persistence.calibration import LEADS, LEVELS, Calibration, mixture_spread
+from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration, mixture_spread
 
-__all__ = ["Trained", "calibrate"]
+__all__ = ["Trained", "calibrate", "reached_by"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -111,6 +111,31 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
     factor = np.where(counts, 1.0, factor.clip(0.3, 5.0))
     shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
     return replace(none, factor=factor, shape=shape)
+
+
+def reached_by(trained: Sequence[Trained]) -> Floats | None:
+    """How far ahead the held-out forecasts go, each to its last target: quantiles at ``REACHED``, in spans.
+
+    Parameters
+    ----------
+    trained : sequence of Trained
+        The models of the ensemble, each with its own held-out data.
+
+    Returns
+    -------
+    array of float or None
+        (level,), 0 for a forecast without a target after its origin; None without any held-out data.
+    """
+    batches = [batch for one in trained for batch in one.held_out if batch.target_mask is not None]
+    if not batches:
+        return None
+    farthest = []
+    for batch in batches:
+        assert batch.target_mask is not None
+        targets = (batch.target_mask > 0).any(-1)
+        farthest.append(torch.where(targets, batch.query_times, 0.0).amax(1).clamp(min=0.0).double().numpy())
+    found: Floats = np.quantile(np.concatenate(farthest), REACHED, method="inverted_cdf")
+    return found
 
 
 def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:

@@ -10,6 +10,7 @@ from latentode.estimators.holdout import FEWEST_SERIES, N_MODELS
 from latentode.estimators.settings import Settings
 from latentode.nn import LatentODEConfig
 from latentode.training import TrainingConfig
+from latentode.training.progress import in_notebook
 from latentode.training.tasks import MAX_QUERIES
 
 __all__ = ["config_for", "n_models_for", "options_for", "rows_queried_for", "typical_duration"]
@@ -159,4 +160,4 @@ def _typical_changes(panel: Panel, scaled: Floats, typical_gap: float) -> tuple[
 def _is_interactive() -> bool:
     """Whether output goes to a terminal or a notebook; a program without a console may have no stdout at all."""
     out = sys.stdout
-    return out is not None and (out.isatty() or type(out).__module__.startswith("ipykernel."))
+    return out is not None and (out.isatty() or in_notebook(out))

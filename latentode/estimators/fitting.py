@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, GrowingPanel, slices
-from latentode.estimators.calibration import Trained, calibrate
+from latentode.estimators.calibration import Trained, calibrate, reached_by
 from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for, typical_duration
 from latentode.estimators.frames import keys_of
 from latentode.estimators.holdout import Fold, hold_out
@@ -69,6 +69,8 @@ class FittedModel:
         The calibration of its uncertainty.
     history : list of dict
         A row per model and validation check.
+    reached : array of float, optional
+        How far ahead the held-out forecasts went, as in :class:`FittedState`.
     interrupted : str
         Where the user interrupted training, and what is kept; empty otherwise.
     trained_rows : array of bool, optional
@@ -79,6 +81,7 @@ class FittedModel:
     span: float
     calibration: Calibration
     history: list[dict[str, float]]
+    reached: NDArray[np.float64] | None = None
     interrupted: str = ""
     trained_rows: Bools | None = None
 
@@ -117,6 +120,7 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
         observed=GrowingPanel(panel),
         history=pd.DataFrame(fitted.history, columns=HISTORY),
         feature_names=data.feature_names,
+        reached=fitted.reached,
         keys=keys_of(data.df.iloc[:0], data.schema),
         given=data.given,
     )
@@ -190,7 +194,9 @@ def _fit(
             break
     models = [one.model for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
-    return FittedModel(together, plan.span, _calibrated(trained, data.scaler), history, interrupted)
+    return FittedModel(
+        together, plan.span, _calibrated(trained, data.scaler), history, reached_by(trained), interrupted
+    )
 
 
 @dataclass(frozen=True)
@@ -256,7 +262,7 @@ def _train_one(
             model.load_state_dict(members_of(plan.previous)[number].state_dict())
         if checkpoint is not None and checkpoint.has_finished(number):
             return model, TrainingResult(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
-        options = replace(plan.options, on_check=on_check)
+        options = replace(plan.options, on_check=on_check, number=number + 1, n_models=plan.n_models)
         ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
     if checkpoint is not None and not (ended.interrupted or ended.stopped):
         checkpoint.finish(model, ended.history)
@@ -288,9 +294,10 @@ def _on_check(monitor: Monitor, span: float, scaler: ChannelScaler, fold: Fold, 
     def on_check(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            calibration = _calibrated([Trained(model, fold.held_out, fold.held_series)], scaler)
+            trained = [Trained(model, fold.held_out, fold.held_series)]
+            calibration = _calibrated(trained, scaler)
             rows = [{**row, "model": 0.0} for row in history]
-            return FittedModel(model, span, calibration, rows, trained_rows=trained_rows)
+            return FittedModel(model, span, calibration, rows, reached_by(trained), trained_rows=trained_rows)
 
         with torch.inference_mode(False), torch.no_grad():
             return monitor.check(fitted)

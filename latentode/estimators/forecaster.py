@@ -121,7 +121,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         are safetensors and hold weights, not data; reading them executes nothing. None writes nothing.
     verbose : bool or int, optional
         Whether to show a progress bar; 2 also prints a line at every validation check. None shows a bar in a terminal
-        or a notebook. The logger ``latentode`` gets the same lines at level INFO.
+        or a notebook. The logger ``latentode`` gets the same lines at level INFO. Where there is neither terminal nor
+        notebook, True shows these lines in place of a bar: by the program's logging, or else on the standard error.
     random_state : int, RandomState, Generator or None
         The only source of randomness: the same seed gives the same fit.
 

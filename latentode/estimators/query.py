@@ -19,6 +19,7 @@ from latentode.data import (
 from latentode.estimators.frames import summary_of
 from latentode.estimators.support import refuse_unsupported
 from latentode.estimators.warnings import warn_data
+from latentode.persistence.calibration import share_reaching
 from latentode.persistence.state import FittedState
 
 __all__ = ["CovariateRows", "ResolvedQuery", "ids_of", "panel_of", "resolve_query", "times_of"]
@@ -28,6 +29,14 @@ Floats = NDArray[np.float64]
 
 FAR = 2.0
 """Horizons after the end of a series beyond which a warning says that predictions are unreliable."""
+
+RARE, TIMES_FARTHER = 0.1, 2.0
+"""A lead time is rare when fewer than this share of the held-out forecasts went a half of it.
+
+Origins are spread over each series, so that in any set few forecasts go as far as its longest series. A warning at the
+lead times themselves would come at the default horizon of every set. At twice as far it is silent where whole series
+are held out, and comes where a few series have only their last part held out.
+"""
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,16 @@ def _sentences(query: ResolvedQuery, ids: pd.Index, state: FittedState, alone: b
             f"training went {state.time_axis.duration_text(state.horizon)} ahead (horizon=), "
             "predictions far beyond are unreliable"
         )
+    elif state.reached is not None and (far > 0).any():
+        lead = float(np.nanmax(far))
+        if share_reaching(lead / TIMES_FARTHER, state.reached) < RARE:
+            usual = float(np.quantile(state.reached, 1 - RARE))
+            sentences.append(
+                f"rows lie up to {state.time_axis.duration_text(lead * state.horizon)} after the end of a series, but "
+                f"{1 - RARE:.0%} of the held-out forecasts went no farther than "
+                f"{state.time_axis.duration_text(usual * state.horizon)}: errors and intervals so far ahead are hardly "
+                "checked; backtest can check them"
+            )
     return sentences
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-__all__ = ["LEADS", "LEVELS", "Calibration", "log_of_mean_over_median", "mixture_spread"]
+__all__ = ["LEADS", "LEVELS", "REACHED", "Calibration", "log_of_mean_over_median", "mixture_spread", "share_reaching"]
 
 Floats = NDArray[np.float64]
 
@@ -16,6 +16,9 @@ LEADS = np.array([0.0, 0.05, 0.25, 0.7])
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 """Quantile levels at which shapes are learned."""
+
+REACHED = np.linspace(0.0, 1.0, 101)
+"""Levels of the quantiles that are kept of how far ahead the held-out forecasts went."""
 
 FARTHEST = 4.0
 """Standard deviations from its mean up to which quantiles of a mixture are computed; the rest is added linearly."""
@@ -118,6 +121,29 @@ def log_of_mean_over_median(deviation: Floats, variance_share: Floats) -> Floats
     """
     found: Floats = variance_share * np.minimum(0.5 * np.square(deviation), MOST_LOG_OF_MEAN)
     return found
+
+
+def share_reaching(lead: float, reached: Floats) -> float:
+    """The share of held-out forecasts that went as far ahead as some lead time.
+
+    Parameters
+    ----------
+    lead : float
+        In spans.
+    reached : array of float
+        (level,), quantiles at :data:`REACHED` of how far ahead the held-out forecasts went, in spans.
+
+    Examples
+    --------
+    >>> share_reaching(0.75, np.linspace(0.0, 1.0, 101))
+    0.25
+    """
+    near = lead * (1 - 1e-6)  # leads are kept in single precision
+    first = int(np.searchsorted(reached, near))
+    if first in (0, len(reached)):
+        return 1.0 if first == 0 else 0.0
+    before, after = reached[first - 1], reached[first]
+    return round(float(1 - (first - 1 + (near - before) / (after - before)) / (len(reached) - 1)), 6)
 
 
 def mixture_spread(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:

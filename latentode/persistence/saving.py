@@ -19,7 +19,7 @@ from latentode.data import ChannelScaler, Coding, Covariates, GrowingPanel, Pane
 from latentode.io.atomic import directory_for, leftovers, write_whole
 from latentode.io.locks import alone
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
-from latentode.persistence.calibration import LEADS, LEVELS, Calibration
+from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
 from latentode.persistence.earlier_formats import EARLIER, current_name, from_earlier, missing_arrays
 from latentode.persistence.limits import Limit
 from latentode.persistence.plain import (
@@ -62,6 +62,8 @@ LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
 
 T = TypeVar("T")
 Shapes = dict[str, tuple[type, tuple[int, ...]]]
+
+OF_HELD_OUT: Shapes = {"reached": (np.float64, (len(REACHED),))}
 
 
 def save(state: FittedState, params: Mapping[str, Any], path: Path) -> None:
@@ -150,6 +152,8 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
         "panel.times": panel.times,
         "panel.values": panel.values,
     }
+    if state.reached is not None:
+        arrays["reached"] = state.reached
     if panel.covariates is not None:
         arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
     return arrays
@@ -227,6 +231,10 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         arrays |= missing_arrays(sizes.n_channels)
     model = _model_of(sizes, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
+    if "reached" in arrays:  # models saved by earlier versions have none
+        require_arrays(arrays, OF_HELD_OUT)
+        if (np.diff(arrays["reached"]) < 0).any():
+            raise ValueError("reached holds quantiles that fall")
     covariates = None if coding is None else _covariates_of(arrays, coding, sizes, len(ids))
     require_finite(arrays)
     require_rows("panel", arrays["panel.offsets"], arrays["panel.times"])
@@ -251,6 +259,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         observed=GrowingPanel(panel),
         history=_history_of(config["history"]),
         feature_names=np.array(config["feature_names_in"], dtype=object),
+        reached=arrays.get("reached"),
     )
 
 
@@ -264,7 +273,12 @@ def _arrays_in(
 ) -> dict[str, Any]:
     """The arrays of a file that is no larger than such a model can be, and is the one the config was written with."""
     n_static = 0 if coding is None else coding.n_static
-    known = {**expected, **_shapes(sizes.n_channels, len(ids), 0), **_shapes_of_covariates(n_static, 0, len(ids), 0)}
+    known = {
+        **expected,
+        **OF_HELD_OUT,
+        **_shapes(sizes.n_channels, len(ids), 0),
+        **_shapes_of_covariates(n_static, 0, len(ids), 0),
+    }
     content = read_whole(file, bytes_at_most(known.values(), len(ids)))
     if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
         raise ValueError(

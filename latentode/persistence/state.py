@@ -44,6 +44,10 @@ class FittedState:
         Losses by model and step.
     feature_names : array of str
         Columns of the frame given to fit.
+    reached : array of float, optional
+        (level,), how far ahead the held-out forecasts went, in spans: quantiles at
+        :data:`~latentode.persistence.calibration.REACHED`. None where it is not known, as in models saved by earlier
+        versions.
     keys : DataFrame, optional
         Ids and times of that frame without its rows, for their dtypes. A saved model has none.
     given : Given, optional
@@ -61,6 +65,7 @@ class FittedState:
     observed: GrowingPanel
     history: pd.DataFrame
     feature_names: NDArray[Any]
+    reached: NDArray[np.float64] | None = None
     keys: pd.DataFrame | None = None
     given: Given | None = None
 

@@ -75,7 +75,7 @@ class EarlyStopping(pl.Callback):
             self._keep()
         else:
             self._resume(self.found)
-        self.progress = Progress(options.n_steps, options.verbose, module.first_step)
+        self.progress = Progress(options.n_steps, options.verbose, module.first_step, options.number, options.n_models)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """With several processes: take this one's shard of each batch, and draw random numbers of its own."""

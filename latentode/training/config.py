@@ -38,6 +38,8 @@ class TrainingConfig:
         Lightning's strategy for several processes.
     verbose : int
         0 for silence, 1 for a progress bar, 2 for a line at every validation check as well.
+    number, n_models : int
+        Which model of an ensemble this is, from 1, and of how many: progress names it.
     on_check : callable, optional
         Called at every validation check with the averaged model and the history; training stops when it returns True.
     """
@@ -56,4 +58,6 @@ class TrainingConfig:
     num_nodes: int = 1
     strategy: str = "auto"
     verbose: int = 0
+    number: int = 1
+    n_models: int = 1
     on_check: Callable[[LatentODE, list[dict[str, float]]], bool] | None = None

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from latentode.data import DataError, DataWarning
+from latentode.datasets import load_pbc, load_storms, make_spirals
 from tests.estimators.tiny import quick, waves
 
 
@@ -261,3 +262,36 @@ def test_a_warning_far_beyond_the_horizon_names_the_horizon_of_training(df):
     forecaster = quick(horizon=2.0).fit(df)
     with pytest.warns(DataWarning, match=r"1 rows lie up to .* horizons after .* training went 2 ahead"):
         forecaster.predict(pd.DataFrame({"id": ["s00"] * 2, "time": [7.0, 60.0]}))
+
+
+def test_a_lead_far_beyond_the_held_out_forecasts_is_warned_of_once_with_both_leads():
+    long = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=200), "y": np.arange(200.0) % 7})
+    words = (
+        r"^rows lie up to 150 days .* after the end of a series, but 90% of the held-out forecasts .* than \d\d days"
+    )
+    forecaster = quick(max_steps=2).fit(long)
+    late = pd.DataFrame({"time": [long["time"].max() + pd.Timedelta("150D")]})
+    for predict in (forecaster.predict, forecaster.predict_interval, lambda rows: forecaster.forecast("150D")):
+        with pytest.warns(DataWarning, match=words) as caught:
+            predict(late)
+        assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forecaster.forecast("30D", freq="1D")
+
+
+@pytest.mark.parametrize("load", [make_spirals, load_pbc, load_storms])
+def test_the_default_horizon_of_ordinary_sets_is_no_warning(load):
+    df = load()
+    forecaster = quick(max_steps=1).fit(df)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forecaster.forecast(history=df[df["id"].isin(df["id"].unique()[:3])])
+
+
+def test_a_horizon_that_the_held_out_forecasts_reached_is_no_warning():
+    df = pd.DataFrame({"id": np.repeat(range(10), 40), "time": np.tile(np.arange(40.0), 10), "y": np.arange(400.0) % 7})
+    forecaster = quick(max_steps=2, horizon=8.0).fit(df)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forecaster.forecast()

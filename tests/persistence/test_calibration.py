@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from latentode.persistence.calibration import LEADS, LEVELS, Calibration, mixture_spread
+from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration, mixture_spread, share_reaching
 
 
 def skewed():
@@ -43,3 +43,9 @@ def test_a_deviation_beyond_what_a_mixture_resolves_is_added():
 def test_the_spread_of_a_mixture_holds_that_of_its_parts_and_that_between_them():
     mean, scale = torch.tensor([[[0.0]], [[2.0]]]), torch.tensor([[[1.0]], [[1.0]]])
     assert mixture_spread(mean, scale, torch.tensor([[1.0]])).item() == np.float32(np.sqrt(2.0))
+
+
+def test_the_share_that_reached_a_lead_falls_from_all_to_none():
+    reached = np.quantile([0.2, 0.4, 0.6, 0.8], REACHED, method="inverted_cdf")
+    shares = [share_reaching(lead, reached) for lead in (0.0, 0.2, 0.5, 0.7, 0.8, 0.9)]
+    np.testing.assert_allclose(shares, [1.0, 1.0, 0.5, 0.25, 0.25, 0.0], atol=0.02)

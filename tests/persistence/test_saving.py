@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def saved(fitted, tmp_path_factory):
 
 
 def edit_arrays(path, change):
-    arrays = load_file(path / "weights.safetensors")
+    arrays = load_file(weights_file(path))
     change(arrays)
     replace_arrays(path, arrays)
 
@@ -530,3 +531,33 @@ def test_models_of_every_format_version_load_and_predict_as_they_did(path):
 
 def test_there_is_a_model_of_this_format_version():
     assert (MODELS / f"format_{FORMAT_VERSION}" / "config.json").is_file()
+
+
+# ------------------------------------------------------------------------- how far held-out forecasts went ahead
+
+
+def test_how_far_the_held_out_forecasts_went_is_saved(fitted, saved):
+    np.testing.assert_array_equal(load(saved).state_.reached, fitted.state_.reached)
+
+
+def test_a_model_saved_without_it_loads_and_does_not_warn(df, fitted, saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "model")
+    edit_arrays(tmp_path / "model", lambda arrays: arrays.pop("reached"))
+    loaded, far = load(tmp_path / "model"), 1.99 * fitted.horizon_
+    assert loaded.state_.reached is None
+    with pytest.warns(DataWarning, match="held-out forecasts went no farther"):
+        fitted.forecast(far)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded.forecast(far)
+
+
+@pytest.mark.parametrize(
+    ("reached", "message"),
+    [(np.zeros(3), "reached holds float64 of shape"), (np.linspace(1.0, 0.0, 101), "quantiles that fall")],
+)
+def test_quantiles_that_are_none_are_refused(saved, tmp_path, reached, message):
+    shutil.copytree(saved, tmp_path / "model")
+    edit_arrays(tmp_path / "model", lambda arrays: arrays.update(reached=reached))
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "model")
