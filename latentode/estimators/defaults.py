@@ -69,6 +69,7 @@ def config_for(
         static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
         control_dim=n_known,
         filters=not published,
+        regression=not published,
         encoder=settings.encoder,
         dynamics=settings.dynamics,
         decoder=settings.decoder,

@@ -45,6 +45,8 @@ class Batch:
         Whether any query lies before its series' origin.
     targets, target_mask : Tensor or None
         (series, query, channel), the truth where it is known, and its weight as a target: 0 where it is none.
+    response : Tensor or None
+        (series, query, channel), what a model has taken out of the values of the history and adds to its mean.
     weight : float
         What its loss counts beside those of other processes, which have the other series of the same step.
     """
@@ -63,6 +65,7 @@ class Batch:
     static: Tensor | None = None
     knot_times: Tensor | None = None
     knots: Tensor | None = None
+    response: Tensor | None = None
     weight: float = 1.0
 
     @cached_property

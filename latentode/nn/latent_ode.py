@@ -16,6 +16,7 @@ from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.input_filters import InputFilters
 from latentode.nn.mixed_likelihood import likelihood_from
 from latentode.nn.node_path import NodePath, path_on_nodes
+from latentode.nn.series_regression import SeriesRegression
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
 
@@ -52,6 +53,9 @@ class LatentODEConfig:
     filters : bool
         Whether encoder and decoder also read the known covariates smoothed over several time scales, see
         :class:`~latentode.nn.input_filters.InputFilters`.
+    regression : bool
+        Whether what is linear in the known covariates, also smoothed ones, is regressed out of each history, see
+        :class:`~latentode.nn.series_regression.SeriesRegression`.
     n_steps : int
         Solver steps per span.
     method, adjoint : str
@@ -89,6 +93,7 @@ class LatentODEConfig:
     static_dim: int = 0
     control_dim: int = 0
     filters: bool = False
+    regression: bool = False
     n_steps: int = 6
     method: str = "rk4"
     adjoint: str = "discrete"
@@ -170,6 +175,9 @@ class LatentODE(nn.Module):
         filtered = config.filters and config.control_dim > 0
         self.filters = InputFilters(config.control_dim, config.context_dim, config.usual_gap) if filtered else None
         given_dim = config.given_dim + (InputFilters.n_features(config.control_dim) if filtered else 0)
+        n_inputs = given_dim - (config.given_dim - config.control_dim)
+        regressed = config.regression and config.control_dim > 0
+        self.regression = SeriesRegression(config.n_channels, n_inputs) if regressed else None
         self.encoder = Encoder(
             *sizes,
             usual_gap=config.usual_gap,
@@ -229,30 +237,51 @@ class LatentODE(nn.Module):
         z = self.trajectory(z0, encoding.context, batch)
         near = neighbours(batch, self.encoder.usual_gap)
         mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, batch.query_given))
-        return mean, log_scale
+        return mean if batch.response is None else mean + batch.response, log_scale
 
     def encode(self, batch: Batch) -> Encoding:
         """q(z0 | history), context and level of every series."""
-        if self.filters is not None:  # the context is not known yet: rows are filtered at the same rates in all series
-            batch = replace(batch, given=self._with_filtered(batch.given, batch, batch.times, None))
-        encoding: Encoding = self.encoder(batch)
+        encoding: Encoding = self.encoder(self._prepared(batch))
         return encoding
 
     def _encoded(self, batch: Batch) -> tuple[Encoding, Batch]:
-        """The encoding, and the batch with the inputs of its queries filtered: once, not for every draw of z0."""
-        encoding = self.encode(batch)
-        if self.filters is None:
-            return encoding, batch
-        given = self._with_filtered(batch.query_given, batch, batch.query_times, encoding.context)
-        return encoding, replace(batch, query_given=given)
+        """The encoding, and the batch as the decoder reads it: prepared once, not for every draw of z0."""
+        prepared = self._prepared(batch)
+        encoding = self.encoder(prepared)
+        if self.filters is not None:  # now the context is known, at which the inputs of this series are filtered
+            filtered = self._filtered(batch, batch.query_times, encoding.context)
+            prepared = replace(prepared, query_given=_beside(batch.query_given, filtered))
+        return encoding, prepared
 
-    def _with_filtered(self, given: Tensor | None, batch: Batch, times: Tensor, context: Tensor | None) -> Tensor:
-        """Features of some times, with the filtered inputs after them."""
+    def _prepared(self, batch: Batch) -> Batch:
+        """The batch with filtered inputs, and with the response to its inputs taken out of the history."""
+        given, query_given = batch.given, batch.query_given
+        if self.filters is not None:  # the context is not known yet: the same rates in all series
+            n_rows = batch.times.shape[1]
+            times = torch.cat([batch.times, batch.query_times], dim=1)
+            filtered = self._filtered(batch, times, None)
+            given = _beside(given, filtered[:, :n_rows])
+            query_given = _beside(query_given, filtered[:, n_rows:])
+        batch = replace(batch, given=given, query_given=query_given)
+        if self.regression is None:
+            return batch
+        inputs, query_inputs = self._inputs(given), self._inputs(query_given)
+        coefficients = self.regression(inputs, batch.values, batch.mask)
+        values = (batch.values - inputs @ coefficients.mT) * batch.mask
+        return replace(batch, values=values, response=query_inputs @ coefficients.mT)
+
+    def _inputs(self, given: Tensor | None) -> Tensor:
+        """The known covariates and their filtered forms: all features of some times but the seasons, in between."""
+        assert given is not None
+        return torch.cat([given[..., : self.config.control_dim], given[..., self.config.given_dim :]], dim=-1)
+
+    def _filtered(self, batch: Batch, times: Tensor, context: Tensor | None) -> Tensor:
+        """The known covariates, filtered, at some times."""
         assert self.filters is not None
-        assert given is not None  # it holds the covariates that are filtered
-        assert batch.knot_times is not None
+        assert batch.knot_times is not None  # batches for models with covariates have knots
         assert batch.knots is not None
-        return torch.cat([given, self.filters(batch.knot_times, batch.knots, times, context)], dim=-1)
+        filtered: Tensor = self.filters(batch.knot_times, batch.knots, times, context)
+        return filtered
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:
         """Negative ELBO, averaged over the targets.
@@ -268,20 +297,20 @@ class LatentODE(nn.Module):
         """
         if batch.targets is None or batch.target_mask is None:
             raise ValueError("a loss needs a batch with targets and target_mask")
-        encoding, filtered = self._encoded(batch)
+        encoding, prepared = self._encoded(batch)
         z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
             kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
             noise = torch.randn(encoding.mean.shape, generator=generator, dtype=z0.dtype, device=z0.device)
             z0 = encoding.mean + encoding.log_std.exp() * noise
-        mean, log_scale = self.decode(z0, encoding, filtered)
+        mean, log_scale = self.decode(z0, encoding, prepared)
         misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum()
         return Loss(misfit / batch.target_mask.sum().clamp_min(1) + kl_weight * kl, kl)
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict at the mean of q(z0 | history)."""
-        encoding, filtered = self._encoded(batch)
-        mean, log_scale = self.decode(encoding.mean, encoding, filtered)
+        encoding, prepared = self._encoded(batch)
+        mean, log_scale = self.decode(encoding.mean, encoding, prepared)
         return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
@@ -295,12 +324,12 @@ class LatentODE(nn.Module):
             (sample, series, latent), standard normal; each draw gives one trajectory, coherent over channels
             and times. Ignored if the model is not variational.
         """
-        encoding, filtered = self._encoded(batch)
+        encoding, prepared = self._encoded(batch)
         n, apart = len(noise), (len(noise), len(encoding.mean))
         if not self.config.variational:
             noise = torch.zeros_like(noise)
         z0 = (encoding.mean + encoding.log_std.exp() * noise).flatten(0, 1)
-        mean, log_scale = self.decode(z0, encoding.tile(n), filtered.tile(n))
+        mean, log_scale = self.decode(z0, encoding.tile(n), prepared.tile(n))
         location, scale = self.likelihood.location(mean), self.likelihood.scale(mean, log_scale)
         return Prediction(location.reshape(*apart, *mean.shape[1:]), scale.reshape(*apart, *mean.shape[1:]))
 
@@ -326,6 +355,12 @@ def _dynamics(config: LatentODEConfig) -> Dynamics:
         case "linear":
             return LinearDynamics(config.latent_dim, config.context_dim)
     raise ValueError(f"dynamics={config.dynamics!r} must be one of {', '.join(DYNAMICS)}")
+
+
+def _beside(given: Tensor | None, filtered: Tensor) -> Tensor:
+    """Features of some times, with the filtered covariates after them."""
+    assert given is not None  # it holds the covariates that are filtered
+    return torch.cat([given, filtered], dim=-1)
 
 
 def _kl_from_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:

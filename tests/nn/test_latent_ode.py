@@ -35,6 +35,8 @@ CHOICES = [
     {"control_dim": 2, "given_dim": 2},
     {"control_dim": 2, "given_dim": 2, "filters": True},
     {"control_dim": 2, "given_dim": 2, "filters": True, "anchor": "start"},
+    {"control_dim": 2, "given_dim": 2, "filters": True, "regression": True},
+    {"control_dim": 2, "given_dim": 5, "regression": True},
     {"control_dim": 2, "given_dim": 2, "dynamics": "mixed", "anchor": "start"},
     {"control_dim": 2, "given_dim": 2, "dynamics": "linear"},
     {"given_dim": 4, "decoder": "mlp", "encoder": "odernn"},
@@ -210,6 +212,24 @@ def test_inputs_are_filtered_once_for_all_draws():
     model.filters.register_forward_hook(lambda _module, given, _answer: filtered.append(len(given[0])))
     model.sample(batch, torch.zeros(5, len(batch.times), model.config.latent_dim))
     assert filtered == [len(batch.times)] * 2  # for the rows and for the queries
+
+
+@pytest.mark.parametrize("filters", [False, True])
+def test_a_response_to_what_is_known_is_carried_into_the_future(filters):
+    options = {"given_dim": 2, "control_dim": 2, "filters": filters, "regression": True}
+    model, batch = lively(**options), batch_for(options)
+    n, features = 200, torch.randn(1, 205, 2, generator=torch.Generator().manual_seed(3))
+    gains = torch.tensor([[0.5, -0.3], [0.1, 0.4]])  # (channel, feature)
+    times = torch.linspace(-1, 0, n)[None]
+    rows = replace(
+        batch.take(slice(0, 1)), times=times, mask=torch.ones(1, n, 2), lengths=torch.tensor([n]),
+        values=torch.sin(3 * times)[..., None].expand(-1, -1, 2), given=features[:, :n], query_given=features[:, n:],
+    )  # fmt: skip
+    with torch.no_grad():
+        model.regression.log_precision.fill_(-3.0)
+        driven = replace(rows, values=rows.values + rows.given @ gains.T)
+        change = model.predict(driven).mean - model.predict(rows).mean
+    close(change, rows.query_given @ gains.T, atol=0.02)
 
 
 def test_a_deterministic_latent_takes_no_notice_of_noise():
