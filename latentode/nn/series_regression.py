@@ -1,4 +1,4 @@
-"""What is linear in known inputs: a regression for every series in closed form, with a prior learned from all series."""
+"""The linear response to known inputs: a regression for every series, with a prior learned from all series."""
 
 import torch
 from torch import Tensor, nn
