@@ -60,6 +60,16 @@ class FittedAttributes:
         return self._fitted().history
 
     @property
+    def solver_error_(self) -> "pd.Series[float] | None":
+        """The error of the ODE solver by channel, in standard deviations of a predicted value.
+
+        None where it is not known: nothing was held out, or the model was saved by an earlier version.
+        """
+        state = self._fitted()
+        errors = state.solver_error
+        return None if errors is None else pd.Series(errors, pd.Index(state.schema.channels, tupleize_cols=False))
+
+    @property
     def panel_(self) -> Panel:
         """The observations that predictions start from: those of ``fit`` and of every ``update``."""
         return self._fitted().panel

@@ -35,6 +35,10 @@ CELLS_QUERIED, FEWEST_QUERIED = 115_000, 24
 """Cells (series times rows times channels) queried per training step where there is much data, and rows per series at
 least: more rows of the same series add little, and with many channels they take most of the time."""
 
+SOLVER_STEPS = 3
+"""Steps of the solver per span at the start of training; more follow where their error is not small. The vector fields
+that are learned are smooth: on most data the error of three steps is below a hundredth of the noise."""
+
 LOG_BEYOND = 4.0
 """Size of the latent state beyond which the decoder reads its logarithm; at the forecast origin it is of order 1."""
 
@@ -80,7 +84,7 @@ def config_for(
         observation_std=float(settings.observation_std),
         center=tuple(map(float, scaler.center)),
         unit=tuple(map(float, scaler.scale)),
-        n_steps=int(settings.n_steps),
+        n_steps=int(settings.n_steps or SOLVER_STEPS),
         method=settings.method,
         adjoint=settings.adjoint,
         variational=settings.variational,
@@ -114,6 +118,7 @@ def options_for(panel: Panel, scaled: Floats, n_models: int, settings: Settings)
         batch_size=_batch_size(panel, settings),
         learning_rate=settings.learning_rate,
         kl_weight=settings.kl_weight,
+        more_solver_steps=settings.n_steps is None,
         patience=int(settings.patience),
         devices=int(settings.devices),
         num_nodes=int(settings.num_nodes),

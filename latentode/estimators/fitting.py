@@ -21,6 +21,7 @@ from latentode.estimators.preparation import TrainingData
 from latentode.estimators.random import as_generator
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import Settings
+from latentode.estimators.solver_errors import agree_on_steps, solver_errors
 from latentode.nn import Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, members_of
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.state import FittedState
@@ -34,6 +35,7 @@ from latentode.training import (
     one_thread,
     train,
 )
+from latentode.training.solver_error import with_solver_steps
 from latentode.training.tasks import NEARLY
 
 __all__ = ["FittedModel", "Monitor", "fit_model", "fitted_state"]
@@ -42,7 +44,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 OnCheck = Callable[[LatentODE, list[dict[str, float]]], bool]
 
-HISTORY = ["model", "step", "loss", "validation_crps", "learning_rate", "seconds"]
+HISTORY = ["model", "step", "loss", "validation_crps", "learning_rate", "seconds", "solver_steps", "solver_error"]
 """Columns of a history."""
 
 EARLY = 1 / 3
@@ -71,6 +73,8 @@ class FittedModel:
         A row per model and validation check.
     reached : array of float, optional
         How far ahead the held-out forecasts went, as in :class:`FittedState`.
+    solver_error : array of float, optional
+        (channel,), as in :class:`FittedState`.
     interrupted : str
         Where the user interrupted training, and what is kept; empty otherwise.
     trained_rows : array of bool, optional
@@ -82,6 +86,7 @@ class FittedModel:
     calibration: Calibration
     history: list[dict[str, float]]
     reached: NDArray[np.float64] | None = None
+    solver_error: NDArray[np.float64] | None = None
     interrupted: str = ""
     trained_rows: Bools | None = None
 
@@ -121,6 +126,7 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
         history=pd.DataFrame(fitted.history, columns=HISTORY),
         feature_names=data.feature_names,
         reached=fitted.reached,
+        solver_error=fitted.solver_error,
         keys=keys_of(data.df.iloc[:0], data.schema),
         given=data.given,
     )
@@ -192,11 +198,11 @@ def _fit(
             history += [{**row, "model": float(number)} for row in ended.history]
         if unfinished:
             break
+    agree_on_steps(trained)
     models = [one.model for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
-    return FittedModel(
-        together, plan.span, _calibrated(trained, data.scaler), history, reached_by(trained), interrupted
-    )
+    calibration, reached, errors = _calibrated(trained, data.scaler), reached_by(trained), solver_errors(trained)
+    return FittedModel(together, plan.span, calibration, history, reached, errors, interrupted)
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,9 @@ def _train_one(
         if plan.previous is not None:
             model.load_state_dict(members_of(plan.previous)[number].state_dict())
         if checkpoint is not None and checkpoint.has_finished(number):
-            return model, TrainingResult(checkpoint.finished_into(number, model), interrupted=False, stopped=False)
+            history = checkpoint.finished_into(number, model)
+            with_solver_steps(model, int(history[-1]["solver_steps"]))
+            return model, TrainingResult(history, interrupted=False, stopped=False)
         options = replace(plan.options, on_check=on_check, number=number + 1, n_models=plan.n_models)
         ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
     if checkpoint is not None and not (ended.interrupted or ended.stopped):
@@ -297,7 +305,8 @@ def _on_check(monitor: Monitor, span: float, scaler: ChannelScaler, fold: Fold, 
             trained = [Trained(model, fold.held_out, fold.held_series)]
             calibration = _calibrated(trained, scaler)
             rows = [{**row, "model": 0.0} for row in history]
-            return FittedModel(model, span, calibration, rows, reached_by(trained), trained_rows=trained_rows)
+            reached, errors = reached_by(trained), solver_errors(trained)
+            return FittedModel(model, span, calibration, rows, reached, errors, trained_rows=trained_rows)
 
         with torch.inference_mode(False), torch.no_grad():
             return monitor.check(fitted)

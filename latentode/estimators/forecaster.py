@@ -20,7 +20,8 @@ from latentode.estimators.preparation import prepare
 from latentode.estimators.query import panel_of
 from latentode.estimators.scoring import negative_squared_error, rows_to_score
 from latentode.estimators.settings import LIMITS, Settings, check, settings_of
-from latentode.estimators.warnings import no_data_warnings
+from latentode.estimators.solver_errors import solver_sentences
+from latentode.estimators.warnings import no_data_warnings, warn_data
 from latentode.persistence import saving
 
 __all__ = ["LatentODEForecaster", "load"]
@@ -76,8 +77,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Where in the history the trajectory starts.
     observation_std : float
         Standard deviation of the ``"fixed"`` likelihood, in units of a channel's spread.
-    n_steps : int
-        Steps of the ODE solver per horizon.
+    n_steps : int, optional
+        Steps of the ODE solver per horizon. None means 3, doubled in training while their error, which every validation
+        check measures, is more than a tenth of the noise of a channel.
     method : str
         Method of the ODE solver, one of :data:`latentode.ode.METHODS`; see :func:`latentode.ode.solve`.
     adjoint : {"discrete", "checkpointed", "continuous", "backsolve", "autograd"}
@@ -200,7 +202,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
             another role than was meant: numbers that read as dates as times, columns without numbers that are not used,
             channels that never change within a series.
         UserWarning
-            When ``checkpoint_dir`` holds a checkpoint of another fit, or the loss or a gradient was not finite.
+            When ``checkpoint_dir`` holds a checkpoint of another fit, when the loss or a gradient was not finite, or
+            when the error of the ODE solver is more than a tenth of the noise of a channel.
         """
         settings = settings_of(self)
         check(settings)
@@ -213,6 +216,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         fitted = fit_model(data, settings, monitor)
         self.state_ = fitted_state(data, fitted)
         monitor.end()
+        steps = fitted.model.config.n_steps
+        warn_data(solver_sentences(fitted.solver_error, data.schema.channels, steps), UserWarning)
         if fitted.interrupted:
             raise KeyboardInterrupt(f"training was interrupted {fitted.interrupted} and can be used as it is")
         return self

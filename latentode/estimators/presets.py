@@ -12,6 +12,7 @@ PUBLISHED: dict[str, Any] = {
     "likelihood": "fixed",
     "observation_std": 0.01,
     "seasonality": None,
+    "n_steps": 6,
     "kl_weight": 1.0,
     "n_models": 1,
     "learning_rate": 1e-2,

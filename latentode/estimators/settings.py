@@ -54,7 +54,7 @@ class Settings:
     hidden_dim: Annotated[int | None, SIZE] = None
     anchor: Annotated[str, OneOf(ANCHORS)] = "end"
     observation_std: Annotated[float, Range(above=0)] = 0.01
-    n_steps: Annotated[int, SIZE] = 6
+    n_steps: Annotated[int | None, SIZE] = None
     method: Annotated[str, OneOf(METHODS)] = "rk4"
     adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
     variational: Annotated[bool, Flag()] = True

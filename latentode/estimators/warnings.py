@@ -26,10 +26,10 @@ def no_data_warnings() -> Iterator[None]:
         _SILENT.reset(token)
 
 
-def warn_data(sentences: list[str]) -> None:
-    """Give one :class:`DataWarning` of all sentences, at the line of the caller's own code; none for no sentence."""
+def warn_data(sentences: list[str], category: type[UserWarning] = DataWarning) -> None:
+    """Give one warning of all sentences, at the line of the caller's own code; none for no sentence."""
     if sentences and not _SILENT.get():
         frame, level = sys._getframe(1), 2
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_NOT_THE_CALLER):
             frame, level = frame.f_back, level + 1
-        warnings.warn("; ".join(sentences), DataWarning, stacklevel=level)
+        warnings.warn("; ".join(sentences), category, stacklevel=level)

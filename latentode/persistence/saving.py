@@ -63,8 +63,6 @@ LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
 T = TypeVar("T")
 Shapes = dict[str, tuple[type, tuple[int, ...]]]
 
-OF_HELD_OUT: Shapes = {"reached": (np.float64, (len(REACHED),))}
-
 
 def save(state: FittedState, params: Mapping[str, Any], path: Path) -> None:
     """Write a fitted state and the parameters it was fitted with.
@@ -152,8 +150,7 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
         "panel.times": panel.times,
         "panel.values": panel.values,
     }
-    if state.reached is not None:
-        arrays["reached"] = state.reached
+    arrays |= {k: x for k in _shapes_of_held_out(0) if (x := getattr(state, k)) is not None}
     if panel.covariates is not None:
         arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
     return arrays
@@ -231,10 +228,10 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         arrays |= missing_arrays(sizes.n_channels)
     model = _model_of(sizes, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
-    if "reached" in arrays:  # models saved by earlier versions have none
-        require_arrays(arrays, OF_HELD_OUT)
-        if (np.diff(arrays["reached"]) < 0).any():
-            raise ValueError("reached holds quantiles that fall")
+    held_out = _shapes_of_held_out(sizes.n_channels)  # models saved by earlier versions have none
+    require_arrays(arrays, {name: shape for name, shape in held_out.items() if name in arrays})
+    if (np.diff(arrays.get("reached", ())) < 0).any():
+        raise ValueError("reached holds quantiles that fall")
     covariates = None if coding is None else _covariates_of(arrays, coding, sizes, len(ids))
     require_finite(arrays)
     require_rows("panel", arrays["panel.offsets"], arrays["panel.times"])
@@ -259,7 +256,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         observed=GrowingPanel(panel),
         history=_history_of(config["history"]),
         feature_names=np.array(config["feature_names_in"], dtype=object),
-        reached=arrays.get("reached"),
+        **{name: arrays.get(name) for name in held_out},
     )
 
 
@@ -275,7 +272,7 @@ def _arrays_in(
     n_static = 0 if coding is None else coding.n_static
     known = {
         **expected,
-        **OF_HELD_OUT,
+        **_shapes_of_held_out(sizes.n_channels),
         **_shapes(sizes.n_channels, len(ids), 0),
         **_shapes_of_covariates(n_static, 0, len(ids), 0),
     }
@@ -332,6 +329,11 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
         "panel.times": (np.float64, (n_rows,)),
         "panel.values": (np.float64, (n_rows, n_channels)),
     }
+
+
+def _shapes_of_held_out(n_channels: int) -> Shapes:
+    """What was found on held-out data: fields of the fitted state."""
+    return {"reached": (np.float64, (len(REACHED),)), "solver_error": (np.float64, (n_channels,))}
 
 
 def _shapes_of_covariates(n_static: int, n_known: int, n_series: int, n_rows: int) -> Shapes:

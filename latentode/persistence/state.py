@@ -48,6 +48,8 @@ class FittedState:
         (level,), how far ahead the held-out forecasts went, in spans: quantiles at
         :data:`~latentode.persistence.calibration.REACHED`. None where it is not known, as in models saved by earlier
         versions.
+    solver_error : array of float, optional
+        (channel,), error of the ODE solver, in standard deviations of a predicted value. None where it is not known.
     keys : DataFrame, optional
         Ids and times of that frame without its rows, for their dtypes. A saved model has none.
     given : Given, optional
@@ -66,6 +68,7 @@ class FittedState:
     history: pd.DataFrame
     feature_names: NDArray[Any]
     reached: NDArray[np.float64] | None = None
+    solver_error: NDArray[np.float64] | None = None
     keys: pd.DataFrame | None = None
     given: Given | None = None
 

@@ -16,6 +16,7 @@ from latentode.training.distributed import BatchShard
 from latentode.training.module import HELD, LatentODEModule
 from latentode.training.progress import Progress
 from latentode.training.snapshot import Snapshot, optimiser_state, parse_history, part, restore_optimiser, under
+from latentode.training.solver_error import MOST_SOLVER_STEPS, TOLERANCE, with_solver_steps
 
 __all__ = ["EarlyStopping"]
 
@@ -113,6 +114,8 @@ class EarlyStopping(pl.Callback):
                 "loss": float(np.mean(losses)) if losses else float("nan"),
                 "validation_crps": score,
                 "learning_rate": self.options.learning_rate * module.rate_at(int(module.global_step)),
+                "solver_steps": float(self._watch_solver()),
+                "solver_error": module.solver_error,
                 "seconds": time.perf_counter() - self.started,
             }
         )
@@ -137,6 +140,20 @@ class EarlyStopping(pl.Callback):
         elif self.since_best >= self.options.patience and module.step < HELD * self.options.n_steps:
             self._restore_best()
             self._anneal()
+
+    def _watch_solver(self) -> int:
+        """Double the solver's steps where their error is not small. Returns the steps per span from now on."""
+        module = self.module
+        n_steps = module.model.config.n_steps
+        small = not np.isfinite(module.solver_error) or module.solver_error <= TOLERANCE
+        if self.options.more_solver_steps and not small and 2 * n_steps <= MOST_SOLVER_STEPS:
+            n_steps *= 2
+            self._set_solver_steps(n_steps)
+        return n_steps
+
+    def _set_solver_steps(self, n_steps: int) -> None:
+        for model in (self.module.model, self.module.average):
+            with_solver_steps(model, n_steps)
 
     def _anneal(self) -> None:
         """Start the annealing of the learning rate."""
@@ -203,6 +220,7 @@ class EarlyStopping(pl.Callback):
             for name in _COUNTERS:
                 setattr(self, name, cast(Any, type(getattr(self, name)))(facts[name]))
             self.history = parse_history(facts["history"])
+            self._set_solver_steps(int(self.history[-1]["solver_steps"]))
             self.started -= float(facts["seconds"])
         except (LookupError, RuntimeError, TypeError, ValueError) as cause:
             assert self.checkpoint is not None  # it is where this was found

@@ -24,6 +24,8 @@ class TrainingConfig:
         Of AdamW; the learning rate is the highest of the schedule.
     kl_weight : float
         Final weight of the KL divergence.
+    more_solver_steps : bool
+        Whether the solver's steps are doubled when a validation check finds that their error is not small.
     patience : int
         Validation checks without improvement before the learning rate is annealed from the best weights.
     annealing : float
@@ -50,6 +52,7 @@ class TrainingConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     kl_weight: float = 1.0
+    more_solver_steps: bool = False
     patience: int = 8
     annealing: float = 0.25
     averaging: float = 0.98

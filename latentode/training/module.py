@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentode.nn import Batch, LatentODE
 from latentode.training.config import TrainingConfig
+from latentode.training.solver_error import solver_error
 
 __all__ = ["LatentODEModule"]
 
@@ -18,6 +19,9 @@ WARM_UP = 60
 
 HELD = 0.75
 """Fraction of ``n_steps`` over which the rate is held at most."""
+
+WATCHED = 32
+"""Series whose solver error is measured at a validation check."""
 
 KL_WARM_UP = 360
 """Warm-up steps of the weight of the KL divergence, at most three tenths of all steps."""
@@ -50,6 +54,7 @@ class LatentODEModule(pl.LightningModule):
         self.annealed: tuple[int, int] | None = None  # first and last step of the annealing once it has started
         self.losses: list[Tensor] = []
         self.scores: list[tuple[Tensor, Tensor]] = []
+        self.solver_error = 0.0
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The negative ELBO of a batch."""
@@ -73,13 +78,15 @@ class LatentODEModule(pl.LightningModule):
         """Move the averaged weights towards the current ones."""
         self.averaged.update_parameters(self.model)
 
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """The CRPS of the averaged model, in scaled units."""
+    def validation_step(self, batch: Batch, number: int) -> None:
+        """The CRPS of the averaged model, in scaled units, and the error of its solver on some of the series."""
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         prediction = self.average.predict(batch)
         crps = gaussian_crps(prediction.mean, prediction.scale, batch.targets) * batch.target_mask
         self.scores.append((crps.sum(), batch.target_mask.sum()))
+        if number == 0:
+            self.solver_error = float(solver_error(self.average, batch.take(slice(0, WATCHED))).max())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch, which is a frozen dataclass."""
