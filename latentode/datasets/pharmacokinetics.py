@@ -123,7 +123,9 @@ def make_pharmacokinetics(
     return Pharmacokinetics(data.drop(columns="clean"), truth, subjects)
 
 
-def concentrations(subject: Mapping[Any, float], route: str, given_at: Floats, amounts: Floats, times: Floats) -> Floats:
+def concentrations(
+    subject: Mapping[Any, float], route: str, given_at: Floats, amounts: Floats, times: Floats
+) -> Floats:
     """The concentration of a subject at some times, each dose acting strictly after its time.
 
     Parameters
