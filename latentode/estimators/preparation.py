@@ -159,7 +159,8 @@ def prepare(
     if previous is None and y is None and settings.target_cols is None:
         sentences += left_out(df, schema) + constant_channels(panel, schema)
     _check_panel(panel, schema, sentences)
-    logarithms = np.array([not LIKELIHOODS[name].counts for name in likelihoods])
+    # The response to amounts is linear in them: in logarithms it is not, and forecasts after doses were worse.
+    logarithms = np.array([not LIKELIHOODS[name].counts and not schema.impulse_cols for name in likelihoods])
     return TrainingData(
         df=df,
         schema=schema,

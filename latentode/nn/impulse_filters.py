@@ -3,9 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.input_filters import FilterBank, initial_scales, linear_recurrence
+from latentode.nn.input_filters import SHORTEST_AT_MOST, FilterBank, initial_scales, linear_recurrence
 
 __all__ = ["ImpulseFilters"]
+
+FASTER_THAN_ROWS, LONGEST = 3.0, 1.0
+"""The time constants at the start of training: from a third of the gap between rows to one span. The course between an
+impulse and the next row matters, such as the absorption of a dose; with the scales of the levels, which are up to three
+times slower, the median error on simulated oral doses was a quarter larger."""
 
 
 class ImpulseFilters(FilterBank):
@@ -22,7 +27,7 @@ class ImpulseFilters(FilterBank):
     context_dim : int
         Size of the context that changes the rates of a series, 0 for none.
     typical_gap : float
-        The typical gap between rows, in spans: the shortest time constant at the start of training.
+        The typical gap between rows, in spans; the shortest time constant at the start of training is a third of it.
     impulse_gap : float
         The typical time between two impulses of a series, in spans.
 
@@ -41,7 +46,7 @@ class ImpulseFilters(FilterBank):
     """
 
     def __init__(self, n_inputs: int, context_dim: int, typical_gap: float, impulse_gap: float) -> None:
-        scales = initial_scales(typical_gap)
+        scales = initial_scales(min(typical_gap, SHORTEST_AT_MOST) / FASTER_THAN_ROWS, LONGEST)
         # Amounts of one sign add up instead of cancelling: repeated at this gap, x settles around scale / gap. A single
         # one leaves x at or below its amount. With this factor both are of order one.
         super().__init__(n_inputs, context_dim, scales, 1 / (1 + scales / impulse_gap))

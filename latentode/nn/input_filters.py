@@ -96,7 +96,7 @@ class InputFilters(FilterBank):
     """
 
     def __init__(self, n_inputs: int, context_dim: int, typical_gap: float) -> None:
-        scales = initial_scales(typical_gap)
+        scales = initial_scales(min(typical_gap, SHORTEST_AT_MOST), LONGEST)
         # Smoothing shrinks noise by the root of the time constant.
         super().__init__(n_inputs, context_dim, scales, (1 + scales / typical_gap).sqrt())
 
@@ -138,9 +138,9 @@ class InputFilters(FilterBank):
         return torch.where(started[..., None, None], x * self.gain, 0.0).flatten(2)
 
 
-def initial_scales(typical_gap: float) -> Tensor:
-    """Time constants at the start of training, (scale,), in spans: from the typical gap between rows to two spans."""
-    return torch.logspace(math.log10(min(typical_gap, SHORTEST_AT_MOST)), math.log10(LONGEST), N_SCALES)
+def initial_scales(shortest: float, longest: float) -> Tensor:
+    """Time constants at the start of training, (scale,), evenly spread in logarithms."""
+    return torch.logspace(math.log10(shortest), math.log10(longest), N_SCALES)
 
 
 def linear_recurrence(kept: Tensor, added: Tensor) -> Tensor:
