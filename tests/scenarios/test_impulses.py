@@ -124,6 +124,13 @@ def test_doses_reach_every_way_to_use_a_forecaster(fitted):
     assert np.isfinite(tested["mean"]).all()
 
 
+def test_doses_between_the_rows_scored_count(fitted):
+    own = DF[DF["id"] == 3]
+    later = own[own["level"].notna()].assign(time=lambda d: d["time"] + 11)
+    dose = pd.DataFrame({"id": [3], "time": [later["time"].iloc[3] + 0.01], "dose": [5.0]})
+    assert fitted.score(pd.concat([later, dose])) != pytest.approx(fitted.score(later), rel=1e-3)
+
+
 def test_without_a_column_of_doses_nothing_is_given_and_a_history_needs_one(fitted):
     np.testing.assert_array_equal(level(fitted, PLAN.drop(columns="dose")), level(fitted, PLAN.assign(dose=0.0)))
     with pytest.raises(DataError, match="no column 'dose'"):
