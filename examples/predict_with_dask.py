@@ -25,8 +25,8 @@ def main() -> None:
     local = forecaster.predict(query)
     workers = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
     with workers as cluster, Client(cluster):
-        # Any partitions work here. With known_cols, the rows of a series form one control path: keep a series in one
-        # partition, for instance by dd.from_pandas(query.set_index("id"), ...).reset_index().
+        # Any partitions work here. With known_cols or impulse_cols, a row acts on later rows of its series: keep a
+        # series in one partition, for instance by dd.from_pandas(query.set_index("id"), ...).reset_index().
         partitions = dd.from_pandas(query, npartitions=8)
         remote = partitions.map_partitions(forecaster.predict, meta=local.iloc[:0]).compute()
 

@@ -25,6 +25,7 @@ _OPTIONS = {
     "target_cols": "--target",
     "static_cols": "--static",
     "known_cols": "--known",
+    "impulse_cols": "--impulse",
     "past_cols": "--past",
     "history": "--history",
     "likelihood": "--likelihood",
@@ -101,7 +102,7 @@ def _in_words_of_the_command_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     # A word of plain English is a parameter only before an equals sign.
     parameters = (
-        r"\b((?:id|time)_col|(?:target|static|known|past)_cols|"
+        r"\b((?:id|time)_col|(?:target|static|known|impulse|past)_cols|"
         r"(?:history|likelihood|seasonality|n_models|ids|horizon|freq|align)(?==))(=(?=[^\s,;)]))?=?"
     )
     return re.sub(parameters, lambda found: _OPTIONS[found[1]] + (" " if found[2] else ""), text)

@@ -123,6 +123,7 @@ def _forecaster(args: argparse.Namespace) -> "LatentODEForecaster":
         horizon=_number(args.horizon),
         static_cols=args.static,
         known_cols=args.known,
+        impulse_cols=args.impulse,
         past_cols=args.past,
         seasonality=_seasons(args.seasonality),
         likelihood=args.likelihood,

@@ -135,6 +135,7 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     for role, text in (
         ("static", "a column that is constant within a series"),
         ("known", "a column that is known in the future too"),
+        ("impulse", "a column of amounts that are given at an instant, such as doses"),
         ("past", "a column that is read and not forecast"),
     ):
         parser.add_argument(f"--{role}", action="append", metavar="COLUMN", help=f"{text}; repeatable")

@@ -12,6 +12,7 @@ from latentode.data.schema import Schema
 from latentode.data.schema_inference import infer_keys, infer_schema
 from latentode.data.seasons import Seasons, find_seasons
 from latentode.data.time_axis import TimeAxis
+from latentode.data.timed_rows import TimedRows
 
 __all__ = [
     "ChannelScaler",
@@ -25,6 +26,7 @@ __all__ = [
     "Schema",
     "Seasons",
     "TimeAxis",
+    "TimedRows",
     "Treatment",
     "covariates_from_rows",
     "find_seasons",

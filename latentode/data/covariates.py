@@ -1,7 +1,8 @@
-"""Covariates: static ones of each series, and known ones of every time."""
+"""Covariates: static ones of each series, known ones of every time, and amounts given at an instant."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from pandas.api import types
 
 from latentode.data.columns import LARGEST, has_hash, numbers_of
 from latentode.data.errors import DataError, shown
-from latentode.data.ragged import average_groups, pad, slices
+from latentode.data.ragged import average_groups, sum_groups
+from latentode.data.timed_rows import TimedRows, grouped_rows
 
 __all__ = ["Coding", "ColumnCoding", "Covariates", "covariates_from_rows", "static_of_series"]
 
@@ -70,6 +72,26 @@ class ColumnCoding:
         often = sorted((-n, str(category)) for category, n in counts.items())
         return cls(column.name, tuple(sorted(category for _, category in often[:MOST_CATEGORIES])))
 
+    @classmethod
+    def of_amounts(cls, column: pd.Series) -> "ColumnCoding":
+        """Learn the scale of a column of amounts: the root mean square of those that are not zero.
+
+        Raises
+        ------
+        DataError
+            When it does not hold numbers.
+        """
+        x = np.abs(_amounts(column))
+        x = np.sort(x[x > 0])  # the order of terms changes the rounding of sums
+        size = float(x[-1]) if len(x) else 1.0  # in units of which no square overflows or vanishes
+        return cls(column.name, scale=size * float(np.sqrt(np.square(x / size).mean())) if len(x) else 1.0)
+
+    def amounts(self, column: pd.Series) -> Floats:
+        """Scaled amounts, (row,), NaN where missing; not centred, so that nothing given is zero."""
+        with np.errstate(over="ignore"):
+            scaled: Floats = _amounts(column) / self.scale
+        return scaled
+
     @property
     def n_features(self) -> int:
         """Features of the column."""
@@ -100,21 +122,32 @@ class ColumnCoding:
 
 @dataclass(frozen=True)
 class Coding:
-    """How static and known columns become features.
+    """How static, known and impulse columns become features.
 
     Parameters
     ----------
-    static, known : tuple of ColumnCoding
+    static, known, impulse : tuple of ColumnCoding
         By column.
     """
 
     static: tuple[ColumnCoding, ...] = ()
     known: tuple[ColumnCoding, ...] = ()
+    impulse: tuple[ColumnCoding, ...] = ()
 
     @classmethod
-    def from_frame(cls, df: pd.DataFrame, static: Sequence[Hashable], known: Sequence[Hashable]) -> "Coding":
+    def from_frame(
+        cls,
+        df: pd.DataFrame,
+        static: Sequence[Hashable],
+        known: Sequence[Hashable],
+        impulse: Sequence[Hashable] = (),
+    ) -> "Coding":
         """Learn from the frame given to fit."""
-        return cls(*(tuple(ColumnCoding.from_column(df[c]) for c in columns) for columns in (static, known)))
+        return cls(
+            static=tuple(ColumnCoding.from_column(df[c]) for c in static),
+            known=tuple(ColumnCoding.from_column(df[c]) for c in known),
+            impulse=tuple(ColumnCoding.of_amounts(df[c]) for c in impulse),
+        )
 
     @property
     def n_static(self) -> int:
@@ -135,6 +168,19 @@ class Coding:
             blank = np.full((len(df), column.n_features), np.nan, dtype=np.float32)
             parts.append(column.features(df[column.name]) if there else blank)
         return np.concatenate(parts, axis=1)
+
+    @property
+    def n_impulses(self) -> int:
+        """Impulses."""
+        return len(self.impulse)
+
+    def amounts(self, df: pd.DataFrame) -> Floats:
+        """Scaled amounts of a frame, (row, impulse), NaN where one or its column is missing."""
+        amounts = np.full((len(df), self.n_impulses), np.nan)
+        for k, column in enumerate(self.impulse):
+            if column.name in df.columns:
+                amounts[:, k] = column.amounts(df[column.name])
+        return amounts
 
     @staticmethod
     def there(df: pd.DataFrame, columns: tuple[ColumnCoding, ...]) -> NDArray[np.bool_]:
@@ -157,126 +203,67 @@ class Coding:
 
 @dataclass(frozen=True)
 class Covariates:
-    """Features of series, and of times, in flat arrays.
+    """Features of series, and of times.
 
     Parameters
     ----------
     static : array of float32
         (series, feature), NaN where unknown: read as the mean, or no category.
-    offsets : array of int
-        (series + 1,), rows of each series in ``times`` and ``known``.
-    times : array of float
-        (row,), increasing within a series.
-    known : array of float32
-        (row, feature): a row holds until the next one.
+    known : TimedRows
+        Values that hold until the next row.
+    impulses : TimedRows
+        Amounts given at an instant, NaN where a row gives none.
     """
 
     static: Features
-    offsets: Ints
-    times: Floats
-    known: Features
+    known: TimedRows
+    impulses: TimedRows
+
+    @cached_property
+    def given_impulses(self) -> TimedRows:
+        """The impulses without rows in which nothing is given."""
+        amounts = np.nan_to_num(self.impulses.values)
+        given = (amounts != 0).any(axis=1)
+        return replace(self.impulses, values=amounts).where(given)
 
     @property
-    def series_of_row(self) -> Ints:
-        """The position of every row's series, (row,)."""
-        return np.repeat(np.arange(len(self.static)), np.diff(self.offsets))
+    def n_rows(self) -> int:
+        """Rows of known covariates and of impulses."""
+        return len(self.known.times) + len(self.impulses.times)
 
     def take(self, series: Ints) -> "Covariates":
         """The covariates of some of the series, by position."""
-        offsets, rows = slices(self.offsets[series], np.diff(self.offsets)[series])
-        return Covariates(self.static[series], offsets, self.times[rows], self.known[rows])
+        return Covariates(self.static[series], self.known.take(series), self.impulses.take(series))
 
     def append(self, other: "Covariates") -> "Covariates":
         """The covariates with further series."""
-        return Covariates(
-            np.concatenate([self.static, other.static]),
-            np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
-            np.concatenate([self.times, other.times]),
-            np.concatenate([self.known, other.known]),
-        )
+        static = np.concatenate([self.static, other.static])
+        return Covariates(static, self.known.append(other.known), self.impulses.append(other.impulses))
 
     def updated(self, new: "Covariates", place: Ints, n_series: int) -> "Covariates":
         """The covariates with further rows and series; ``place`` has the positions of the new series."""
         grown = self.grown(n_series)
         grown.static[place] = np.where(np.isnan(new.static), grown.static[place], new.static)
-        return grown.with_rows(place[new.series_of_row], new.times, new.known)
+        known, impulses = (
+            old.with_rows(place[rows.series_of_row], rows.times, rows.values)
+            for old, rows in ((grown.known, new.known), (grown.impulses, new.impulses))
+        )
+        return Covariates(grown.static, known, impulses)
 
     def grown(self, n_series: int) -> "Covariates":
         """The covariates with further, unknown series; the static features are copied."""
         static = np.full((n_series, self.static.shape[1]), np.nan, dtype=np.float32)
         static[: len(self.static)] = self.static
-        offsets = np.concatenate([self.offsets, np.full(n_series - len(self.static), self.offsets[-1])])
-        return Covariates(static, offsets, self.times, self.known)
-
-    def with_rows(self, series: Ints, times: Floats, known: Features) -> "Covariates":
-        """The covariates with further rows, which replace old ones of the same series and time."""
-        codes = np.concatenate([self.series_of_row, series])
-        when = np.concatenate([self.times, times])
-        rows = np.lexsort((when, codes))  # at the same time, the old row comes first
-        codes, when = codes[rows], when[rows]
-        last = np.ones(len(rows), dtype=bool)
-        last[:-1] = (codes[1:] != codes[:-1]) | (when[1:] != when[:-1])
-        offsets = np.searchsorted(codes[last], np.arange(len(self.static) + 1)).astype(np.int64)
-        return Covariates(self.static, offsets, when[last], np.concatenate([self.known, known])[rows[last]])
-
-    def held(self, series: Ints, times: Floats) -> Features:
-        """The values held by some series at some times, (row, feature); zeros for an unknown series.
-
-        Parameters
-        ----------
-        series : array of int
-            (row,), positions.
-        times : array of float
-            (row,); before the first row of a series, its first row is used.
-        """
-        n = len(self.times)
-        order = np.lexsort(
-            (
-                np.arange(n + len(times)),  # a row at the query time itself counts
-                np.concatenate([self.times, times]),
-                np.concatenate([self.series_of_row, series]),
-            )
-        )
-        until = np.empty(n + len(times), dtype=np.int64)
-        until[order] = np.cumsum(order < n)
-        begins, ends = self.offsets[series], self.offsets[series + 1]
-        some = ends > begins
-        held = np.zeros((len(times), self.known.shape[1]), dtype=np.float32)
-        held[some] = self.known[np.maximum(until[n:] - 1, begins)[some]]
-        return held
-
-    def knots(self, series: Ints, begin: Floats, end: Floats) -> tuple[Floats, Features]:
-        """The rows of some series from one time to another, and the last one before.
-
-        Parameters
-        ----------
-        series : array of int
-            (batch,), positions.
-        begin, end : array of float
-            (batch,).
-
-        Returns
-        -------
-        times : array of float
-            (batch, knot), inf where padded.
-        values : array of float32
-            (batch, knot, feature); zeros for an unknown series.
-        """
-        starts, stops = self.offsets[series], self.offsets[series + 1]
-        first, last = starts.copy(), stops.copy()
-        for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            own = self.times[start:stop]
-            first[i] = start + max(int(np.searchsorted(own, begin[i], side="right")) - 1, 0)
-            last[i] = start + int(np.searchsorted(own, end[i], side="right"))
-        lengths = np.maximum(last - first, np.minimum(stops - first, 1))
-        return pad(self.times, first, lengths, np.inf), pad(self.known, first, lengths, 0.0)
+        return Covariates(static, self.known.grown(n_series), self.impulses.grown(n_series))
 
 
-def covariates_from_rows(static: Features, series: Ints, times: Floats, known: Features) -> Covariates:
+def covariates_from_rows(
+    static: Features, series: Ints, times: Floats, known: Features, amounts: Floats | None = None
+) -> Covariates:
     """Sort rows into series and times; rows without a series (-1) or a time are left out.
 
-    Rows of the same series and time are averaged, each feature over the rows that have it. A feature that none of them
-    has becomes the mean, or no category.
+    Of rows of the same series and time, known features are averaged, each over the rows that have it; a feature that
+    none of them has becomes the mean, or no category. Amounts are added up.
 
     Parameters
     ----------
@@ -288,16 +275,20 @@ def covariates_from_rows(static: Features, series: Ints, times: Floats, known: F
         (row,).
     known : array of float32
         (row, feature), NaN where missing.
+    amounts : array of float, optional
+        (row, impulse), scaled, NaN where missing.
     """
-    kept = np.flatnonzero((series >= 0) & ~np.isnan(times))
-    rows = kept[np.lexsort((times[kept], series[kept]))]
-    codes, when, known = series[rows], times[rows], known[rows]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = (codes[1:] != codes[:-1]) | (when[1:] != when[:-1])
-    if not first.all():
-        known = average_groups(known, np.flatnonzero(first))
-    offsets = np.searchsorted(codes[first], np.arange(len(static) + 1)).astype(np.int64)
-    return Covariates(static, offsets, when[first], np.nan_to_num(known))
+    n_series = len(static)
+    levels = grouped_rows(n_series, series, times, known, average_groups)
+    if amounts is None:
+        return Covariates(static, replace(levels, values=np.nan_to_num(levels.values)), TimedRows.empty(n_series))
+    impulses = grouped_rows(n_series, series, times, amounts, sum_groups)
+    impulses = replace(impulses, values=impulses.values.clip(-FARTHEST, FARTHEST).astype(np.float32))
+    # A row that is there for an amount alone says nothing of the known covariates: what held before holds on.
+    for_amount = (np.nan_to_num(impulses.values) != 0).any(axis=1)
+    levels = levels.where(np.asarray(~(for_amount & np.isnan(levels.values).all(axis=1))))
+    levels = replace(levels, values=np.nan_to_num(levels.values))
+    return Covariates(static, levels, impulses.where(np.asarray(~np.isnan(impulses.values).all(axis=1))))
 
 
 def static_of_series(df: pd.DataFrame, coding: Coding, codes: Ints, ids: pd.Index) -> Features:
@@ -377,3 +368,15 @@ def _refuse_change(column: pd.Series, codes: Ints, ids: pd.Index) -> None:
 def _numbers(column: pd.Series) -> NDArray[Any]:
     x = numbers_of(column)
     return np.where(np.abs(x) > LARGEST, np.nan, x)
+
+
+def _amounts(column: pd.Series) -> NDArray[Any]:
+    """A column of amounts as float64, NaN where missing."""
+    if types.is_complex_dtype(column.dtype) or not (types.is_numeric_dtype(column.dtype) or column.isna().all()):
+        some = column.dropna()
+        raise DataError(
+            f"column {column.name!r} of impulse_cols holds {shown(some.iloc[0])} in row {shown(some.index[0])} "
+            f"(its dtype is {column.dtype}); an impulse is an amount, a number: convert the column with "
+            f"pd.to_numeric(df[{column.name!r}], errors='coerce'), or give it to known_cols if it holds categories"
+        )
+    return _numbers(column)

@@ -88,7 +88,8 @@ def left_out(df: pd.DataFrame, schema: Schema) -> list[str]:
     schema : Schema
         The roles of its columns.
     """
-    roles = {schema.id_col, schema.time_col, *schema.channels, *schema.static_cols, *schema.known_cols}
+    covariates = {*schema.static_cols, *schema.known_cols, *schema.impulse_cols}
+    roles = {schema.id_col, schema.time_col, *schema.channels, *covariates}
     rest: list[Hashable] = [c for c in df.columns if c not in roles and not types.is_numeric_dtype(df[c].dtype)]
     dates = [c for c in rest if is_date(df[c].dtype)]
     others = [c for c in rest if c not in dates]

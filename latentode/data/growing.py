@@ -50,5 +50,5 @@ class GrowingPanel:
 
 
 def _size(panel: Panel) -> int:
-    covariates = 0 if panel.covariates is None else len(panel.covariates.times)
+    covariates = 0 if panel.covariates is None else panel.covariates.n_rows
     return len(panel.times) + panel.n_series + covariates

@@ -219,7 +219,7 @@ def panel_from_frame(
     axis : TimeAxis
         How times map to float64.
     coding : Coding, optional
-        How static and known columns become features; None where there are none.
+        How covariates become features; None where there are none.
 
     Returns
     -------
@@ -274,12 +274,13 @@ def panel_from_frame(
 
 
 def _covariates(df: pd.DataFrame, coding: Coding, codes: NDArray[np.int64], ids: pd.Index, times: Floats) -> Covariates:
-    """Known columns of all rows, including rows without any channel, and static columns of each series."""
-    missing = [c.name for c in coding.known if c.name not in df.columns]
+    """Known and impulse columns of all rows, also of those without any channel, and static columns of each series."""
+    missing = [c.name for c in (*coding.known, *coding.impulse) if c.name not in df.columns]
     if missing:
         raise DataError(f"the frame has no column {missing[0]!r}, a covariate seen in fit; add it to every row")
     static = static_of_series(df, coding, codes, ids)
-    return covariates_from_rows(static, codes, times, coding.features(df, coding.known))
+    amounts = coding.amounts(df) if coding.impulse else None
+    return covariates_from_rows(static, codes, times, coding.features(df, coding.known), amounts)
 
 
 def series_codes(row_ids: pd.Index | None, n_rows: int) -> tuple[NDArray[np.int64], pd.Index]:

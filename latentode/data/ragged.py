@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["average_groups", "pad", "slices"]
+__all__ = ["average_groups", "pad", "slices", "sum_groups"]
 
 
 def pad(flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64], fill: float) -> NDArray[Any]:
@@ -96,3 +96,30 @@ def average_groups(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[A
         column[: len(starts)] = column[starts]
         column[: len(starts)][several] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return values[: len(starts)]
+
+
+def sum_groups(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """One row per group of rows, each column added up over its known values, NaN where a group has none.
+
+    Parameters
+    ----------
+    values : array of float
+        (rows, column), NaN where missing; the rows of a group one after the other, in any order.
+    starts : array of int
+        (group,), the first row of each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_groups(np.array([[1.0, 4.0], [3.0, np.nan], [np.nan, 6.0]]), np.array([0, 2]))
+    array([[ 4.,  4.],
+           [nan,  6.]])
+    """
+    sums = np.full((len(starts), values.shape[1]), np.nan)
+    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
+    for k, x in enumerate(values.T):
+        x = x[np.lexsort((x, group))]  # the order of terms changes the rounding of sums
+        present = ~np.isnan(x)
+        counts = np.add.reduceat(present, starts, dtype=np.int64)
+        sums[:, k] = np.where(counts > 0, np.add.reduceat(np.where(present, x, 0.0), starts), np.nan)
+    return sums

@@ -31,6 +31,8 @@ class Schema:
         What is known of every time, the future's too.
     past_cols : tuple of hashable
         What is read like a channel and not forecast.
+    impulse_cols : tuple of hashable
+        Amounts given at an instant.
     """
 
     id_col: Hashable | None
@@ -40,6 +42,7 @@ class Schema:
     static_cols: tuple[Hashable, ...] = ()
     known_cols: tuple[Hashable, ...] = ()
     past_cols: tuple[Hashable, ...] = ()
+    impulse_cols: tuple[Hashable, ...] = ()
 
     @property
     def channels(self) -> tuple[Hashable, ...]:

@@ -34,6 +34,7 @@ def infer_schema(
     static_cols: Sequence[Hashable] | Hashable | None = None,
     known_cols: Sequence[Hashable] | Hashable | None = None,
     past_cols: Sequence[Hashable] | Hashable | None = None,
+    impulse_cols: Sequence[Hashable] | Hashable | None = None,
 ) -> Schema:
     """Say which column is what, by written rules; None means infer.
 
@@ -50,7 +51,7 @@ def infer_schema(
         Column names; None means infer.
     target_cols : hashable or sequence of hashable, optional
         The channels; None means every other numeric column.
-    static_cols, known_cols, past_cols : hashable or sequence of hashable, optional
+    static_cols, known_cols, past_cols, impulse_cols : hashable or sequence of hashable, optional
         Covariates; None means none.
 
     Returns
@@ -67,12 +68,13 @@ def infer_schema(
     >>> import pandas as pd
     >>> infer_schema(pd.DataFrame({"id": ["a"], "time": [0.0], "heart_rate": [71.0]}))
     Schema(id_col='id', time_col='time', target_cols=('heart_rate',), layout='columns',
-           static_cols=(), known_cols=(), past_cols=())
+           static_cols=(), known_cols=(), past_cols=(), impulse_cols=())
     """
     keys = infer_keys(df, id_col, time_col)
     roles = {keys.id_col, keys.time_col} if keys.layout == "columns" else {keys.id_col}
     others: list[tuple[Hashable, ...]] = []
-    for name, columns in (("static_cols", static_cols), ("known_cols", known_cols), ("past_cols", past_cols)):
+    covariates = {"static_cols": static_cols, "known_cols": known_cols, "past_cols": past_cols}
+    for name, columns in {**covariates, "impulse_cols": impulse_cols}.items():
         taken = () if columns is None else _named(df, columns, roles, name)
         roles |= set(taken)
         others.append(taken)

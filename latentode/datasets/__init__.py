@@ -7,6 +7,7 @@ from latentode.datasets.airports import load_airports
 from latentode.datasets.catchment import make_catchment
 from latentode.datasets.pbc import load_pbc
 from latentode.datasets.periodic import make_periodic
+from latentode.datasets.pharmacokinetics import make_pharmacokinetics
 from latentode.datasets.physionet2012 import load_physionet2012
 from latentode.datasets.spirals import make_spirals
 from latentode.datasets.storms import load_storms
@@ -20,5 +21,6 @@ __all__ = [
     "load_ushcn",
     "make_catchment",
     "make_periodic",
+    "make_pharmacokinetics",
     "make_spirals",
 ]

@@ -56,7 +56,7 @@ def config_for(
     n_values = _n_values(scaled)
     hidden = int(settings.hidden_dim or 0) or (32 if n_values < 3_000 else 64 if n_values < MUCH else 128)
     typical_gap = _typical_gap(panel)
-    n_known = 0 if panel.covariates is None else panel.covariates.known.shape[1]
+    n_known = 0 if panel.covariates is None else panel.covariates.known.n_features
     published = settings.encoder == "odernn"  # it has no context beside z
     latent = int(settings.latent_dim or min(max(8, hidden // 2), 32))
     return LatentODEConfig(
@@ -72,6 +72,8 @@ def config_for(
         log_beyond=LOG_BEYOND,
         static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
         control_dim=n_known,
+        impulse_dim=0 if panel.covariates is None else panel.covariates.impulses.n_features,
+        impulse_gap=_impulse_gap(panel, span),
         filters=not published,
         regression=not published,
         encoder=settings.encoder,
@@ -148,6 +150,15 @@ def typical_duration(panel: Panel) -> float:
 def _typical_gap(panel: Panel) -> float:
     gaps = np.diff(panel.times)[np.diff(panel.series_of_row) == 0]
     return float(np.median(gaps))
+
+
+def _impulse_gap(panel: Panel, span: float) -> float:
+    """The median time between two impulses of a series, in spans; one span where no series has two."""
+    if panel.covariates is None:
+        return 1.0
+    impulses = panel.covariates.given_impulses
+    gaps = np.diff(impulses.times)[np.diff(impulses.series_of_row) == 0]
+    return float(np.clip(np.median(gaps) / span, 1e-6, 1.0)) if len(gaps) else 1.0
 
 
 def _typical_changes(panel: Panel, scaled: Floats, typical_gap: float) -> tuple[float, ...]:

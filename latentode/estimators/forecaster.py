@@ -46,9 +46,12 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     static_cols : sequence of hashable, optional
         Columns of numbers or categories that are constant within a series.
     known_cols : sequence of hashable, optional
-        Columns of numbers or categories that are known in the future too (a dose, a holiday, a setting). Rows to
+        Columns of numbers or categories that are known in the future too (a holiday, a setting, a temperature). Rows to
         predict hold them, otherwise the last known value is held. They drive the dynamics; a value holds until the
         next.
+    impulse_cols : sequence of hashable, optional
+        Columns of amounts that are given at an instant, in the future too (a dose, a feeding, an irrigation). Their
+        effect fades over several time scales. Simultaneous amounts add up, and a missing one is zero.
     past_cols : sequence of hashable, optional
         Columns of numbers that are read like channels and not forecast.
     horizon : str, Timedelta or number, optional
@@ -299,7 +302,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         rows = rows_to_score(df, state)
         weights = np.ones(len(df)) if sample_weight is None else weights_of(sample_weight, len(df))
         with no_data_warnings():  # a series of one row has no history, which is no surprise here
-            predicted = self.predict(df[rows.chosen], history=rows.history).to_numpy()
+            predicted = self.predict(df[rows.queried], history=rows.history).to_numpy()[rows.chosen[rows.queried]]
         spread = state.scaler.spread[: state.n_targets]
         return negative_squared_error(predicted, rows.truth[rows.chosen], weights[rows.chosen], spread)
 

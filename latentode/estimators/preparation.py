@@ -147,8 +147,9 @@ def prepare(
         )
     axis = TimeAxis.from_times(schema.times_of(df)) if previous is None else previous.time_axis
     coding = None
-    if schema.static_cols or schema.known_cols:
-        coding = Coding.from_frame(df, schema.static_cols, schema.known_cols) if previous is None else previous.coding
+    roles = (schema.static_cols, schema.known_cols, schema.impulse_cols)
+    if any(roles):
+        coding = Coding.from_frame(df, *roles) if previous is None else previous.coding
     likelihoods = likelihoods_for(settings.likelihood, schema.channels, values_of(df, schema), previous)
     refuse_unsupported(df, schema, likelihoods)
     panel, treatment = panel_from_frame(df, schema, axis, coding)
@@ -158,7 +159,8 @@ def prepare(
     if previous is None and y is None and settings.target_cols is None:
         sentences += left_out(df, schema) + constant_channels(panel, schema)
     _check_panel(panel, schema, sentences)
-    logarithms = np.array([not LIKELIHOODS[name].counts for name in likelihoods])
+    # The response to amounts is linear in them: in logarithms it is not, and forecasts after doses were worse.
+    logarithms = np.array([not LIKELIHOODS[name].counts and not schema.impulse_cols for name in likelihoods])
     return TrainingData(
         df=df,
         schema=schema,
@@ -194,6 +196,7 @@ def _schema_of(df: pd.DataFrame, y: Any, settings: Settings) -> Schema:
         settings.static_cols,
         settings.known_cols,
         settings.past_cols,
+        settings.impulse_cols,
     )
     if len(df) == 0:
         raise DataError("the frame has no rows")

@@ -11,6 +11,7 @@ from latentode.data import (
     Covariates,
     DataError,
     Panel,
+    TimedRows,
     covariates_from_rows,
     panel_from_frame,
     series_codes,
@@ -41,7 +42,7 @@ are held out, and comes where a few series have only their last part held out.
 
 @dataclass(frozen=True)
 class CovariateRows:
-    """Rows that hold static and known columns.
+    """Rows that hold static, known and impulse columns.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def resolve_query(
     history : DataFrame, optional
         Observations that replace those of fit, for the series it holds.
     covariates : DataFrame, optional
-        Rows that hold static and known columns; None for those of `X`.
+        Rows that hold static, known and impulse columns; None for those of `X`.
 
     Raises
     ------
@@ -183,8 +184,9 @@ def _located(
 ) -> tuple[Panel, Ints, list[str]]:
     """Find the series of some ids in a panel, and add the covariates of rows to it.
 
-    Static columns of a row count where the panel has none for the series; known columns always count. `n_seen` is the
-    number of series at the front of the panel that come from fit: for them a missing static column gives no warning.
+    Static columns of a row count where the panel has none for the series; known columns and amounts always count.
+    `n_seen` is the number of series at the front of the panel that come from fit: for them a missing static column
+    gives no warning.
 
     Returns
     -------
@@ -213,7 +215,7 @@ def _located(
         return grown, series, []
     of_rows = places[len(both) - len(rows.ids) :]
     _add_static(grown.covariates, rows, of_rows, coding)
-    covariates, sentences = _with_known(grown.covariates, rows, of_rows, coding)
+    covariates, sentences = _with_rows(grown.covariates, rows, of_rows, coding)
     sentences += _missing_static(covariates, rows, series, ids, coding, n_seen)
     return replace(grown, covariates=covariates), series, sentences
 
@@ -244,8 +246,20 @@ def _missing_static(
     return sentences
 
 
-def _with_known(own: Covariates, rows: CovariateRows, places: Ints, coding: Coding) -> tuple[Covariates, list[str]]:
-    """The covariates with the known columns of rows at their times, and warnings about these."""
+def _with_rows(own: Covariates, rows: CovariateRows, places: Ints, coding: Coding) -> tuple[Covariates, list[str]]:
+    """The covariates with the known columns and the amounts of rows at their times, and warnings about these."""
+    features = coding.features(rows.df, coding.known)
+    new = covariates_from_rows(own.static, places, rows.times, features, coding.amounts(rows.df))
+    impulses = new.impulses
+    with_amounts = own.impulses.with_rows(impulses.series_of_row, impulses.times, impulses.values)
+    known, sentences = _with_known(own.known, new.known, features, rows, places, coding)
+    return replace(own, known=known, impulses=with_amounts), sentences
+
+
+def _with_known(
+    own: TimedRows, new: TimedRows, features: NDArray[np.float32], rows: CovariateRows, places: Ints, coding: Coding
+) -> tuple[TimedRows, list[str]]:
+    """The known covariates with those of `new`, made of the features of rows, and warnings about these."""
     sentences = []
     missing = [c.name for c in coding.known if c.name not in rows.df.columns]
     if missing:
@@ -256,8 +270,6 @@ def _with_known(own: Covariates, rows: CovariateRows, places: Ints, coding: Codi
     there = coding.there(rows.df, coding.known)
     if not there.any():
         return own, sentences
-    features = coding.features(rows.df, coding.known)
-    new = covariates_from_rows(own.static, places, rows.times, features)
     timed = ~np.isnan(rows.times)
     if len(new.times) < timed.sum():
         other = (features != new.held(places, rows.times)) & ~np.isnan(features)
@@ -267,5 +279,5 @@ def _with_known(own: Covariates, rows: CovariateRows, places: Ints, coding: Codi
                 f"{n} query rows share their (series, time) and differ in {[c.name for c in coding.known]!r}: "
                 "their average is used; query one scenario per call"
             )
-    new.known[:, ~there] = own.held(new.series_of_row, new.times)[:, ~there]
-    return own.with_rows(new.series_of_row, new.times, new.known), sentences
+    new.values[:, ~there] = own.held(new.series_of_row, new.times)[:, ~there]
+    return own.with_rows(new.series_of_row, new.times, new.values), sentences

@@ -79,6 +79,8 @@ class QueryBatcher:
         group_starts = np.maximum(panel.offsets[group_series], group_stops - MAX_HISTORY)
         origins = self._origins(group_series, group_starts, group_stops)
         cells = np.maximum(counts, group_stops - group_starts) * copies
+        if panel.covariates is not None:  # all impulses of a series go into its batch
+            cells = np.maximum(cells, np.diff(panel.covariates.given_impulses.offsets)[group_series] * copies)
         by_size = np.argsort(cells, kind="stable")
         for part in _chunks(cells[by_size], CELLS_A_BATCH):
             groups = by_size[part]

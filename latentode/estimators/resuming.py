@@ -12,15 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from latentode._version import __version__
-from latentode.data import ChannelScaler, Covariates
+from latentode.data import ChannelScaler
 from latentode.estimators.preparation import TrainingData
 from latentode.estimators.settings import Settings
+from latentode.persistence.covariates import arrays_of_covariates
 from latentode.training import Checkpoint, checkpoint_in
 from latentode.training.snapshot import rng_state
 
 __all__ = ["resumable"]
 
-IN_THE_DATA = {"id_col", "time_col", "target_cols", "static_cols", "known_cols", "past_cols", "seasonality", "horizon"}
+IN_THE_DATA = {
+    *("id_col", "time_col", "target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols"),
+    *("seasonality", "horizon"),
+}
 """Parameters that training sees as part of the data."""
 
 NOT_OF_TRAINING = {"checkpoint_dir", "n_samples", "random_state", "verbose", "warm_start"}
@@ -57,7 +61,7 @@ def resumable(data: TrainingData, settings: Settings, rng: np.random.Generator) 
 
 def _fingerprint(data: TrainingData, settings: Settings, rng: np.random.Generator) -> dict[str, Any]:
     panel, scaler = data.panel, data.scaler
-    covariates = [] if panel.covariates is None else [getattr(panel.covariates, f.name) for f in fields(Covariates)]
+    covariates = [] if panel.covariates is None else list(arrays_of_covariates(panel.covariates).values())
     scales = [np.asarray(getattr(scaler, f.name)) for f in fields(ChannelScaler)]
     arrays = [panel.offsets, panel.times, panel.values, *covariates, *scales, np.array(data.seasons.periods)]
     start = [] if data.previous is None else [v.numpy() for v in data.previous.model.state_dict().values()]

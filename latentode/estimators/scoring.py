@@ -30,6 +30,8 @@ class ScoredRows:
     ----------
     chosen : array of bool
         (row,), which rows.
+    queried : array of bool
+        (row,), these and the rows without a channel that hold known covariates or amounts, which act on them.
     truth : array of float
         (row, target), observed values of all rows; NaN where missing.
     history : DataFrame or None
@@ -37,6 +39,7 @@ class ScoredRows:
     """
 
     chosen: NDArray[np.bool_]
+    queried: NDArray[np.bool_]
     truth: Floats
     history: pd.DataFrame | None
 
@@ -77,7 +80,8 @@ def rows_to_score(df: pd.DataFrame, state: FittedState) -> ScoredRows:
         n_between = int(between.sum())
         warn_data([f"{n_between} rows lie before or between rows that fit saw and were not scored: {_ADVICE}"])
     rest = ~chosen & unseen
-    return ScoredRows(chosen, truth, df[rest] if rest.any() else None)
+    driven = bool(state.schema.known_cols or state.schema.impulse_cols)
+    return ScoredRows(chosen, chosen | (driven & ~observed), truth, df[rest] if rest.any() else None)
 
 
 def negative_squared_error(predicted: Floats, truth: Floats, weights: Floats, spread: Floats) -> float:

@@ -43,6 +43,7 @@ class Settings:
     _: KW_ONLY
     static_cols: Columns = None
     known_cols: Columns = None
+    impulse_cols: Columns = None
     past_cols: Columns = None
     horizon: Any = None
     seasonality: Any = "auto"

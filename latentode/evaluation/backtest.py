@@ -24,7 +24,7 @@ from latentode.evaluation.metrics import (
 __all__ = ["Forecaster", "backtest", "summarise_backtest"]
 
 _PARTS = (0.5, 0.7)
-_ROLES = ("id_col", "time_col", "target_cols", "static_cols", "known_cols", "past_cols")
+_ROLES = ("id_col", "time_col", "target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols")
 _NAIVE: Mapping[str, type[Baseline]] = {
     "last value": LastValue,
     "series mean": SeriesMean,
@@ -77,8 +77,9 @@ def backtest(
         Its columns. None means those of the forecaster (its parameters ``id_col`` and ``time_col``), or infer as it
         does.
     target_cols : sequence of hashable, optional
-        The channels. None means the forecaster's ``target_cols``, or every other numeric column. Its ``static_cols``
-        and ``known_cols`` are part of the histories and the queries, its ``past_cols`` of the histories.
+        The channels. None means the forecaster's ``target_cols``, or every other numeric column. Its
+        ``static_cols``, ``known_cols`` and ``impulse_cols`` are part of the histories and the queries, its
+        ``past_cols`` of the histories.
     origins : sequence of times, optional
         Cut-off times, the same for all series. None means by `fractions`; without these either, dates are cut where a
         half and seven tenths of the whole span have passed, and numbers by the same parts of each series' own span.
@@ -129,7 +130,7 @@ def backtest(
         raise ValueError("a naive forecaster is named 'forecaster', as the one tested is; rename it")
     schema = _schema_of(forecaster, df, id_col, time_col, target_cols)
     id_col, time_col, channels = schema.id_name, schema.time_name, [*schema.target_cols]
-    covariates = [*schema.static_cols, *schema.known_cols]
+    covariates = [*schema.static_cols, *schema.known_cols, *schema.impulse_cols]
     columns = [id_col, time_col, *channels, *covariates, *schema.past_cols]
     if train is not None and train[id_col].isin(df[id_col]).any():
         raise ValueError("train holds series of df, so their future would be seen in fit; take them out of one")

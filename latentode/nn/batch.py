@@ -39,6 +39,8 @@ class Batch:
     knot_times, knots : Tensor or None
         (series, knot), inf where padded, and (series, knot, feature): known covariates as they change, each value
         holding until the next.
+    impulse_times, impulses : Tensor or None
+        (series, impulse), inf where padded, and (series, impulse, feature): amounts, each given at an instant.
     reach : int
         Spans of time, on both sides of the origin, within which every query lies.
     backward : bool
@@ -65,6 +67,8 @@ class Batch:
     static: Tensor | None = None
     knot_times: Tensor | None = None
     knots: Tensor | None = None
+    impulse_times: Tensor | None = None
+    impulses: Tensor | None = None
     response: Tensor | None = None
     weight: float = 1.0
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["InputFilters", "linear_recurrence"]
+__all__ = ["FilterBank", "InputFilters", "initial_scales", "linear_recurrence"]
 
 N_SCALES = 6
 """Time constants of each input."""
@@ -20,7 +20,52 @@ FASTER = 3.0
 """Bound of the logarithm by which a context changes a rate."""
 
 
-class InputFilters(nn.Module):
+class FilterBank(nn.Module):
+    """Rates, mixtures and gains of filters of several inputs over several time scales.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Inputs of the filters.
+    context_dim : int
+        Size of the context that changes the rates of a series, 0 for none.
+    scales : Tensor
+        (scale,), time constants at the start of training, in spans.
+    gain : Tensor
+        (scale,), factors with which all features are of order one.
+    """
+
+    gain: Tensor
+
+    def __init__(self, n_inputs: int, context_dim: int, scales: Tensor, gain: Tensor) -> None:
+        super().__init__()
+        n_mixed = min(n_inputs, MOST_INPUTS)
+        self.mix = nn.Linear(n_inputs, n_mixed, bias=False) if n_inputs > MOST_INPUTS else None
+        self.log_rate = nn.Parameter(-scales.log().repeat(n_mixed, 1))
+        self.from_context = nn.Linear(context_dim, n_mixed * N_SCALES) if context_dim else None
+        if self.from_context is not None:
+            nn.init.zeros_(self.from_context.weight)
+            nn.init.zeros_(self.from_context.bias)
+        self.register_buffer("gain", gain, persistent=False)
+
+    @staticmethod
+    def n_features(n_inputs: int) -> int:
+        """Number of filtered inputs."""
+        return N_SCALES * min(n_inputs, MOST_INPUTS)
+
+    def _mixed(self, inputs: Tensor) -> Tensor:
+        """(series, knot, input, 1), the inputs or their mixtures."""
+        return (inputs if self.mix is None else self.mix(inputs))[..., None]
+
+    def _rates(self, context: Tensor | None) -> Tensor:
+        """(series or 1, input, scale), in 1 / span."""
+        if context is None or self.from_context is None:
+            return self.log_rate.exp()[None]
+        change = self.from_context(context).clamp(-FASTER, FASTER)
+        return torch.exp(self.log_rate + change.unflatten(-1, self.log_rate.shape))
+
+
+class InputFilters(FilterBank):
     """Known inputs smoothed over several time scales: dx/dt = rate(context) (B u(t) - x), solved exactly.
 
     u is piecewise constant between its own knots. So every pulse counts in full, wherever the rows and the queries lie,
@@ -50,26 +95,10 @@ class InputFilters(nn.Module):
     torch.Size([1, 3, 6])
     """
 
-    gain: Tensor
-
     def __init__(self, n_inputs: int, context_dim: int, typical_gap: float) -> None:
-        super().__init__()
-        n_mixed = min(n_inputs, MOST_INPUTS)
-        self.mix = nn.Linear(n_inputs, n_mixed, bias=False) if n_inputs > MOST_INPUTS else None
-        shortest = math.log10(min(typical_gap, SHORTEST_AT_MOST))
-        scales = torch.logspace(shortest, math.log10(LONGEST), N_SCALES)
-        self.log_rate = nn.Parameter(-scales.log().repeat(n_mixed, 1))
-        self.from_context = nn.Linear(context_dim, n_mixed * N_SCALES) if context_dim else None
-        if self.from_context is not None:
-            nn.init.zeros_(self.from_context.weight)
-            nn.init.zeros_(self.from_context.bias)
-        # Smoothing shrinks noise by the root of the time constant: with these factors all features are of order one.
-        self.register_buffer("gain", (1 + scales / typical_gap).sqrt(), persistent=False)
-
-    @staticmethod
-    def n_features(n_inputs: int) -> int:
-        """Number of filtered inputs."""
-        return N_SCALES * min(n_inputs, MOST_INPUTS)
+        scales = initial_scales(min(typical_gap, SHORTEST_AT_MOST), LONGEST)
+        # Smoothing shrinks noise by the root of the time constant.
+        super().__init__(n_inputs, context_dim, scales, (1 + scales / typical_gap).sqrt())
 
     def forward(self, knot_times: Tensor, knots: Tensor, times: Tensor, context: Tensor | None = None) -> Tensor:
         """The filtered inputs at some times.
@@ -93,7 +122,7 @@ class InputFilters(nn.Module):
         if knots.shape[1] == 0:
             return knots.new_zeros(*times.shape, self.log_rate.numel())
         rate = self._rates(context)[:, None]  # (series, 1, input, scale)
-        inputs = (knots if self.mix is None else self.mix(knots))[..., None]
+        inputs = self._mixed(knots)
         real = torch.isfinite(knot_times)
         gaps = torch.where(real[:, 1:], knot_times.diff(dim=1), 0.0)[..., None, None]
         kept = torch.exp(-rate * gaps)
@@ -108,12 +137,10 @@ class InputFilters(nn.Module):
         x = kept * at_knots[series, last] + (1 - kept) * inputs[series, last]
         return torch.where(started[..., None, None], x * self.gain, 0.0).flatten(2)
 
-    def _rates(self, context: Tensor | None) -> Tensor:
-        """(series or 1, input, scale), in 1 / span."""
-        if context is None or self.from_context is None:
-            return self.log_rate.exp()[None]
-        change = self.from_context(context).clamp(-FASTER, FASTER)
-        return torch.exp(self.log_rate + change.unflatten(-1, self.log_rate.shape))
+
+def initial_scales(shortest: float, longest: float) -> Tensor:
+    """Time constants at the start of training, (scale,), evenly spread in logarithms."""
+    return torch.logspace(math.log10(shortest), math.log10(longest), N_SCALES)
 
 
 def linear_recurrence(kept: Tensor, added: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
 from latentode.nn.features import neighbours
 from latentode.nn.flow import Dynamics, Grid
+from latentode.nn.impulse_filters import ImpulseFilters
 from latentode.nn.input_filters import InputFilters
 from latentode.nn.mixed_likelihood import likelihood_from
 from latentode.nn.node_path import NodePath, path_on_nodes
@@ -50,6 +51,10 @@ class LatentODEConfig:
         Static features of a series.
     control_dim : int
         Number of known covariates among them, which are also inputs of the dynamics.
+    impulse_dim : int
+        Number of impulses, which reach the model through :class:`~latentode.nn.impulse_filters.ImpulseFilters`.
+    impulse_gap : float
+        The typical time between two impulses of a series, in spans.
     filters : bool
         Whether encoder and decoder also read the known covariates smoothed over several time scales, see
         :class:`~latentode.nn.input_filters.InputFilters`.
@@ -92,6 +97,8 @@ class LatentODEConfig:
     given_dim: int = 0
     static_dim: int = 0
     control_dim: int = 0
+    impulse_dim: int = 0
+    impulse_gap: float = 1.0
     filters: bool = False
     regression: bool = False
     n_steps: int = 6
@@ -174,9 +181,11 @@ class LatentODE(nn.Module):
         changes = config.usual_change or (1.0,) * config.n_channels
         filtered = config.filters and config.control_dim > 0
         self.filters = InputFilters(config.control_dim, config.context_dim, config.usual_gap) if filtered else None
-        given_dim = config.given_dim + (InputFilters.n_features(config.control_dim) if filtered else 0)
-        n_inputs = given_dim - (config.given_dim - config.control_dim)
-        regressed = config.regression and config.control_dim > 0
+        self.impulse_filters = _impulse_filters(config) if config.impulse_dim else None
+        n_filtered = InputFilters.n_features(config.control_dim) if filtered else 0
+        n_filtered += ImpulseFilters.n_features(config.impulse_dim)
+        given_dim, n_inputs = config.given_dim + n_filtered, config.control_dim + n_filtered
+        regressed = config.regression and n_inputs > 0
         self.regression = SeriesRegression(config.n_channels, n_inputs) if regressed else None
         self.encoder = Encoder(
             *sizes,
@@ -248,20 +257,17 @@ class LatentODE(nn.Module):
         """The encoding, and the batch as the decoder reads it: prepared once, not for every draw of z0."""
         prepared = self._prepared(batch)
         encoding = self.encoder(prepared)
-        if self.filters is not None:  # now the context is known, at which the inputs of this series are filtered
-            filtered = self._filtered(batch, batch.query_times, encoding.context)
-            prepared = replace(prepared, query_given=_beside(batch.query_given, filtered))
-        return encoding, prepared
+        # Now the context is known, at which the inputs of this series are filtered.
+        filtered = self._filtered(batch, batch.query_times, encoding.context)
+        return encoding, replace(prepared, query_given=_beside(batch.query_given, filtered))
 
     def _prepared(self, batch: Batch) -> Batch:
         """The batch with filtered inputs, and with the response to its inputs taken out of the history."""
-        given, query_given = batch.given, batch.query_given
-        if self.filters is not None:  # the context is not known yet: the same rates in all series
-            n_rows = batch.times.shape[1]
-            times = torch.cat([batch.times, batch.query_times], dim=1)
-            filtered = self._filtered(batch, times, None)
-            given = _beside(given, filtered[:, :n_rows])
-            query_given = _beside(query_given, filtered[:, n_rows:])
+        n_rows = batch.times.shape[1]
+        times = torch.cat([batch.times, batch.query_times], dim=1)
+        filtered = self._filtered(batch, times, None)  # the context is not known yet: the same rates in all series
+        given = _beside(batch.given, [x[:, :n_rows] for x in filtered])
+        query_given = _beside(batch.query_given, [x[:, n_rows:] for x in filtered])
         batch = replace(batch, given=given, query_given=query_given)
         if self.regression is None:
             return batch
@@ -271,16 +277,17 @@ class LatentODE(nn.Module):
         return replace(batch, values=values, response=query_inputs @ coefficients.mT)
 
     def _inputs(self, given: Tensor | None) -> Tensor:
-        """The known covariates and their filtered forms: all features of some times but the seasons, in between."""
+        """Known covariates and all that is filtered: all features of some times but the seasons, in between."""
         assert given is not None
         return torch.cat([given[..., : self.config.control_dim], given[..., self.config.given_dim :]], dim=-1)
 
-    def _filtered(self, batch: Batch, times: Tensor, context: Tensor | None) -> Tensor:
-        """The known covariates, filtered, at some times."""
-        assert self.filters is not None
-        assert batch.knot_times is not None  # batches for models with covariates have knots
-        assert batch.knots is not None
-        filtered: Tensor = self.filters(batch.knot_times, batch.knots, times, context)
+    def _filtered(self, batch: Batch, times: Tensor, context: Tensor | None) -> list[Tensor]:
+        """The known covariates and the impulses, filtered, at some times."""
+        filtered = []
+        if self.filters is not None:
+            filtered.append(self.filters(batch.knot_times, batch.knots, times, context))
+        if self.impulse_filters is not None:
+            filtered.append(self.impulse_filters(batch.impulse_times, batch.impulses, times, context))
         return filtered
 
     def loss(self, batch: Batch, kl_weight: float, generator: Generator | None = None) -> Loss:
@@ -357,10 +364,14 @@ def _dynamics(config: LatentODEConfig) -> Dynamics:
     raise ValueError(f"dynamics={config.dynamics!r} must be one of {', '.join(DYNAMICS)}")
 
 
-def _beside(given: Tensor | None, filtered: Tensor) -> Tensor:
-    """Features of some times, with the filtered covariates after them."""
-    assert given is not None  # it holds the covariates that are filtered
-    return torch.cat([given, filtered], dim=-1)
+def _impulse_filters(config: LatentODEConfig) -> ImpulseFilters:
+    return ImpulseFilters(config.impulse_dim, config.context_dim, config.usual_gap, config.impulse_gap)
+
+
+def _beside(given: Tensor | None, filtered: list[Tensor]) -> Tensor | None:
+    """Features of some times, with the filtered covariates after them; None where there is nothing."""
+    parts = filtered if given is None else [given, *filtered]
+    return torch.cat(parts, dim=-1) if parts else None
 
 
 def _kl_from_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:

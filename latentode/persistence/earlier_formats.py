@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EARLIER", "current_name", "from_earlier", "missing_arrays"]
+__all__ = ["EARLIER", "completed", "current_name", "from_earlier", "missing_arrays"]
 
 EARLIER = (3, 4, 5)
 """Earlier formats that are read."""
@@ -100,6 +100,21 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
         del kept["patience"]
     sizes = {name: value for name, value in model.items() if name not in (*REMOVED_SIZES, *IRRELEVANT_SIZES)}
     return {**config, "format_version": version, "model": sizes, "params": kept}
+
+
+def completed(config: Any) -> Any:
+    """A config with the parts that models saved before there were impulses lack; unchanged where its kinds are wrong.
+
+    Examples
+    --------
+    >>> completed({"schema": {"target_cols": ["x"]}, "coding": None})["schema"]
+    {'impulse_cols': [], 'target_cols': ['x']}
+    """
+    added: dict[str, Any] = {"schema": {"impulse_cols": []}, "coding": {"impulse": []}}
+    if not isinstance(config, dict):
+        return config
+    filled = {k: {**more, **config[k]} for k, more in added.items() if isinstance(config.get(k), dict)}
+    return {**config, **filled}
 
 
 def missing_arrays(n_channels: int) -> dict[str, NDArray[np.float64]]:

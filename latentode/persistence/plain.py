@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,11 @@ from latentode.data import Coding, ColumnCoding
 
 __all__ = ["coding_from_plain", "ids_from_plain", "params_from_plain", "plain", "plain_coding", "plain_ids"]
 
-LISTS = ("target_cols", "static_cols", "known_cols", "past_cols", "seasonality")
+LISTS = ("target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols", "seasonality")
 """Parameters that may be a list."""
+
+CODED = tuple(field.name for field in fields(Coding))
+"""Roles of columns that have a coding."""
 
 NAMES = ("column", "id")
 """What ``plain`` is given as `name` for the name of a column or series; none of these is None."""
@@ -80,15 +83,12 @@ def ids_from_plain(stored: dict[str, Any]) -> pd.Index:
 
 def plain_coding(coding: Coding) -> dict[str, Any]:
     """The coding of covariates as JSON holds it."""
-    return {
-        k: [{**asdict(c), "name": plain(c.name, "column")} for c in columns]
-        for k, columns in (("static", coding.static), ("known", coding.known))
-    }
+    return {role: [{**asdict(c), "name": plain(c.name, "column")} for c in getattr(coding, role)] for role in CODED}
 
 
 def coding_from_plain(stored: dict[str, Any]) -> Coding:
     """The coding that :func:`plain_coding` wrote."""
-    return Coding(*(tuple(_column(c) for c in stored[k]) for k in ("static", "known")))
+    return Coding(*(tuple(_column(c) for c in stored[k]) for k in CODED))
 
 
 def _column(stored: dict[str, Any]) -> ColumnCoding:

@@ -15,12 +15,13 @@ import torch
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from latentode.data import ChannelScaler, Coding, Covariates, GrowingPanel, Panel, Schema, Seasons, TimeAxis
+from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, Seasons, TimeAxis
 from latentode.io.atomic import directory_for, leftovers, write_whole
 from latentode.io.locks import alone
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
 from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
-from latentode.persistence.earlier_formats import EARLIER, current_name, from_earlier, missing_arrays
+from latentode.persistence.covariates import arrays_of_covariates, covariates_from_arrays, shapes_of_covariates
+from latentode.persistence.earlier_formats import EARLIER, completed, current_name, from_earlier, missing_arrays
 from latentode.persistence.limits import Limit
 from latentode.persistence.plain import (
     coding_from_plain,
@@ -55,10 +56,9 @@ NAME = "weights"
 DIGEST = "weights_sha256"
 """Key of the config that holds the digest of the weights it was written with. Early models have none."""
 
-COVARIATES = tuple(f.name for f in fields(Covariates))
 CALIBRATION = tuple(f.name for f in fields(Calibration))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
-LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
+LISTED = ("target_cols", "static_cols", "known_cols", "past_cols", "impulse_cols")
 
 T = TypeVar("T")
 Shapes = dict[str, tuple[type, tuple[int, ...]]]
@@ -152,7 +152,7 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
     }
     arrays |= {k: x for k in _shapes_of_held_out(0) if (x := getattr(state, k)) is not None}
     if panel.covariates is not None:
-        arrays |= {f"covariates.{k}": getattr(panel.covariates, k) for k in COVARIATES}
+        arrays |= arrays_of_covariates(panel.covariates)
     return arrays
 
 
@@ -186,6 +186,7 @@ def load(path: Path, limits: Mapping[str, Limit], make: Callable[..., T]) -> tup
             earlier = config["format_version"] in EARLIER
             if earlier:
                 config = from_earlier(config, FORMAT_VERSION)
+            config = completed(config)
             check_config(config, limits)
             state = _state_of(config, weights, limits, earlier)
             params = params_from_plain(config["params"])
@@ -232,16 +233,14 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
     require_arrays(arrays, {name: shape for name, shape in held_out.items() if name in arrays})
     if (np.diff(arrays.get("reached", ())) < 0).any():
         raise ValueError("reached holds quantiles that fall")
-    covariates = None if coding is None else _covariates_of(arrays, coding, sizes, len(ids))
+    covariates = None if coding is None else covariates_from_arrays(arrays, coding, len(ids))
     require_finite(arrays)
     require_rows("panel", arrays["panel.offsets"], arrays["panel.times"])
     if not ids.is_unique:
         raise ValueError("an id names two series")
     panel = Panel(ids, arrays["panel.offsets"], arrays["panel.times"], arrays["panel.values"], covariates)
     seasons = Seasons(tuple(float(period) for period in config["seasons"]))
-    n_known = 0 if coding is None else coding.n_known
-    if (seasons.n_features + n_known, n_known) != (sizes.given_dim, sizes.control_dim):
-        raise ValueError(f"seasons={config['seasons']!r} do not fit the model")
+    _require_sizes_of_inputs(sizes, Coding() if coding is None else coding, seasons)
     axis = TimeAxis(**config["time_axis"])
     axis.from_float(np.zeros(1))  # refuses a zone or a frequency that does not exist
     return FittedState(
@@ -260,6 +259,16 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
     )
 
 
+def _require_sizes_of_inputs(sizes: LatentODEConfig, coding: Coding, seasons: Seasons) -> None:
+    """Refuse a model whose inputs are not those of the columns and the seasons."""
+    if sizes.static_dim != coding.n_static:
+        raise ValueError("the static columns do not fit the model")
+    if sizes.impulse_dim != coding.n_impulses:
+        raise ValueError("the impulse columns do not fit the model")
+    if (seasons.n_features + coding.n_known, coding.n_known) != (sizes.given_dim, sizes.control_dim):
+        raise ValueError(f"seasons={list(seasons.periods)!r} do not fit the model")
+
+
 def _arrays_in(
     file: BinaryIO,
     expected: Shapes,
@@ -269,12 +278,11 @@ def _arrays_in(
     config: dict[str, Any],
 ) -> dict[str, Any]:
     """The arrays of a file that is no larger than such a model can be, and is the one the config was written with."""
-    n_static = 0 if coding is None else coding.n_static
     known = {
         **expected,
         **_shapes_of_held_out(sizes.n_channels),
         **_shapes(sizes.n_channels, len(ids), 0),
-        **_shapes_of_covariates(n_static, 0, len(ids), 0),
+        **shapes_of_covariates(coding, len(ids)),
     }
     content = read_whole(file, bytes_at_most(known.values(), len(ids)))
     if DIGEST in config and config[DIGEST] != hashlib.sha256(content).hexdigest():
@@ -301,16 +309,6 @@ def _history_of(stored: dict[str, Any]) -> pd.DataFrame:
     return history
 
 
-def _covariates_of(arrays: dict[str, Any], coding: Coding, sizes: LatentODEConfig, n_series: int) -> Covariates:
-    n_rows = arrays["covariates.times"].size
-    if sizes.static_dim != coding.n_static:
-        raise ValueError("the static columns do not fit the model")
-    require_arrays(arrays, _shapes_of_covariates(coding.n_static, coding.n_known, n_series, n_rows))
-    covariates = Covariates(**{k: arrays[f"covariates.{k}"] for k in COVARIATES})
-    require_rows("covariates", covariates.offsets, covariates.times)
-    return covariates
-
-
 def _shapes_of_weights(sizes: LatentODEConfig) -> Shapes:
     with torch.device("meta"):  # nothing is allocated before the file is compared: its sizes may be absurd
         weights = model_from(sizes).float().state_dict()
@@ -334,12 +332,3 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
 def _shapes_of_held_out(n_channels: int) -> Shapes:
     """What was found on held-out data: fields of the fitted state."""
     return {"reached": (np.float64, (len(REACHED),)), "solver_error": (np.float64, (n_channels,))}
-
-
-def _shapes_of_covariates(n_static: int, n_known: int, n_series: int, n_rows: int) -> Shapes:
-    return {
-        "covariates.static": (np.float32, (n_series, n_static)),
-        "covariates.offsets": (np.int64, (n_series + 1,)),
-        "covariates.times": (np.float64, (n_rows,)),
-        "covariates.known": (np.float32, (n_rows, n_known)),
-    }

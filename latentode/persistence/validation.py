@@ -22,15 +22,19 @@ MOST_UNITS = 100_000
 LEAST_LOG_BEYOND = 1e-3
 """Of ``log_beyond``, where it is not 0: the latent state is divided by it."""
 
-OF_THE_MODEL: dict[str, Limit] = {"activation": OneOf(ACTIVATIONS), "usual_gap": Range(above=0)}
+OF_THE_MODEL: dict[str, Limit] = {
+    "activation": OneOf(ACTIVATIONS),
+    "usual_gap": Range(above=0),
+    "impulse_gap": Range(above=0),
+}
 """Limits of what a model is built from beside the hyper-parameters."""
 
 _ID_DTYPES = re.compile(
     r"text|str|string|bool(ean)?|category|([UI]|u?i)nt(8|16|32|64)|[Ff]loat(32|64)|timedelta64\[(s|ms|us|ns)\]"
     r"|(string|bool|double|float|u?int(8|16|32|64))\[(pyarrow|python)\]"
 )
-_LISTED = ("target_cols", "static_cols", "known_cols", "past_cols")
-_MAY_BE_NAN = ("panel.values", "covariates.static", "scaler.log_floor", "calibration.factor")
+_LISTED = ("target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols")
+_MAY_BE_NAN = ("panel.values", "covariates.static", "impulses.values", "scaler.log_floor", "calibration.factor")
 _POSITIVE = ("scaler.scale", "scaler.spread")
 
 
@@ -141,7 +145,7 @@ def _check_time_axis(axis: dict[str, Any]) -> None:
 
 def _check_coding(coding: dict[str, Any] | None, schema: dict[str, Any]) -> None:
     """Check the coding of covariates: a column for each that the schema names, in its order."""
-    for role in ("static", "known"):
+    for role in ("static", "known", "impulse"):
         columns = [] if coding is None else coding[role]
         _require(isinstance(columns, list) and all(map(_is_dict, columns)), "coding", columns)
         # Compared as text: in Python 1 == True, and NaN, which may be the name of a column, does not equal itself.
@@ -149,6 +153,8 @@ def _check_coding(coding: dict[str, Any] | None, schema: dict[str, Any]) -> None
         _require(same, f"coding of the {role} columns", columns)
         for one in columns:
             _check_column(one)
+            amount = one["center"] == 0 and one["categories"] is None
+            _require(amount or role != "impulse", "coding of the impulse columns", one)
 
 
 def _check_column(one: dict[str, Any]) -> None:

@@ -330,11 +330,17 @@ def _with_given(
     if covariates is not None:
         if covariates.static.shape[1]:
             batch = replace(batch, static=torch.from_numpy(np.nan_to_num(covariates.static[which])))
-        if covariates.known.shape[1]:
+        end = np.maximum(origins + batch.reach * span, query_times.max(1))
+        if covariates.impulses.n_features:
+            # From the first one on: what remains of a dose decays as slowly as the learned rates say, and a prediction
+            # must not depend on how far back its window reaches. The cost is linear in the number of impulses.
+            given_at, amounts = covariates.given_impulses.window(which, np.full(len(which), -np.inf), end)
+            relative = _floats((given_at - origins[:, None]) / span)
+            batch = replace(batch, impulse_times=relative, impulses=torch.from_numpy(amounts))
+        if covariates.known.n_features:
             # A span earlier, for filters that start from zero there.
             begin = np.minimum(row_times[:, 0], query_times.min(1)) - span
-            end = np.maximum(origins + batch.reach * span, query_times.max(1))
-            knot_times, knots = covariates.knots(which, begin, end)
+            knot_times, knots = covariates.known.window(which, begin, end)
             rows = np.concatenate([_held_values(knot_times, knots, row_times), rows], axis=-1)
             queries = np.concatenate([_held_values(knot_times, knots, query_times), queries], axis=-1)
             relative = _floats((knot_times - origins[:, None]) / span)

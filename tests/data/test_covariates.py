@@ -163,86 +163,31 @@ def rows(series, times, known, n_series=2):
 
 def test_rows_are_sorted_and_those_of_one_time_averaged():
     found = rows([1, 0, 1, -1, 0], [2.0, 1.0, 2.0, 0.0, NAN], [5, 6, 7, 8, 9])
-    assert found.offsets.tolist() == [0, 1, 2]
-    assert found.known.ravel().tolist() == [6, 6]
-    assert found.known.dtype == np.float32
+    assert found.known.offsets.tolist() == [0, 1, 2]
+    assert found.known.values.ravel().tolist() == [6, 6]
+    assert found.known.values.dtype == np.float32
 
 
 def test_rows_of_one_time_are_averaged_over_those_that_say_something_and_the_mean_is_what_none_says():
     found = rows([0, 0, 0, 1, 1], [1.0, 1.0, 2.0, 0.0, 0.0], [NAN, 4.0, NAN, NAN, NAN])
-    assert found.known.ravel().tolist() == [4.0, 0.0, 0.0]
+    assert found.known.values.ravel().tolist() == [4.0, 0.0, 0.0]
 
 
 def test_rows_of_one_time_are_the_same_to_the_last_digit_in_any_order():
     rng = np.random.default_rng(0)
     series, times, known = np.zeros(60, dtype=int), np.repeat([0.0, 1.0], 30), rng.normal(size=60)
-    expected = rows(series, times, known).known
+    expected = rows(series, times, known).known.values
     for _ in range(5):
         order = rng.permutation(60)
-        np.testing.assert_array_equal(rows(series[order], times[order], known[order]).known, expected)
-
-
-def test_a_row_of_new_rows_holds_in_place_of_an_old_one_of_its_time():
-    found = rows([0, 0, 1], [0.0, 1.0, 0.0], [1, 2, 3]).with_rows(
-        np.array([0, 0]), np.array([0.5, 1.0]), np.array([[4], [5]], dtype=np.float32)
-    )
-    assert found.offsets.tolist() == [0, 3, 4]
-    assert found.times.tolist() == [0.0, 0.5, 1.0, 0.0]
-    assert found.known.ravel().tolist() == [1, 4, 5, 3]
-
-
-def test_a_row_holds_from_its_own_time_until_the_next_and_the_first_before_it_too():
-    found = rows([0, 0, 2], [1.0, 2.0, 0.0], [1, 2, 3], n_series=3)
-    series, times = np.array([0, 0, 0, 0, 0, 1, 2, 2]), np.array([9.0, 0.0, 1.0, 1.5, 2.0, 5.0, -1.0, 1.0])
-    assert found.held(series, times).ravel().tolist() == [2, 1, 1, 1, 2, 0, 3, 3]
-
-
-def test_knots_reach_from_what_holds_at_the_beginning_to_the_end():
-    found = rows([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [0, 1, 2, 3])
-    times, values = found.knots(np.array([0, 1]), np.array([1.5, 0.0]), np.array([2.5, 9.0]))
-    assert times[0].tolist() == [1.0, 2.0]
-    assert values[0].ravel().tolist() == [1.0, 2.0]
-    assert np.isinf(times[1]).all()
-    assert values[1].ravel().tolist() == [0.0, 0.0]
-
-
-def test_knots_at_the_very_times_queried_are_among_them():
-    found = rows([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [0, 1, 2, 3])
-    times, values = found.knots(np.array([0]), np.array([1.0]), np.array([2.0]))
-    assert times.tolist() == [[1.0, 2.0]]
-    assert values.dtype == np.float32
-
-
-def test_knots_of_nothing_are_one_that_never_comes():
-    none = np.empty(0, dtype=np.int64)
-    times, values = rows([0], [1.0], [1]).knots(none, none.astype(float), none.astype(float))
-    assert times.shape == (0, 1)
-    assert values.shape == (0, 1, 1)
-
-
-def test_rows_go_with_the_series_that_are_taken_and_appended():
-    found = rows([0, 0, 0, 2, 2], [0.0, 1.0, 2.0, 5.0, 6.0], [0, 1, 2, 5, 6], n_series=3)
-    taken = found.take(np.array([2, 1, 0]))
-    assert taken.offsets.tolist() == [0, 2, 2, 5]
-    assert taken.times.tolist() == [5, 6, 0, 1, 2]
-    assert taken.known.ravel().tolist() == [5, 6, 0, 1, 2]
-    both = taken.append(found)
-    assert both.offsets.tolist() == [0, 2, 2, 5, 8, 8, 10]
-    assert both.times.tolist() == [5, 6, 0, 1, 2, 0, 1, 2, 5, 6]
-    assert both.known.ravel().tolist() == both.times.tolist()
-
-
-def test_knots_that_all_come_later_begin_with_the_first():
-    times, _ = rows([0, 0], [5.0, 6.0], [1, 2]).knots(np.array([0]), np.array([0.0]), np.array([1.0]))
-    assert times.tolist() == [[5.0]]
+        np.testing.assert_array_equal(rows(series[order], times[order], known[order]).known.values, expected)
 
 
 def test_new_rows_and_series_join_the_old():
     old = rows([0, 1], [0.0, 0.0], [1, 2])
     new = rows([0, 1], [0.0, 1.0], [3, 4])
     found = old.updated(new, np.array([1, 2]), 3)
-    assert found.offsets.tolist() == [0, 1, 2, 3]
-    assert found.known.ravel().tolist() == [1, 3, 4]
+    assert found.known.offsets.tolist() == [0, 1, 2, 3]
+    assert found.known.values.ravel().tolist() == [1, 3, 4]
 
 
 def test_what_new_rows_say_of_a_series_takes_the_place_of_the_old_and_what_they_do_not_say_stays():
@@ -280,7 +225,7 @@ def test_rows_without_a_channel_still_say_what_is_known_of_their_time():
     panel = panel_of(frame())
     assert panel.lengths.tolist() == [1, 2]
     assert isinstance(panel.covariates, Covariates)
-    assert np.diff(panel.covariates.offsets).tolist() == [2, 2]
+    assert np.diff(panel.covariates.known.offsets).tolist() == [2, 2]
     np.testing.assert_array_equal(panel.covariates.static, [[1, 0], [0, 1]])
 
 
@@ -314,7 +259,7 @@ def test_covariates_go_with_their_series():
     assert panel.append(replace(panel, covariates=None)).covariates is None
     both = panel.take(np.array([1])).append(panel.take(np.array([0])))
     np.testing.assert_array_equal(both.covariates.static, [[0, 1], [1, 0]])
-    np.testing.assert_array_equal(np.diff(both.covariates.offsets), [2, 2])
+    np.testing.assert_array_equal(np.diff(both.covariates.known.offsets), [2, 2])
 
 
 @pytest.mark.parametrize(
@@ -345,7 +290,7 @@ def test_features_are_in_single_precision():
     assert coding.features(df[["drug"]], coding.known).dtype == np.float32
     assert coding.features(df, ()).dtype == np.float32
     assert coding.there(df, coding.known).dtype == bool
-    assert rows([0], [1.0], [1]).held(np.array([0]), np.array([1.0])).dtype == np.float32
+    assert rows([0], [1.0], [1]).known.held(np.array([0]), np.array([1.0])).dtype == np.float32
 
 
 @pytest.mark.filterwarnings("error")
@@ -357,8 +302,47 @@ def test_the_largest_number_taken_is_taken_and_one_beyond_it_is_missing():
     assert np.isnan(coding.features(pd.Series([2e100]))).all()
 
 
-def test_knots_of_a_series_are_its_own_whichever_stands_beside_it():
-    found = rows([0, 0, 1, 1, 2, 2], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3, 4, 5], n_series=3)
-    times, values = found.knots(np.array([1, 0]), np.array([0.0, 0.5]), np.array([9.0, 9.0]))
-    assert times.tolist() == [[0.0, 1.0], [0.0, 1.0]]
-    assert values[:, :, 0].tolist() == [[2.0, 3.0], [0.0, 1.0]]
+# ---------------------------------------------------------------------------------------------------- amounts
+
+
+def test_amounts_are_in_root_mean_squares_of_those_given_and_nothing_given_is_zero():
+    coding = ColumnCoding.of_amounts(pd.Series([0.0, 3.0, NAN, 4.0, 0.0], name="dose"))
+    assert (coding.center, coding.scale) == (0.0, pytest.approx(np.sqrt(12.5)))
+    np.testing.assert_allclose(coding.amounts(pd.Series([0.0, 5.0, NAN, np.inf])), [0, 5 / np.sqrt(12.5), NAN, NAN])
+    assert ColumnCoding.of_amounts(pd.Series([NAN, 0.0])).scale == 1.0
+    assert ColumnCoding.of_amounts(pd.Series([1e-200])).scale == pytest.approx(1e-200)
+
+
+@pytest.mark.parametrize("values", [["high", None], pd.to_datetime(["2024-01-01", None]), [1j, 2j]])
+def test_amounts_that_are_no_numbers_are_refused(values):
+    with pytest.raises(DataError, match=r"column 'dose' of impulse_cols holds .* in row 0 .* an impulse is an amount"):
+        ColumnCoding.of_amounts(pd.Series(values, name="dose"))
+
+
+def with_amounts(series, times, known, amounts):
+    static = np.zeros((2, 0), dtype=np.float32)
+    known = np.array(known, dtype=np.float32)[:, None]
+    return covariates_from_rows(static, np.array(series), np.array(times), known, np.array(amounts)[:, None])
+
+
+def test_amounts_of_one_time_add_up_and_are_clipped_after_that():
+    found = with_amounts([0, 0, 0, 1, 0], [1.0, 1.0, 2.0, 1.0, 1.0], [0] * 5, [2.0, NAN, NAN, 20.0, 3.0]).impulses
+    assert found.offsets.tolist() == [0, 1, 2]
+    assert found.values.ravel().tolist() == [5.0, 8.0]
+    assert found.values.dtype == np.float32
+
+
+def test_a_row_that_is_there_for_an_amount_leaves_the_level_as_it_is():
+    found = with_amounts([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [5, NAN, NAN, NAN], [NAN, 1.0, 0.0, NAN])
+    assert found.known.times.tolist() == [0.0, 2.0, 3.0]
+    assert found.known.values.ravel().tolist() == [5.0, 0.0, 0.0]  # without an amount, a missing level is the mean
+    assert found.impulses.times.tolist() == [1.0, 2.0]
+    assert found.given_impulses.times.tolist() == [1.0]
+
+
+def test_a_new_amount_replaces_the_old_one_and_none_keeps_it():
+    old = with_amounts([0, 0, 1], [1.0, 2.0, 1.0], [0] * 3, [1.0, 2.0, 3.0])
+    new = with_amounts([0, 0, 1], [1.0, 2.0, 2.0], [0] * 3, [0.0, NAN, 4.0])
+    found = old.updated(new, np.array([0, 1]), 2).given_impulses
+    assert found.times.tolist() == [2.0, 1.0, 2.0]
+    assert found.values.ravel().tolist() == [2.0, 3.0, 4.0]

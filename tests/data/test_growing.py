@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import Covariates, GrowingPanel, Panel
+from latentode.data import Covariates, GrowingPanel, Panel, TimedRows
 
 
 def piece(rng, n_rows, covariates=False):
@@ -19,7 +19,9 @@ def piece(rng, n_rows, covariates=False):
     if covariates:
         static = rng.integers(0, 2, (len(ids), 2)).astype(np.float32)
         known = rng.normal(size=(len(df), 1)).astype(np.float32)
-        given = Covariates(static, offsets, df["time"].to_numpy(), known)
+        amounts = np.where(rng.random(known.shape) < 0.5, np.float32(np.nan), known)
+        at = offsets, df["time"].to_numpy()
+        given = Covariates(static, TimedRows(*at, known), TimedRows(*at, amounts))
     return Panel(pd.Index(ids), offsets, df["time"].to_numpy(), values, given)
 
 
@@ -28,8 +30,11 @@ def assert_same(left, right):
     for name in ("offsets", "times", "values"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
     if right.covariates is not None:
-        for name in ("static", "offsets", "times", "known"):
-            np.testing.assert_array_equal(getattr(left.covariates, name), getattr(right.covariates, name))
+        np.testing.assert_array_equal(left.covariates.static, right.covariates.static)
+        for part in ("known", "impulses"):
+            for name in ("offsets", "times", "values"):
+                pair = (getattr(getattr(panel.covariates, part), name) for panel in (left, right))
+                np.testing.assert_array_equal(*pair)
 
 
 @pytest.mark.parametrize("covariates", [False, True])

@@ -11,6 +11,7 @@ from latentode.data import (
     DataError,
     Panel,
     TimeAxis,
+    TimedRows,
     infer_keys,
     infer_schema,
     panel_from_frame,
@@ -109,7 +110,8 @@ def test_new_rows_and_series_join_the_old_and_a_value_takes_the_place_of_one_of_
 def test_covariates_are_updated_with_their_panel_where_both_have_them():
     def given(static, offsets, times):
         known = np.array(times, dtype=np.float32)[:, None]
-        return Covariates(np.array(static, dtype=np.float32), np.array(offsets), np.array(times, dtype=float), known)
+        rows = TimedRows(np.array(offsets), np.array(times, dtype=float), known)
+        return Covariates(np.array(static, dtype=np.float32), rows, TimedRows.empty(len(static)))
 
     old = replace(
         panel_of(["a", "b"], [0, 1], [1, 2], [[1], [2]]), covariates=given([[1, 0], [0, 1]], [0, 1, 2], [1, 2])
@@ -121,8 +123,8 @@ def test_covariates_are_updated_with_their_panel_where_both_have_them():
     both = old.updated(new).covariates
     np.testing.assert_array_equal(both.static, [[0, 1], [0, 1], [1, 1]])  # b: nothing new is said of it
     assert both.static.dtype == np.float32
-    assert both.offsets.tolist() == [0, 2, 4, 5]
-    assert both.times.tolist() == [1, 3, 2, 4, 9]
+    assert both.known.offsets.tolist() == [0, 2, 4, 5]
+    assert both.known.times.tolist() == [1, 3, 2, 4, 9]
     without = panel_of(["a"], [0], [5], [[5]])
     assert old.updated(without).covariates is old.covariates
     assert without.updated(old).covariates is None

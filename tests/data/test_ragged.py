@@ -1,7 +1,7 @@
 import numpy as np
 
 from latentode.data import pad
-from latentode.data.ragged import average_groups
+from latentode.data.ragged import average_groups, sum_groups
 
 
 def test_slices_of_rows_keep_their_channels():
@@ -41,3 +41,15 @@ def test_the_average_of_a_group_is_the_same_to_the_last_digit_in_any_order():
 def test_a_row_in_single_precision_that_comes_again_is_its_own_average():
     row = np.array([[0.1, np.nan]], dtype=np.float32)
     np.testing.assert_array_equal(average_groups(row.repeat(7, axis=0), np.array([0])), row)
+
+
+def test_the_sum_of_a_group_is_the_same_to_the_last_digit_in_any_order_and_missing_where_all_are():
+    rng = np.random.default_rng(0)
+    values, starts = rng.normal(size=(50, 2)) * 10.0 ** rng.integers(-6, 6, (50, 1)), np.array([0, 20, 21])
+    values[rng.random((50, 2)) < 0.2] = np.nan
+    values[20] = np.nan
+    expected = sum_groups(values.copy(), starts)
+    np.testing.assert_allclose(expected[0], np.nansum(values[:20], axis=0))
+    assert np.isnan(expected[1]).all()
+    turned = np.concatenate([values[:20][::-1], values[20:21], values[21:][::-1]])
+    np.testing.assert_array_equal(sum_groups(turned, starts), expected)

@@ -59,3 +59,16 @@ def test_the_bundled_data_give_no_warning(make):
     axis = TimeAxis.from_times(schema.times_of(df))
     panel, _ = panel_from_frame(df, schema, axis)
     assert dates_as_numbers(schema.times_of(df)) + left_out(df, schema) + constant_channels(panel, schema) == []
+
+
+# ------------------------------------------------------------------------------------------------ logarithms
+
+
+def test_channels_that_doses_drive_are_not_read_in_logarithms():
+    df = waves(8, 12, missing=0.0).assign(x=lambda d: np.exp(3 * d["x"]), dose=1.0)
+    in_logs = {}
+    for roles in ({}, {"impulse_cols": ["dose"]}):
+        fitted = quick(max_steps=1, target_cols=["x"], **roles).fit(df)
+        in_logs[len(roles)] = ~np.isnan(fitted.scaler_.log_floor)
+    assert in_logs[0].all()
+    assert not in_logs[1].any()

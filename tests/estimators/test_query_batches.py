@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import Panel
+from latentode.data import Covariates, Panel, TimedRows
 from latentode.estimators import query_batches as module
 from latentode.estimators.query_batches import QueryBatcher
 from latentode.training.tasks import MAX_HISTORY
@@ -118,6 +120,18 @@ def test_batches_stay_small_however_many_queries(monkeypatch):
     assert max(sizes) <= 1000
     copied = [max(b.query_times.numel(), b.times.numel()) for b, *_ in questions.batches(panel.values, copies=5)]
     assert max(copied) <= 1000 / 5
+
+
+def test_batches_stay_small_however_many_impulses(monkeypatch):
+    monkeypatch.setattr(module, "CELLS_A_BATCH", 1000)
+    offsets = 100 * np.arange(51)
+    impulses = TimedRows(offsets, np.tile(np.arange(100.0), 50), np.ones((5000, 1), dtype=np.float32))
+    given = Covariates(np.empty((50, 0), dtype=np.float32), TimedRows.empty(50), impulses)
+    panel = replace(panel_of(*[np.arange(20.0)] * 50), covariates=given)
+    questions = QueryBatcher(panel, np.arange(50), np.full(50, 200.0), 10.0)
+    sizes = [batch.impulse_times.numel() for batch, *_ in questions.batches(panel.values)]
+    assert sum(sizes) == 5000
+    assert max(sizes) <= 1000
 
 
 def test_no_queries_make_no_batches():

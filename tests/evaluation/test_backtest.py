@@ -127,7 +127,11 @@ def test_a_horizon_that_does_not_fit_numbers_is_refused(horizon, match):
 # ------------------------------------------------------------------------------------- the columns of the forecaster
 
 RICH = DF.rename(columns={"id": "patient", "time": "day"}).assign(
-    dose=np.tile([0.0, 1.0, 0.0, 1.0, 1.0], 2), sex=np.repeat(["f", "m"], 5), noise=np.arange(10.0)[::-1], other=1.0
+    dose=np.tile([0.0, 1.0, 0.0, 1.0, 1.0], 2),
+    sex=np.repeat(["f", "m"], 5),
+    noise=np.arange(10.0)[::-1],
+    bolus=1.0,
+    other=1.0,
 )
 ROLES = {
     "id_col": "patient",
@@ -135,6 +139,7 @@ ROLES = {
     "target_cols": ["x"],
     "static_cols": ["sex"],
     "known_cols": ["dose"],
+    "impulse_cols": ["bolus"],
     "past_cols": ["noise"],
 }
 
@@ -164,9 +169,9 @@ def test_a_forecasters_own_columns_are_used_and_its_covariates_reach_it_without_
     assert reported.query("model == 'forecaster'")["mean"].tolist() == [1, 1, 1, 1]
     assert reported.query("model == 'last'")["mean"].tolist() == [2, 2, 7, 7]
     assert set(reported["channel"]) == {"x"}
-    everything = {"patient", "day", "x", "sex", "dose", "noise"}
+    everything = {"patient", "day", "x", "sex", "dose", "bolus", "noise"}
     assert set(Recorder.frames["fit"]) == set(Recorder.frames["history"]) == everything
-    assert set(Recorder.frames["query"]) == {"patient", "day", "sex", "dose"}
+    assert set(Recorder.frames["query"]) == {"patient", "day", "sex", "dose", "bolus"}
 
 
 def test_columns_named_in_the_call_come_before_the_forecasters_own():

@@ -98,7 +98,7 @@ def _params(rng: Rng, columns: list[Any]) -> dict[str, Any]:
     for name in ("id_col", "time_col"):
         if rng.random() < 0.1:
             found[name] = one[int(rng.integers(len(one)))]
-    for name in ("target_cols", "static_cols", "known_cols", "past_cols"):
+    for name in ("target_cols", "static_cols", "known_cols", "past_cols", "impulse_cols"):
         if rng.random() < 0.08:
             chosen = [one[i] for i in rng.choice(len(one), min(len(one), int(rng.integers(1, 3))), replace=False)]
             found[name] = chosen if rng.random() < 0.8 else chosen[0]

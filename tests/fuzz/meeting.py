@@ -39,8 +39,8 @@ def brought_to_the_data(case: Case) -> None:
     roles = {k: v for k, v in case.params.items() if k.endswith(("_col", "_cols"))}
     schema = infer_schema(case.frame, **roles)
     axis = TimeAxis.from_times(schema.times_of(case.frame))
-    coded = schema.static_cols or schema.known_cols
-    coding = Coding.from_frame(case.frame, schema.static_cols, schema.known_cols) if coded else None
+    coded = schema.static_cols, schema.known_cols, schema.impulse_cols
+    coding = Coding.from_frame(case.frame, *coded) if any(coded) else None
     panel, treatment = panel_from_frame(case.frame, schema, axis, coding)
     assert panel.offsets[-1] == len(panel.times) == len(treatment.rows)
     assert np.isfinite(panel.times).all()

@@ -40,6 +40,10 @@ CHOICES = [
     {"control_dim": 2, "given_dim": 2, "dynamics": "mixed", "anchor": "start"},
     {"control_dim": 2, "given_dim": 2, "dynamics": "linear"},
     {"given_dim": 4, "decoder": "mlp", "encoder": "odernn"},
+    {"impulse_dim": 2},
+    {"impulse_dim": 1, "regression": True, "given_dim": 3},
+    {"impulse_dim": 6, "control_dim": 2, "given_dim": 2, "filters": True, "regression": True},
+    {"impulse_dim": 1, "anchor": "start", "encoder": "odernn", "decoder": "linear", "summary": False, "context_dim": 0},
 ]
 
 every_choice = pytest.mark.parametrize("options", CHOICES, ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()))
@@ -54,6 +58,7 @@ def batch_for(options):
         return torch.randn(*shape, n, generator=rng) if n else None
 
     knots = features("control_dim", len(batch.times), 6)
+    impulses = features("impulse_dim", len(batch.times), 5)
     given = features("given_dim", *batch.times.shape)
     return replace(
         batch,
@@ -62,6 +67,8 @@ def batch_for(options):
         static=features("static_dim", len(batch.times)),
         knots=knots,
         knot_times=None if knots is None else torch.linspace(-1, 1, 6).expand(len(batch.times), -1),
+        impulses=impulses,
+        impulse_times=None if impulses is None else torch.linspace(-2, 0.9, 5).expand(len(batch.times), -1),
     )
 
 
@@ -230,6 +237,26 @@ def test_a_response_to_what_is_known_is_carried_into_the_future(filters):
         driven = replace(rows, values=rows.values + rows.given @ gains.T)
         change = model.predict(driven).mean - model.predict(rows).mean
     close(change, rows.query_given @ gains.T, atol=0.02)
+
+
+def test_the_response_of_a_series_to_its_doses_is_carried_into_the_future():
+    model, batch = lively(impulse_dim=1, regression=True), batch_for({"impulse_dim": 1})
+    times, instants = torch.linspace(-1, 0, 200)[None], torch.tensor([[-0.9, -0.4, 0.1]])
+    rows = replace(
+        batch.take(slice(0, 1)), times=times, mask=torch.ones(1, 200, 2), lengths=torch.tensor([200]),
+        values=torch.sin(3 * times)[..., None].expand(-1, -1, 2), impulse_times=instants, impulses=torch.ones(1, 3, 1),
+    )  # fmt: skip
+
+    def course(at):  # a one-compartment model: a jump by 2, and a decay at a rate among those of the filters
+        rate = model.impulse_filters.log_rate.detach().exp()[0, 3]
+        since = at[..., None] - instants[:, None]
+        return torch.where(since > 0, 2 * torch.exp(-rate * since.clamp_min(0)), 0.0).sum(-1)
+
+    with torch.no_grad():
+        model.regression.log_precision.fill_(-3.0)
+        driven = replace(rows, values=rows.values + course(times)[..., None])
+        change = model.predict(driven).mean - model.predict(rows).mean
+    close(change, course(rows.query_times)[..., None].expand_as(change), atol=0.1)  # the prior shrinks it
 
 
 def test_a_deterministic_latent_takes_no_notice_of_noise():

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from latentode import load
-from tests.estimators.tiny import dated, quick, replace_arrays, waves
+from tests.estimators.tiny import dated, quick, replace_arrays, waves, weights_file
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +16,14 @@ def with_covariates(tmp_path_factory):
     path = tmp_path_factory.mktemp("covariates") / "model"
     df = waves(3, 6).assign(dose=lambda d: d["time"], kind=lambda d: d["id"])
     quick(max_steps=1, known_cols=["dose"], static_cols=["kind"]).fit(df).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def with_impulses(tmp_path_factory):
+    path = tmp_path_factory.mktemp("impulses") / "model"
+    df = waves(3, 6).assign(dose=lambda d: d["time"].where(d["x"] > 0))
+    quick(max_steps=1, impulse_cols=["dose"]).fit(df).save(path)
     return path
 
 
@@ -129,3 +137,44 @@ def test_every_zone_a_model_can_have_is_read_back(tmp_path, zone):
     model = quick(max_steps=1).fit(dated(waves(3, 6), zone=zone))
     model.save(tmp_path / "model")
     assert load(tmp_path / "model").forecast().equals(model.forecast())
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        (("model", "impulse_dim"), 2, "."),
+        (("model", "impulse_gap"), 0.0, "impulse_gap"),
+        (("coding", "impulse", 0, "center"), 1.0, "coding of the impulse columns"),
+        (("coding", "impulse", 0, "scale"), 0.0, "scale"),
+        (("coding", "impulse", 0, "categories"), ["a"], "coding of the impulse columns"),
+        (("coding", "impulse"), [], "coding of the impulse columns"),
+        (("schema", "impulse_cols"), "dose", "impulse_cols"),
+    ],
+)
+def test_impulses_that_would_spoil_predictions_are_refused(with_impulses, tmp_path, where, value, said):
+    spoilt = shutil.copytree(with_impulses, tmp_path / "spoilt")
+    spoil_config(spoilt, *where, value=value)
+    with pytest.raises(ValueError, match=f"not a readable forecaster: .*{said}"):
+        load(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("impulses.values", lambda x: x * np.float32(np.inf), "impulses.values holds values that are not finite"),
+        ("impulses.values", lambda x: x.astype(np.float64), "impulses.values holds float64"),
+        ("impulses.times", lambda x: x[::-1], "impulses.times do not increase"),
+        ("impulses.times", lambda x: x * np.nan, "impulses.times holds values that are not finite|do not increase"),
+        ("impulses.offsets", lambda x: x + 1, "impulses.offsets do not divide the rows"),
+        ("impulses.offsets", None, "'impulses.offsets' is missing"),
+    ],
+)
+def test_arrays_of_impulses_that_are_not_in_order_are_refused(with_impulses, tmp_path, name, change, said):
+    spoilt = shutil.copytree(with_impulses, tmp_path / "spoilt")
+    arrays = load_file(weights_file(spoilt))
+    array = arrays.pop(name)
+    if change is not None:
+        arrays[name] = np.ascontiguousarray(change(array))
+    replace_arrays(spoilt, arrays)
+    with pytest.raises(ValueError, match=f"not a readable forecaster: .*({said})"):
+        load(spoilt)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from latentode.data import Covariates, TimedRows
 from latentode.training import RaggedSeries, TaskSampler, query_batch
 from latentode.training.tasks import MAX_HISTORY, MAX_QUERIES, visits_per_epoch
 
@@ -292,3 +293,32 @@ def test_a_gap_is_a_stretch_of_some_channels_and_all_of_it_is_queried():
             assert np.array_equal(r, rows[0])  # of all channels struck
             assert len(r) <= 16
     assert batch.target_mask.sum() == lost.sum()
+
+
+# --------------------------------------------------------------------------------------------------- impulses
+
+
+def dosed(series, times, amounts):
+    """The same series, of which the first has impulses."""
+    n = len(series.lengths)
+    offsets = np.concatenate([[0], np.full(n, len(times))]).astype(np.int64)
+    impulses = TimedRows(offsets, np.array(times), np.array(amounts, dtype=np.float32)[:, None])
+    return replace(series, covariates=Covariates(np.empty((n, 0), np.float32), TimedRows.empty(n), impulses))
+
+
+def test_all_impulses_up_to_the_last_query_are_in_a_batch_in_spans_from_the_origin():
+    series = dosed(series_of(30, 30), [-50.0, 1.0, 1.5, 2.4, 9.0], [1.0, np.nan, 0.0, 2.0, 3.0])
+    batch = at(TaskSampler(series, span=0.5), [0, 1], [20, 20])
+    assert batch.impulse_times[0].tolist() == pytest.approx([-104.0, 0.8], rel=1e-6)
+    assert batch.impulses[0, :, 0].tolist() == [1.0, 2.0]  # rows in which nothing is given are no impulses
+    assert batch.impulse_times[1].isinf().all()
+    assert batch.knots is None
+    assert batch.given is None
+
+
+def test_an_impulse_at_the_time_of_a_row_or_query_has_that_very_time():
+    series = dosed(series_of(30), [0.1 * 7, 0.1 * 13], [1.0, 1.0])
+    batch = query_batch(series, np.array([0]), np.array([11]), series.times[[10]], series.times[None, [13]], 0.7,
+                        np.array([0]))  # fmt: skip
+    assert batch.impulse_times[0, 0] == batch.times[0, 7]
+    assert batch.impulse_times[0, 1] == batch.query_times[0, 0]
