@@ -39,7 +39,10 @@ def test_a_table_with_semicolons_decimal_commas_and_days_first_is_fitted(model, 
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "forecast"])
-def test_every_command_finds_it_by_itself_or_takes_it_as_options(european, model, tmp_path, capsys, command):
+def test_every_command_finds_it_by_itself_or_takes_it_as_options(
+    european, model, tmp_path, capsys, monkeypatch, command
+):
+    monkeypatch.setattr("latentode.report._page", lambda *_: "")  # its pictures take most of the time
     words = {
         "evaluate": ["evaluate", str(european), *QUICK],
         "report": ["report", str(model), str(european), "--out", str(tmp_path / "r.html")],

@@ -143,7 +143,7 @@ def share_reaching(lead: float, reached: Floats) -> float:
     if first in (0, len(reached)):
         return 1.0 if first == 0 else 0.0
     before, after = reached[first - 1], reached[first]
-    return round(float(1 - (first - 1 + (near - before) / (after - before)) / (len(reached) - 1)), 6)
+    return round(float(1 - (first - 1 + (near - before) / (after - before)) / (len(reached) - 1)), 4)
 
 
 def mixture_spread(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:

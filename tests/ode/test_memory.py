@@ -11,7 +11,7 @@ from tests.ode.conftest import Hidden
 from tests.ode.held import Held, peak_of
 
 
-@pytest.fixture(params=[False, True], ids=["analytic", "general"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["analytic", "general"])
 def field(request):
     torch.manual_seed(0)
     field = MLPDynamics(4, (16,))

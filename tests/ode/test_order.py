@@ -44,8 +44,19 @@ def spiral_solution(z0, t, t0=0.0):
 
 PROBLEMS = {"swing": (swing, swing_solution), "spiral": (spiral, spiral_solution)}
 POOR = {"fehlberg2"}  # whose published error estimate sees a third of the error, or less the smaller it gets
-both_problems = pytest.mark.parametrize("problem", PROBLEMS)
-every_method = pytest.mark.parametrize("method", METHODS)
+
+
+def slow_if(condition):
+    return [pytest.mark.slow] if condition else []
+
+
+# Implicit methods take a Newton iteration per stage: the default suite has one problem for each of them.
+EVERY = [
+    pytest.param(problem, name, marks=slow_if(method.implicit and (problem == "spiral" or name == "kvaerno5")))
+    for problem in PROBLEMS
+    for name, method in METHODS.items()
+]
+every_problem_and_method = pytest.mark.parametrize(("problem", "method"), EVERY)
 
 
 def shrinkage(error_of, order):
@@ -72,8 +83,7 @@ def interpolant_order(method):
     return min(method.tableau.order_of(weights(theta), theta, highest) for theta in (0.21, 0.5, 0.83))
 
 
-@both_problems
-@every_method
+@every_problem_and_method
 @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
 def test_the_error_at_the_end_of_a_fixed_grid_shrinks_with_the_order_of_the_method(problem, method, backwards):
     (field, solution), order = PROBLEMS[problem], METHODS[method].order
@@ -88,8 +98,7 @@ def test_the_error_at_the_end_of_a_fixed_grid_shrinks_with_the_order_of_the_meth
     assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
 
 
-@both_problems
-@every_method
+@every_problem_and_method
 def test_the_error_between_nodes_shrinks_with_the_order_of_the_interpolant(problem, method):
     (field, solution), order = PROBLEMS[problem], METHODS[method].order
     t1 = spans(problem, order)
@@ -102,8 +111,7 @@ def test_the_error_between_nodes_shrinks_with_the_order_of_the_interpolant(probl
     assert shrinkage(error, order) > min(order, interpolant_order(METHODS[method]) + 1) - 0.3
 
 
-@both_problems
-@every_method
+@every_problem_and_method
 def test_the_gradient_of_the_start_converges_to_the_true_sensitivity_with_the_same_order(problem, method):
     (field, solution), order = PROBLEMS[problem], METHODS[method].order
     t1, z0 = spans(problem, order), START.clone().requires_grad_()
@@ -117,8 +125,9 @@ def test_the_gradient_of_the_start_converges_to_the_true_sensitivity_with_the_sa
     assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
 
 
-@both_problems
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.adaptive and name not in POOR])
+@pytest.mark.parametrize(
+    ("problem", "method"), [p for p in EVERY if METHODS[p.values[1]].adaptive and p.values[1] not in POOR]
+)
 def test_every_hundredth_of_the_tolerance_leaves_a_twentieth_of_the_error_or_less(problem, method):
     field, solution = PROBLEMS[problem]
     times = torch.linspace(0.1, {"swing": 10.0, "spiral": 4.0}[problem], 40, dtype=torch.float64)

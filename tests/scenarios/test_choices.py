@@ -62,6 +62,7 @@ def test_counts_are_predicted_as_counts(kind):
     assert (mean - truth).abs().mean() < 0.6 * (df["n"].mean() - truth).abs().mean()
 
 
+@pytest.mark.slow
 def test_the_year_is_known_to_a_forecaster_of_dates():
     rng = np.random.default_rng(0)
     days = np.sort(rng.choice(3 * 365, (12, 120)), axis=1)

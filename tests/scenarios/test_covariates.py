@@ -45,6 +45,7 @@ def test_columns_predicted_are_the_targets(fitted):
     assert fitted.channels_ == ("y",)
 
 
+@pytest.mark.slow
 def test_what_is_known_pays():
     train, late = DF[DF["id"] < 45], DF[(DF["id"] >= 45) & (DF["time"] > 3)]
     history = DF[(DF["id"] >= 45) & (DF["time"] <= 3)]

@@ -28,7 +28,9 @@ def test_a_field_that_training_drives_apart_is_met(small, dynamics):
     assert_finite(forecaster, small)
 
 
-@pytest.mark.parametrize("step", [2, 25, 26])
+@pytest.mark.parametrize(
+    "step", [2, pytest.param(25, marks=pytest.mark.slow), pytest.param(26, marks=pytest.mark.slow)]
+)
 def test_a_gradient_that_is_no_number_is_recovered_from(small, monkeypatch, step):
     """The loss is finite, its gradient is not; once just before a check, once just after one."""
     loss, calls = LatentODE.loss, []

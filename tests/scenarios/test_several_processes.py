@@ -42,6 +42,7 @@ def trained_by_two(folder: Path, given: dict[str, object], *launcher: str) -> li
     return [load(folder / f"model{rank}") for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_model_that_one_trains(tmp_path):
     still = {"variational": False}  # nothing is drawn along the way: equal but for rounding
     df = make_spirals(n_series=23, n_points=20, random_state=0)

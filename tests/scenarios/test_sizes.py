@@ -57,6 +57,7 @@ def errors(df, new, n_known, **params):
     }
 
 
+@pytest.mark.slow
 def test_patients_with_five_visits():
     found = errors(
         relaxing(300, 5, 3), relaxing(80, 5, 3, seed=1).assign(id=lambda d: d["id"] + 1000), 3, max_steps=400
@@ -83,6 +84,7 @@ def test_one_series_of_one_channel():
     assert ours < min(naive)
 
 
+@pytest.mark.slow
 def test_a_hundred_channels():
     found = errors(
         relaxing(150, 15, 100, missing=0.8, n_causes=4),

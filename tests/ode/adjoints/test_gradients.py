@@ -77,8 +77,15 @@ def test_the_adjoints_of_the_equation_are_as_good_as_the_tolerance(case, adjoint
     assert furthest(case.gradients(field, adjoint=adjoint, **options), case.gradients(field, **options)) < 1e-3
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+@pytest.mark.parametrize(
+    ("method", "adjoint"),
+    [
+        # Implicit methods take a Newton iteration per stage: one adjoint for each in the default suite.
+        pytest.param(name, adjoint, marks=[pytest.mark.slow] if method.implicit and adjoint != "discrete" else [])
+        for name, method in METHODS.items()
+        for adjoint in ("discrete", "checkpointed", "autograd")
+    ],
+)
 def test_every_method_and_exact_adjoint_agrees_with_finite_differences_in_every_input(case, method, adjoint):
     field, names = case.field(kind="linear"), [name for name in case.inputs if name != "jumps"]
 
