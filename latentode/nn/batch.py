@@ -93,6 +93,15 @@ class Batch:
         rows = torch.arange(self.mask.shape[1], device=self.mask.device)[None, :, None]
         return torch.where(self.mask > 0, rows, none)
 
+    def with_features(self, **features: Tensor | None) -> "Batch":
+        """The batch with other values or features of its rows and queries; what the mask says of rows stays known."""
+        parts: dict[str, Any] = features
+        changed = replace(self, **parts)
+        for name in ("last_seen", "next_seen"):  # seeking them again takes longer than reading all features
+            if name in vars(self):
+                vars(changed)[name] = vars(self)[name]
+        return changed
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return self._each(lambda tensor: tensor.to(device))

@@ -1,7 +1,7 @@
 """The latent ODE: encoder, dynamics, decoder and likelihood as one module."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -259,7 +259,7 @@ class LatentODE(nn.Module):
         encoding = self.encoder(prepared)
         # Now the context is known, at which the inputs of this series are filtered.
         filtered = self._filtered(batch, batch.query_times, encoding.context)
-        return encoding, replace(prepared, query_given=_beside(batch.query_given, filtered))
+        return encoding, prepared.with_features(query_given=_beside(batch.query_given, filtered))
 
     def _prepared(self, batch: Batch) -> Batch:
         """The batch with filtered inputs, and with the response to its inputs taken out of the history."""
@@ -268,13 +268,13 @@ class LatentODE(nn.Module):
         filtered = self._filtered(batch, times, None)  # the context is not known yet: the same rates in all series
         given = _beside(batch.given, [x[:, :n_rows] for x in filtered])
         query_given = _beside(batch.query_given, [x[:, n_rows:] for x in filtered])
-        batch = replace(batch, given=given, query_given=query_given)
+        batch = batch.with_features(given=given, query_given=query_given)
         if self.regression is None:
             return batch
         inputs, query_inputs = self._inputs(given), self._inputs(query_given)
         coefficients = self.regression(inputs, batch.values, batch.mask)
         values = (batch.values - inputs @ coefficients.mT) * batch.mask
-        return replace(batch, values=values, response=query_inputs @ coefficients.mT)
+        return batch.with_features(values=values, response=query_inputs @ coefficients.mT)
 
     def _inputs(self, given: Tensor | None) -> Tensor:
         """Known covariates and all that is filtered: all features of some times but the seasons, in between."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS, LatentODE, LatentODEConfig, MLPDynamics
+from latentode.nn import DECODERS, DYNAMICS, ENCODERS, LIKELIHOODS, Batch, LatentODE, LatentODEConfig, MLPDynamics
 from latentode.nn.latent_ode import _kl_from_standard_normal
 from tests.nn.batches import batch_of, lively, random_batch
 
@@ -257,6 +257,14 @@ def test_the_response_of_a_series_to_its_doses_is_carried_into_the_future():
         driven = replace(rows, values=rows.values + course(times)[..., None])
         change = model.predict(driven).mean - model.predict(rows).mean
     close(change, course(rows.query_times)[..., None].expand_as(change), atol=0.1)  # the prior shrinks it
+
+
+@pytest.mark.parametrize("options", [{}, {"control_dim": 2, "given_dim": 2, "filters": True, "regression": True}])
+def test_neighbouring_observations_are_sought_once_for_encoder_and_decoder(options, monkeypatch):
+    seek, sought = Batch._observed_rows, []
+    monkeypatch.setattr(Batch, "_observed_rows", lambda self, none: sought.append(none) or seek(self, none))
+    lively(**options).predict(batch_for(options))
+    assert len(sought) == 2  # before and after each row
 
 
 def test_a_deterministic_latent_takes_no_notice_of_noise():
