@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import ndtri
 
-from latentode.nn import Batch, LatentODE
-from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration, mixture_spread
+from latentode.nn import Batch, GaussianProcess, LatentODE, Stacked, mixture_spread
+from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
 
 __all__ = ["Trained", "calibrate", "reached_by"]
 
@@ -51,17 +51,27 @@ class Trained:
 
     Parameters
     ----------
-    model : LatentODE
+    model : LatentODE or Stacked
         Trained without the held-out data.
     held_out : list of Batch
         Queries with targets, in rounds: each round queries every held-out series once, in the same order.
     series : array of int
         (series,), numbers of those series, the same for every model of the fit.
+    process : GaussianProcess, optional
+        A Gaussian process that does not know the held-out data.
     """
 
-    model: LatentODE
+    model: LatentODE | Stacked
     held_out: list[Batch]
     series: Ints
+    process: GaussianProcess | None = None
+
+    @property
+    def network(self) -> LatentODE:
+        """The model without a Gaussian process beside it."""
+        network = self.model.network if isinstance(self.model, Stacked) else self.model
+        assert isinstance(network, LatentODE)  # members of an ensemble are trained one by one
+        return network
 
 
 def calibrate(trained: Sequence[Trained]) -> Calibration:

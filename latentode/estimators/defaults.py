@@ -124,7 +124,6 @@ def options_for(panel: Panel, scaled: Floats, n_models: int, settings: Settings)
         patience=int(settings.patience),
         devices=int(settings.devices),
         num_nodes=int(settings.num_nodes),
-        strategy=settings.strategy,
         verbose=int(_is_interactive() if settings.verbose is None else settings.verbose),
     )
 

@@ -22,7 +22,17 @@ from latentode.estimators.random import as_generator
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import Settings
 from latentode.estimators.solver_errors import agree_on_steps, solver_errors
-from latentode.nn import Ensemble, InitialisedFrom, LatentODE, LatentODEConfig, Model, members_of
+from latentode.estimators.stacking import stack
+from latentode.nn import (
+    Ensemble,
+    GaussianProcess,
+    InitialisedFrom,
+    LatentODE,
+    LatentODEConfig,
+    Model,
+    Stacking,
+    members_of,
+)
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.state import FittedState
 from latentode.training import (
@@ -35,6 +45,7 @@ from latentode.training import (
     one_thread,
     train,
 )
+from latentode.training.gaussian_process import fit_gaussian_process, with_effects_of
 from latentode.training.solver_error import with_solver_steps
 from latentode.training.tasks import NEARLY
 
@@ -71,6 +82,8 @@ class FittedModel:
         The calibration of its uncertainty.
     history : list of dict
         A row per model and validation check.
+    stacking : Stacking, optional
+        As in :class:`FittedState`.
     reached : array of float, optional
         How far ahead the held-out forecasts went, as in :class:`FittedState`.
     solver_error : array of float, optional
@@ -85,6 +98,7 @@ class FittedModel:
     span: float
     calibration: Calibration
     history: list[dict[str, float]]
+    stacking: Stacking | None = None
     reached: NDArray[np.float64] | None = None
     solver_error: NDArray[np.float64] | None = None
     interrupted: str = ""
@@ -125,6 +139,7 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
         observed=GrowingPanel(panel),
         history=pd.DataFrame(fitted.history, columns=HISTORY),
         feature_names=data.feature_names,
+        stacking=fitted.stacking,
         reached=fitted.reached,
         solver_error=fitted.solver_error,
         keys=keys_of(data.df.iloc[:0], data.schema),
@@ -182,7 +197,7 @@ def _fit(
         # Each model has a generator of its own, so that it can be trained without those before it.
         own = np.random.default_rng(int(rng.integers(2**62)))
         rows = plan.in_panel(fold.trained_rows)
-        on_check = None if monitor is None else _on_check(monitor, plan.span, data.scaler, fold, rows)
+        on_check = None if monitor is None else _on_check(monitor, plan, data.scaler, fold, rows)
         try:
             model, ended = _train_one(plan, number, fold, on_check, own)
         except KeyboardInterrupt:  # before training began, or after it ended
@@ -194,15 +209,25 @@ def _fit(
             interrupted = _where(number, plan.n_models, ended.history)
         unfinished = ended.interrupted or ended.stopped
         if not (unfinished and trained):  # finished models are better without an unfinished one
-            trained.append(Trained(model, fold.held_out, fold.held_series))
+            trained.append(Trained(model, fold.held_out, fold.held_series, plan.process_of(fold)))
             history += [{**row, "model": float(number)} for row in ended.history]
         if unfinished:
             break
+    return replace(_finished(trained, history, plan, data.scaler), interrupted=interrupted)
+
+
+def _finished(
+    trained: list[Trained], history: list[dict[str, float]], plan: "_Plan", scaler: ChannelScaler
+) -> FittedModel:
+    """Trained models as one, stacked and calibrated."""
     agree_on_steps(trained)
-    models = [one.model for one in trained]
+    models = [one.network for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
-    calibration, reached, errors = _calibrated(trained, data.scaler), reached_by(trained), solver_errors(trained)
-    return FittedModel(together, plan.span, calibration, history, reached, errors, interrupted)
+    stacked, stacking = stack(trained, plan.process)
+    calibration = calibrate(stacked)
+    calibration = replace(calibration, variance_share=variance_shares(stacked, calibration, scaler))
+    errors = solver_errors(trained)
+    return FittedModel(together, plan.span, calibration, history, stacking, reached_by(trained), errors)
 
 
 @dataclass(frozen=True)
@@ -214,6 +239,7 @@ class _Plan:
     span: float
     n_models: int
     folds: Iterator[Fold]
+    process: GaussianProcess | None
     rows: Ints
     previous: Model | None
     checkpoint: Checkpoint | None
@@ -223,6 +249,13 @@ class _Plan:
         placed = np.empty_like(of_row)
         placed[self.rows] = of_row
         return placed
+
+    def process_of(self, fold: Fold) -> GaussianProcess | None:
+        """The Gaussian process as it is without the data held out of a fold."""
+        if self.process is None:
+            return None
+        rng = np.random.default_rng(len(fold.held_series))  # draws which series show the fixed effects
+        return with_effects_of(self.process, fold.tasks.series, self.span, rng)
 
 
 def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, checkpoint: Checkpoint | None) -> _Plan:
@@ -243,12 +276,17 @@ def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, chec
         config = config_for(panel, data.likelihoods, data.scaler, scaled, data.seasons, span, settings)
     else:
         config = previous.config
+    process = None
+    if settings.stacking:
+        own = np.random.default_rng(int(rng.integers(2**62)))
+        process = fit_gaussian_process(whole.series, span, config.usual_gap, own)
     return _Plan(
         config=config,
         options=options_for(panel, scaled, n_models, settings),
         span=span,
         n_models=n_models,
         folds=folds,
+        process=process,
         rows=slices(panel.offsets[order], panel.lengths[order])[1],
         previous=previous,
         checkpoint=checkpoint,
@@ -277,11 +315,6 @@ def _train_one(
     return model, ended
 
 
-def _calibrated(trained: list[Trained], scaler: ChannelScaler) -> Calibration:
-    calibration = calibrate(trained)
-    return replace(calibration, variance_share=variance_shares(trained, calibration, scaler))
-
-
 def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
     """Where training was interrupted, and what is kept."""
     if number == 0:
@@ -296,19 +329,17 @@ def _by_content(series: RaggedSeries) -> Ints:
     return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
-def _on_check(monitor: Monitor, span: float, scaler: ChannelScaler, fold: Fold, trained_rows: Bools) -> OnCheck:
+def _on_check(monitor: Monitor, plan: _Plan, scaler: ChannelScaler, fold: Fold, trained_rows: Bools) -> OnCheck:
     """What training calls at every validation check: it passes the one model in training to the monitor."""
 
     def on_check(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            trained = [Trained(model, fold.held_out, fold.held_series)]
-            calibration = _calibrated(trained, scaler)
+            trained = [Trained(model, fold.held_out, fold.held_series, plan.process_of(fold))]
             rows = [{**row, "model": 0.0} for row in history]
-            reached, errors = reached_by(trained), solver_errors(trained)
-            return FittedModel(model, span, calibration, rows, reached, errors, trained_rows=trained_rows)
+            return replace(_finished(trained, rows, plan, scaler), trained_rows=trained_rows)
 
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False):
             return monitor.check(fitted)
 
     return on_check

@@ -91,6 +91,10 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Whether the latent state is a distribution, or a point.
     kl_weight : float
         Final weight of the Kullback-Leibler divergence in the objective; 1 is the evidence lower bound.
+    stacking : bool
+        Whether the forecast of the network is combined with that of a Gaussian process, by weights that were learned on
+        held-out series; channels of counts are the network's alone. The process takes seconds to fit and carries the
+        forecast where series are few or the network has nothing to add.
     n_models : int, optional
         Models of the ensemble, trained one after another from different initial weights and with different held-out
         series; the prediction is their mean. None means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
@@ -115,8 +119,6 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Processes per machine that share every batch of training, and machines. More than one needs an integer
         ``random_state``. As usual with Lightning, the script is started once for every process; all read the same data
         and have the same fitted forecaster afterwards. See the guide on scaling.
-    strategy : {"auto", "ddp"}
-        Lightning's strategy for several processes.
     checkpoint_dir : str or Path, optional
         Directory of checkpoints, one at every validation check. A ``fit`` with the same data, parameters and
         ``random_state`` resumes from the last checkpoint and ends with the weights of an uninterrupted fit, bit for bit

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
 from latentode.estimators.query_batches import QueryBatcher
-from latentode.nn import Batch
-from latentode.persistence.calibration import log_of_mean_over_median, mixture_spread
+from latentode.nn import Batch, mixture_spread
+from latentode.persistence.calibration import log_of_mean_over_median
 from latentode.persistence.state import FittedState
 from latentode.training import fork_safe
 
@@ -48,12 +48,13 @@ class Predictor:
         For a channel modelled in logarithms it is ``exp(m + share * s^2 / 2)``, with the share that was chosen on
         held-out series.
         """
+        model = self.state.predictive
         share, unit = self.state.calibration.variance_share, self.state.scaler.scale
         out = self._blank()
         queries, rows = self._queries()
         for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel)):
             with torch.no_grad():
-                prediction = self.state.model.predict(batch)
+                prediction = model.predict(batch)
             mean, scale = (x.flatten(0, 1)[slots].double().numpy() for x in (prediction.mean, prediction.scale))
             deviation = self._factors(batch, slots) * scale * unit
             out[rows[numbers]] = mean + log_of_mean_over_median(deviation, share) / unit
@@ -62,7 +63,7 @@ class Predictor:
     @fork_safe()
     def quantiles(self, quantiles: Floats) -> Floats:
         """Quantiles, (quantile, row, target)."""
-        model, calibration = self.state.model, self.state.calibration
+        model, calibration = self.state.predictive, self.state.calibration
         out = self._blank(len(quantiles))
         queries, rows = self._queries()
         # The same number of draws for every model, at least one.
@@ -86,7 +87,7 @@ class Predictor:
     @fork_safe()
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
         """Joint samples, (sample, row, target): one draw of the latent state per sample and series."""
-        model = self.state.model
+        model = self.state.predictive
         out = self._blank(n_samples)
         queries, rows = self._queries()
         n_models = model.config.n_models

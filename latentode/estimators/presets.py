@@ -14,6 +14,7 @@ PUBLISHED: dict[str, Any] = {
     "seasonality": None,
     "n_steps": 6,
     "kl_weight": 1.0,
+    "stacking": False,
     "n_models": 1,
     "learning_rate": 1e-2,
 }

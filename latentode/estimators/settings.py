@@ -17,7 +17,6 @@ Columns = Sequence[Hashable] | Hashable | None
 
 ANCHORS = ("end", "start")
 ADJOINTS = ("discrete", "checkpointed", "continuous", "backsolve", "autograd")
-STRATEGIES = ("auto", "ddp")
 
 LARGEST_SIZE = 10_000
 """Of a layer, of a latent state, and steps per horizon. Larger values are mistakes."""
@@ -60,6 +59,7 @@ class Settings:
     adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
     variational: Annotated[bool, Flag()] = True
     kl_weight: Annotated[float, Range(least=0)] = 0.1
+    stacking: Annotated[bool, Flag()] = True
     n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS, whole=True)] = None
     max_steps: Annotated[int | None, POSITIVE] = None
     batch_size: Annotated[int | None, POSITIVE] = None
@@ -70,7 +70,6 @@ class Settings:
     warm_start: Annotated[bool, Flag()] = False
     devices: Annotated[int, Range(least=1, whole=True, of="processes, which train on the CPU")] = 1
     num_nodes: Annotated[int, POSITIVE] = 1
-    strategy: Annotated[str, OneOf(STRATEGIES)] = "auto"
     checkpoint_dir: Annotated[str | Path | None, Directory()] = None
     verbose: Annotated[bool | int | None, Flag(or_count=True)] = None
     random_state: Annotated[Any, Seed()] = None

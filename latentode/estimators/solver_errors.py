@@ -24,7 +24,7 @@ def agree_on_steps(trained: Sequence[Trained]) -> int:
     """Give all models of an ensemble the solver steps of the one that needs most, and return them."""
     n_steps = max((one.model.config.n_steps for one in trained), default=0)
     for one in trained:
-        with_solver_steps(one.model, n_steps)
+        with_solver_steps(one.network, n_steps)
     return n_steps
 
 
@@ -41,7 +41,7 @@ def solver_errors(trained: Sequence[Trained]) -> Floats | None:
     array of float or None
         (channel,), root mean square over the models; None without any held-out data.
     """
-    found = [solver_error(one.model, one.held_out[0].take(slice(0, WATCHED))) for one in trained if one.held_out]
+    found = [solver_error(one.network, one.held_out[0].take(slice(0, WATCHED))) for one in trained if one.held_out]
     if not found:
         return None
     errors: Floats = torch.stack(found).double().square().mean(0).sqrt().numpy()

@@ -6,6 +6,7 @@ from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import ENCODERS, Encoder, Encoding, GRUEncoder, HistoryEncoder, ODERNNEncoder
 from latentode.nn.ensemble import Ensemble, Model, members_of, model_from
 from latentode.nn.features import Neighbours, neighbours
+from latentode.nn.gaussian_process import GaussianProcess
 from latentode.nn.latent_ode import DYNAMICS, LatentODE, LatentODEConfig, Loss
 from latentode.nn.likelihoods import (
     LIKELIHOODS,
@@ -16,9 +17,10 @@ from latentode.nn.likelihoods import (
     PoissonLikelihood,
 )
 from latentode.nn.mixed_likelihood import Likelihood, MixedLikelihood
-from latentode.nn.mixture import mixture_quantiles
+from latentode.nn.mixture import mixture_quantiles, mixture_spread
 from latentode.nn.mlp_vjp import ACTIVATIONS
 from latentode.nn.random import InitialisedFrom
+from latentode.nn.stacking import Stacked, Stacking, StackingConfig
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,6 +38,7 @@ __all__ = [
     "FixedLikelihood",
     "GRUEncoder",
     "GaussianLikelihood",
+    "GaussianProcess",
     "HistoryEncoder",
     "InitialisedFrom",
     "LatentODE",
@@ -55,8 +58,12 @@ __all__ = [
     "PoissonLikelihood",
     "Prediction",
     "SkipDecoder",
+    "Stacked",
+    "Stacking",
+    "StackingConfig",
     "members_of",
     "mixture_quantiles",
+    "mixture_spread",
     "model_from",
     "neighbours",
 ]

@@ -1,11 +1,11 @@
-"""Quantiles of equal mixtures of Gaussians."""
+"""Quantiles and widths of equal mixtures of Gaussians."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["mixture_quantiles"]
+__all__ = ["mixture_quantiles", "mixture_spread"]
 
 BISECTIONS = 26
 """Halvings of the bracket: a quantile to 1e-7 of the mixture's width."""
@@ -48,3 +48,8 @@ def mixture_quantiles(mean: Tensor, scale: Tensor, quantiles: NDArray[np.float64
         high = torch.where(below < wanted, high, middle)
     found: Tensor = 0.5 * (low + high)
     return found
+
+
+def mixture_spread(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
+    """The root mean square deviation from a centre of an equal mixture of Gaussians over the first axis."""
+    return (scale.square().mean(0) + (mean - center).square().mean(0)).sqrt()

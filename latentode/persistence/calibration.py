@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from torch import Tensor
 
-__all__ = ["LEADS", "LEVELS", "REACHED", "Calibration", "log_of_mean_over_median", "mixture_spread", "share_reaching"]
+__all__ = ["LEADS", "LEVELS", "REACHED", "Calibration", "log_of_mean_over_median", "share_reaching"]
 
 Floats = NDArray[np.float64]
 
@@ -144,8 +143,3 @@ def share_reaching(lead: float, reached: Floats) -> float:
         return 1.0 if first == 0 else 0.0
     before, after = reached[first - 1], reached[first]
     return round(float(1 - (first - 1 + (near - before) / (after - before)) / (len(reached) - 1)), 4)
-
-
-def mixture_spread(mean: Tensor, scale: Tensor, center: Tensor) -> Tensor:
-    """The root mean square deviation from a centre of an equal mixture of Gaussians over the first axis."""
-    return (scale.square().mean(0) + (mean - center).square().mean(0)).sqrt()

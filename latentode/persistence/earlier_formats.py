@@ -37,6 +37,7 @@ REMOVED_PARAMS = (
     "dropout",
     "n_draws",
     "rhythm",
+    "strategy",
     "summary",
     "time_aware",
     "weight_decay",
@@ -103,7 +104,7 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
 
 
 def completed(config: Any) -> Any:
-    """A config with the parts that models saved before there were impulses lack; unchanged where its kinds are wrong.
+    """A config with what models saved before there were impulses or stacking lack; unchanged where its kinds are wrong.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def completed(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     filled = {k: {**more, **config[k]} for k, more in added.items() if isinstance(config.get(k), dict)}
-    return {**config, **filled}
+    return {"stacking": None, **config, **filled}
 
 
 def missing_arrays(n_channels: int) -> dict[str, NDArray[np.float64]]:

@@ -7,18 +7,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
+from torch import nn
 
 from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, Seasons, TimeAxis
 from latentode.io.atomic import directory_for, leftovers, write_whole
 from latentode.io.locks import alone
-from latentode.nn import InitialisedFrom, LatentODEConfig, Model, model_from
+from latentode.nn import InitialisedFrom, LatentODEConfig, Model, Stacking, StackingConfig, model_from
 from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
 from latentode.persistence.covariates import arrays_of_covariates, covariates_from_arrays, shapes_of_covariates
 from latentode.persistence.earlier_formats import EARLIER, completed, current_name, from_earlier, missing_arrays
@@ -40,7 +41,14 @@ from latentode.persistence.reading import (
     read_whole,
 )
 from latentode.persistence.state import FittedState
-from latentode.persistence.validation import check_config, check_model, require_arrays, require_finite, require_rows
+from latentode.persistence.validation import (
+    check_config,
+    check_model,
+    check_stacking,
+    require_arrays,
+    require_finite,
+    require_rows,
+)
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
@@ -131,6 +139,7 @@ def _config_of(state: FittedState, params: Mapping[str, Any]) -> dict[str, Any]:
         "schema": {k: plain(v, k) for k, v in asdict(state.schema).items()},
         "time_axis": asdict(state.time_axis),
         "model": state.model.config.to_dict(),
+        "stacking": None if state.stacking is None else state.stacking.config.to_dict(),
         "horizon": state.horizon,
         "seasons": list(state.seasons.periods),
         "coding": None if state.coding is None else plain_coding(state.coding),
@@ -143,6 +152,8 @@ def _config_of(state: FittedState, params: Mapping[str, Any]) -> dict[str, Any]:
 def _arrays_of(state: FittedState) -> dict[str, Any]:
     panel = state.panel
     arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in state.model.state_dict().items()}
+    if state.stacking is not None:
+        arrays |= {f"stacking.{k}": v.detach().cpu().numpy() for k, v in state.stacking.state_dict().items()}
     arrays |= {
         **{f"scaler.{k}": getattr(state.scaler, k) for k in SCALER},
         **{f"calibration.{k}": getattr(state.calibration, k) for k in CALIBRATION},
@@ -223,11 +234,12 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
     sizes = check_model(config["model"], len(schema.channels), limits)
     ids = ids_from_plain(config["ids"])
     coding = None if config["coding"] is None else coding_from_plain(config["coding"])
-    expected = _shapes_of_weights(sizes)
+    stacked = check_stacking(config["stacking"], sizes.n_channels)
+    expected = _shapes_of_weights(sizes, stacked)
     arrays = _arrays_in(file, expected, sizes, ids, coding, config)
     if earlier:
         arrays |= missing_arrays(sizes.n_channels)
-    model = _model_of(sizes, arrays, expected)
+    model, stacking = _modules_of(sizes, stacked, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     held_out = _shapes_of_held_out(sizes.n_channels)  # models saved by earlier versions have none
     require_arrays(arrays, {name: shape for name, shape in held_out.items() if name in arrays})
@@ -251,6 +263,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         seasons=seasons,
         horizon=float(config["horizon"]),
         model=model,
+        stacking=stacking,
         calibration=Calibration(*(arrays[f"calibration.{k}"] for k in CALIBRATION)),
         observed=GrowingPanel(panel),
         history=_history_of(config["history"]),
@@ -293,13 +306,19 @@ def _arrays_in(
     return {current_name(name): array for name, array in load_arrays(content).items()}
 
 
-def _model_of(sizes: LatentODEConfig, arrays: dict[str, Any], expected: Shapes) -> Model:
-    weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")}
+def _modules_of(
+    sizes: LatentODEConfig, stacked: StackingConfig | None, arrays: dict[str, Any], expected: Shapes
+) -> tuple[Model, Stacking | None]:
     require_arrays(arrays, expected)
+
+    def filled(module: nn.Module, name: str) -> nn.Module:
+        weights = {k.removeprefix(name): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(name)}
+        module.load_state_dict(weights)
+        return module.eval()
+
     with InitialisedFrom(torch.Generator()):
-        model = model_from(sizes).float()
-    model.load_state_dict(weights)
-    return model.eval()
+        model = cast(Model, filled(model_from(sizes).float(), "model."))
+    return model, None if stacked is None else cast(Stacking, filled(Stacking(stacked), "stacking."))
 
 
 def _history_of(stored: dict[str, Any]) -> pd.DataFrame:
@@ -309,10 +328,12 @@ def _history_of(stored: dict[str, Any]) -> pd.DataFrame:
     return history
 
 
-def _shapes_of_weights(sizes: LatentODEConfig) -> Shapes:
+def _shapes_of_weights(sizes: LatentODEConfig, stacked: StackingConfig | None) -> Shapes:
     with torch.device("meta"):  # nothing is allocated before the file is compared: its sizes may be absurd
-        weights = model_from(sizes).float().state_dict()
-    return {f"model.{k}": (np.float32, tuple(v.shape)) for k, v in weights.items()}
+        weights = {f"model.{k}": v for k, v in model_from(sizes).float().state_dict().items()}
+        if stacked is not None:
+            weights |= {f"stacking.{k}": v for k, v in Stacking(stacked).state_dict().items()}
+    return {k: (np.float32, tuple(v.shape)) for k, v in weights.items()}
 
 
 def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, Seasons, TimeAxis
 from latentode.data.native import Given
-from latentode.nn import Model
+from latentode.nn import Model, Stacked, Stacking
 from latentode.persistence.calibration import Calibration
 
 __all__ = ["FittedState"]
@@ -48,6 +48,8 @@ class FittedState:
         (level,), how far ahead the held-out forecasts went, in spans: quantiles at
         :data:`~latentode.persistence.calibration.REACHED`. None where it is not known, as in models saved by earlier
         versions.
+    stacking : Stacking, optional
+        The Gaussian process beside the network, and its weight. None where the network is alone.
     solver_error : array of float, optional
         (channel,), error of the ODE solver, in standard deviations of a predicted value. None where it is not known.
     keys : DataFrame, optional
@@ -67,6 +69,7 @@ class FittedState:
     observed: GrowingPanel
     history: pd.DataFrame
     feature_names: NDArray[Any]
+    stacking: Stacking | None = None
     reached: NDArray[np.float64] | None = None
     solver_error: NDArray[np.float64] | None = None
     keys: pd.DataFrame | None = None
@@ -76,6 +79,11 @@ class FittedState:
     def panel(self) -> Panel:
         """The observations, merged."""
         return self.observed.panel
+
+    @property
+    def predictive(self) -> Model | Stacked:
+        """What predicts: the network, with the Gaussian process beside it if there is one."""
+        return self.model if self.stacking is None else Stacked(self.model, self.stacking)
 
     @property
     def n_targets(self) -> int:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from latentode.data.covariates import MOST_CATEGORIES
 from latentode.data.time_axis import SHORTEST, is_zone_name
-from latentode.nn import ACTIVATIONS, LIKELIHOODS, LatentODEConfig
+from latentode.nn import ACTIVATIONS, LIKELIHOODS, LatentODEConfig, StackingConfig
 from latentode.persistence.limits import Limit, OneOf, Range
 
-__all__ = ["check_config", "check_model", "require_arrays", "require_finite", "require_rows"]
+__all__ = ["check_config", "check_model", "check_stacking", "require_arrays", "require_finite", "require_rows"]
 
 MOST_UNITS = 100_000
 """Of any size of a model that is not a hyper-parameter."""
@@ -80,6 +80,32 @@ def check_model(stored: dict[str, Any], n_channels: int, limits: Mapping[str, Li
         _require(field.type is not str or name in limits, name, value)
         _require(name not in limits or limits[name].allows(value), name, value)
     _require(sizes.log_beyond == 0 or sizes.log_beyond >= LEAST_LOG_BEYOND, "log_beyond", sizes.log_beyond)
+    return sizes
+
+
+def check_stacking(stored: Any, n_channels: int) -> StackingConfig | None:
+    """Sizes of a stacking, once all are within their limits; None where a model has none.
+
+    Parameters
+    ----------
+    stored : dict or None
+        As :meth:`StackingConfig.to_dict` wrote it.
+    n_channels : int
+        Channels that the columns name.
+
+    Raises
+    ------
+    ValueError
+        When a part is of another kind or outside its limit.
+    """
+    if stored is None:
+        return None
+    _require(_is_dict(stored), "stacking", stored)
+    sizes = StackingConfig(**stored)
+    _require(sizes.n_channels == n_channels and _is_whole(sizes.n_given, 0, MOST_UNITS), "stacking", stored)
+    for name in ("usual_gap", "duration"):
+        value = getattr(sizes, name)
+        _require(_is_number(value) and value > 0, name, value)
     return sizes
 
 

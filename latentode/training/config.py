@@ -36,8 +36,6 @@ class TrainingConfig:
         Largest gradient norm.
     devices, num_nodes : int
         Processes on each machine, and machines.
-    strategy : str
-        Lightning's strategy for several processes.
     verbose : int
         0 for silence, 1 for a progress bar, 2 for a line at every validation check as well.
     number, n_models : int
@@ -59,7 +57,6 @@ class TrainingConfig:
     clip: float = 1.0
     devices: int = 1
     num_nodes: int = 1
-    strategy: str = "auto"
     verbose: int = 0
     number: int = 1
     n_models: int = 1

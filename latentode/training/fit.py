@@ -88,7 +88,6 @@ def train(
                 accelerator="cpu",
                 devices=options.devices,
                 num_nodes=options.num_nodes,
-                strategy=options.strategy,
                 max_epochs=batches.n_left,
                 gradient_clip_val=options.clip,
                 callbacks=[early_stopping],

@@ -8,9 +8,9 @@ from scipy.special import ndtri
 
 from latentode.estimators.calibration import Trained
 from latentode.estimators.calibration import calibrate as calibrate_all
-from latentode.nn import Batch, Prediction
+from latentode.nn import Batch, Prediction, mixture_spread
 from latentode.nn.mixture import mixture_quantiles
-from latentode.persistence.calibration import LEADS, LEVELS, Calibration, mixture_spread
+from latentode.persistence.calibration import LEADS, LEVELS, Calibration
 
 
 class Known(torch.nn.Module):

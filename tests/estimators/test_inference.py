@@ -126,7 +126,7 @@ def test_series_are_sampled_apart(fitted):
 
 
 def test_a_deterministic_latent_is_sampled_as_one_point(df):
-    forecaster = without_noise(quick(variational=False).fit(df), 0.0)
+    forecaster = without_noise(quick(variational=False, stacking=False).fit(df), 0.0)
     drawn = forecaster.sample(df.head(3), 20, random_state=0)["x"].to_numpy().reshape(20, 3)
     assert (drawn.std(0) < 1e-3).all()
     np.testing.assert_allclose(drawn.mean(0), forecaster.predict(df.head(3))["x"], atol=1e-3)

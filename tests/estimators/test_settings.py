@@ -96,7 +96,7 @@ def test_every_parameter_is_documented_and_every_choice_named_there():
     documented = inspect.getdoc(LatentODEForecaster)
     for field in fields(Settings):
         assert re.search(rf"^(\w+, )*{field.name}(, \w+)* : ", documented, re.M), field.name
-    for name in ("encoder", "dynamics", "decoder", "likelihood", "anchor", "adjoint", "strategy"):
+    for name in ("encoder", "dynamics", "decoder", "likelihood", "anchor", "adjoint"):
         listed = re.search(rf"^{name} : \{{(.*)\}}( or dict)?$", documented, re.M).group(1)
         assert set(re.findall(r'"(\w+)"', listed)) == set(LIMITS[name].choices), name
 
@@ -168,6 +168,7 @@ RIGHT = {
     "learning_rate": [2.5],
     "variational": [True],
     "warm_start": [True],
+    "stacking": [True],
     "verbose": [True],
     "checkpoint_dir": ["no such"],
 }

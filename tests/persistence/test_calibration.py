@@ -2,7 +2,8 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration, mixture_spread, share_reaching
+from latentode.nn import mixture_spread
+from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration, share_reaching
 
 
 def skewed():

@@ -57,7 +57,7 @@ def test_two_processes_train_the_model_that_one_trains(tmp_path):
 
 def test_processes_started_by_torchrun_end_with_the_same_weights_and_in_silence(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    first, second = trained_by_two(tmp_path, {"strategy": "ddp"}, *launcher)
+    first, second = trained_by_two(tmp_path, {}, *launcher)
     for ours, other in zip(first.model_.parameters(), second.model_.parameters(), strict=True):
         assert torch.equal(ours, other)
     df = make_spirals(n_series=23, n_points=20, random_state=0)
@@ -93,7 +93,6 @@ def test_a_single_process_takes_the_batch_itself():
         ({"random_state": np.random.default_rng(0)}, "give random_state an integer"),
         ({"random_state": 0, "checkpoint_dir": "there"}, "leave checkpoint_dir=None"),
         ({"random_state": 0, "devices": 0}, "devices=0 must be at least 1"),
-        ({"random_state": 0, "strategy": "ddp_spawn"}, "strategy='ddp_spawn' must be one of 'auto', 'ddp'"),
     ],
 )
 def test_what_processes_cannot_share_is_refused_before_they_start(given, said, tmp_path, monkeypatch):

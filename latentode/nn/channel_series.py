@@ -1,0 +1,143 @@
+"""The values of single channels: a batch of series taken apart, each channel with its own observations alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from latentode.nn.batch import Batch
+from latentode.nn.features import INPUT_BOUND
+
+__all__ = ["ChannelSeries", "Points", "by_channel", "queries_by_channel"]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Instants of single channels of single series, in double precision.
+
+    Parameters
+    ----------
+    channel : Tensor
+        (pair,), the channel of each pair of a series and a channel.
+    times : Tensor
+        (pair, point), relative to the forecast origin, in spans.
+    since : Tensor
+        (pair, point), time since the first row of the history.
+    given : Tensor
+        (pair, point, feature), seasons, known covariates and static features.
+    """
+
+    channel: Tensor
+    times: Tensor
+    since: Tensor
+    given: Tensor
+
+    def take(self, which: Tensor) -> "Points":
+        """Some of the pairs."""
+        return type(self)(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class ChannelSeries(Points):
+    """Observations of single channels, the earliest first; the rest of each row is padding.
+
+    Parameters
+    ----------
+    values : Tensor
+        (pair, point), scaled.
+    observed : Tensor
+        (pair, point), bool, False for padding.
+    """
+
+    values: Tensor
+    observed: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        """(pair,), observations of each pair."""
+        return self.observed.sum(1)
+
+    def shortened(self) -> "ChannelSeries":
+        """Without points that are padding in every pair."""
+        return self._points(slice(0, max(int(self.counts.max()), 1)))
+
+    def window(self, begins: Tensor, n_points: int) -> "ChannelSeries":
+        """A stretch of each pair, (pair,) being its first point."""
+        at = begins[:, None] + torch.arange(n_points)
+        inside = at < self.observed.shape[1]
+        at = at.clamp(max=self.observed.shape[1] - 1)
+        rows = torch.arange(len(at))[:, None]
+        parts = {f.name: getattr(self, f.name)[rows, at] for f in fields(self) if f.name != "channel"}
+        return ChannelSeries(self.channel, **{**parts, "observed": parts["observed"] & inside})
+
+    def _points(self, which: slice) -> "ChannelSeries":
+        parts = {f.name: getattr(self, f.name)[:, which] for f in fields(self) if f.name != "channel"}
+        return ChannelSeries(self.channel, **parts)
+
+    def chunks(self, cells: int) -> Iterator[tuple[Tensor, "ChannelSeries"]]:
+        """Pairs of about the same length, with the numbers of them; a chunk's matrices have so many cells at most."""
+        order = torch.argsort(self.counts)
+        lengths = self.counts[order].clamp(min=1)
+        start = 0
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order) and (stop + 1 - start) * int(lengths[stop]) ** 2 <= cells:
+                stop += 1
+            which = order[start:stop]
+            yield which, self.take(which).shortened()
+            start = stop
+
+    def take(self, which: Tensor) -> "ChannelSeries":
+        """Some of the pairs."""
+        return ChannelSeries(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+
+def by_channel(batch: Batch) -> ChannelSeries:
+    """The histories of a batch, (series * channel, point): the pairs of one series stand together."""
+    n_channels = batch.mask.shape[2]
+    observed = batch.mask.mT.flatten(0, 1) > 0
+    n_points = max(int(observed.sum(1).max()), 1)
+    rows = torch.argsort((~observed).to(torch.int8), dim=1, stable=True)[:, :n_points]
+
+    def at_rows(x: Tensor) -> Tensor:  # (series, time) -> (pair, point)
+        return x.double().repeat_interleave(n_channels, 0).gather(1, rows)
+
+    given = _features(batch, batch.given, batch.times).repeat_interleave(n_channels, 0)
+    values = batch.values.clamp(-INPUT_BOUND, INPUT_BOUND)
+    return ChannelSeries(
+        channel=torch.arange(n_channels).repeat(len(batch.times)),
+        times=at_rows(batch.times),
+        since=at_rows(batch.times - _start(batch)),
+        given=given.gather(1, rows[..., None].expand(-1, -1, given.shape[2])),
+        values=values.mT.flatten(0, 1).double().gather(1, rows),
+        observed=observed.gather(1, rows),
+    )
+
+
+def queries_by_channel(batch: Batch) -> Points:
+    """The queries of a batch, (series * channel, query), as in :func:`by_channel`."""
+    n_channels = batch.mask.shape[2]
+
+    def repeated(x: Tensor) -> Tensor:
+        return x.double().repeat_interleave(n_channels, 0)
+
+    return Points(
+        channel=torch.arange(n_channels).repeat(len(batch.times)),
+        times=repeated(batch.query_times),
+        since=repeated(batch.query_times - _start(batch)),
+        given=repeated(_features(batch, batch.query_given, batch.query_times)),
+    )
+
+
+def _start(batch: Batch) -> Tensor:
+    """(series, 1), the first row of each history; the origin where there is none."""
+    return torch.where(batch.lengths > 0, batch.times[:, 0], 0.0)[:, None]
+
+
+def _features(batch: Batch, given: Tensor | None, times: Tensor) -> Tensor:
+    """(series, time, feature), what is known beforehand of some times and of their series."""
+    parts = [] if given is None else [given]
+    if batch.static is not None:
+        parts.append(batch.static[:, None].expand(-1, times.shape[1], -1))
+    return torch.cat(parts, -1).double() if parts else times.new_zeros(*times.shape, 0, dtype=torch.float64)

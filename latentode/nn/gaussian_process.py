@@ -1,0 +1,272 @@
+"""A mixed-effects Gaussian process: what a series does without its other channels, in closed form."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latentode.nn.batch import Batch, Prediction
+from latentode.nn.channel_series import ChannelSeries, Points, by_channel, queries_by_channel
+
+__all__ = ["Evidence", "GaussianProcess"]
+
+CELLS = 1_000_000
+"""Entries of the covariance matrices that are held at a time."""
+
+JITTER = 1e-6
+"""Least variance of the noise, in scaled units: keeps covariance matrices positive definite."""
+
+VAGUE = 10.0
+"""Prior variance of the population's level."""
+
+BEYOND = 0.5
+"""Random slopes go on for so many durations before the start and after the usual end of a series, and no farther."""
+
+VARIANCES = {
+    "level": 0.3,
+    "slope": 0.1,
+    "given": 0.03,
+    "drift": 0.3,
+    "smooth": 0.1,
+    "rotation": 0.1,
+    "noise": 0.02,
+    "population_curve": 0.1,
+    "population_given": 0.1,
+}
+"""Initial variances, in scaled units, where a channel has a variance of about 1."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a population of series says of the parameters.
+
+    Parameters
+    ----------
+    log_likelihood : Tensor
+        (), of all observations, the fixed effects integrated out.
+    n_values : int
+        Observations.
+    precision : Tensor
+        (channel, effect, effect), of the posterior of the fixed effects.
+    shift : Tensor
+        (channel, effect), the precision times the posterior mean.
+    """
+
+    log_likelihood: Tensor
+    n_values: int
+    precision: Tensor
+    shift: Tensor
+
+
+class GaussianProcess(nn.Module):
+    """A Gaussian process with fixed and random effects, for each channel by itself.
+
+    A channel is the sum of
+
+    - fixed effects, the same in all series: a level, a curve over the time since the start of the series, and linear
+      effects of what is known beforehand (seasons, known covariates, static features);
+    - random effects, different in each series: a level, a slope, and linear effects of what is known beforehand;
+    - three stationary processes: an Ornstein-Uhlenbeck process, which forgets; a smooth one with a Matern-3/2
+      covariance; and a rotation with a period, which has its own phase and amplitude in each series;
+    - noise of the measurement.
+
+    Its mean falls back from the last values to the level of the series and from there to that of the population, as
+    fast as the data say, and its variance grows accordingly.
+
+    Parameters
+    ----------
+    n_channels, n_given : int
+        Channels, and features known beforehand.
+    usual_gap : float
+        The median gap between rows, in spans.
+    duration : float
+        The usual duration of a series, in spans.
+
+    References
+    ----------
+    Laird & Ware (1982), Random-effects models for longitudinal data. Rasmussen & Williams (2006), Gaussian processes
+    for machine learning, sections 2.7 (fixed effects) and 4.2 (covariances).
+
+    Examples
+    --------
+    >>> import torch
+    >>> process = GaussianProcess(n_channels=1, n_given=0, usual_gap=0.1, duration=1.0)
+    >>> batch = Batch(
+    ...     times=torch.tensor([[-0.5, 0.0]]),
+    ...     values=torch.ones(1, 2, 1),
+    ...     mask=torch.ones(1, 2, 1),
+    ...     lengths=torch.tensor([2]),
+    ...     query_times=torch.tensor([[0.01, 0.9]]),
+    ... )
+    >>> scale = process(batch).scale
+    >>> bool(scale[0, 0, 0] < scale[0, 1, 0])
+    True
+    """
+
+    effects: Tensor
+    effects_covariance: Tensor
+
+    def __init__(self, n_channels: int, n_given: int, usual_gap: float, duration: float) -> None:
+        super().__init__()
+        self.n_given = n_given
+        self.usual_gap, self.duration = usual_gap, duration
+        lengths = {
+            "drift": max(4 * usual_gap, 0.3),
+            "smooth": max(2 * usual_gap, 0.3),
+            "period": duration,
+            "rotation": 3 * duration,
+        }
+        self.log_variances = _logarithms(VARIANCES, n_channels)
+        self.log_lengths = _logarithms(lengths, n_channels)
+        n_effects = 1 + N_KNOTS + n_given
+        self.register_buffer("effects", torch.zeros(n_channels, n_effects))
+        self.register_buffer("effects_covariance", torch.zeros(n_channels, n_effects, n_effects))
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Mean and standard deviation of a value at every query, noise included.
+
+        Parameters
+        ----------
+        batch : Batch
+            Histories and queries.
+
+        Returns
+        -------
+        Prediction
+            Of (series, query, channel). Queries do not depend on one another.
+        """
+        histories, queries = by_channel(batch), queries_by_channel(batch)
+        mean, variance = torch.empty_like(queries.times), torch.empty_like(queries.times)
+        with torch.no_grad():
+            for which, history in histories.chunks(CELLS):
+                mean[which], variance[which] = self._conditioned(history, queries.take(which))
+        shape = len(batch.times), batch.mask.shape[2], queries.times.shape[1]
+        mean, scale = (x.reshape(shape).mT.to(batch.values.dtype) for x in (mean, variance.sqrt()))
+        return Prediction(mean, scale)
+
+    def evidence(self, population: list[ChannelSeries]) -> Evidence:
+        """What series say of the parameters, differentiable in them.
+
+        Parameters
+        ----------
+        population : list of ChannelSeries
+            In chunks.
+        """
+        prior = self._prior_variances()
+        precision, shift = torch.diag_embed(1 / prior), torch.zeros_like(prior)
+        log_likelihood, n_values = -0.5 * prior.log().sum(), 0
+        for series in population:
+            lower = self._cholesky(series)
+            design, values = self._design(series), torch.where(series.observed, series.values, 0.0)
+            design = torch.where(series.observed[..., None], design, 0.0)
+            white = torch.linalg.solve_triangular(lower, torch.cat([design, values[..., None]], -1), upper=False)
+            design, values = white[..., :-1], white[..., -1:]
+            log_likelihood = log_likelihood - 0.5 * values.square().sum()
+            log_likelihood = log_likelihood - lower.diagonal(dim1=1, dim2=2).log().sum()
+            precision = precision.index_add(0, series.channel, design.mT @ design)
+            shift = shift.index_add(0, series.channel, (design.mT @ values)[..., 0])
+            n_values += int(series.counts.sum())
+        # Integrating the effects out: a Gaussian integral around their posterior mean.
+        lower = torch.linalg.cholesky(precision)
+        explained = torch.linalg.solve_triangular(lower, shift[..., None], upper=False)
+        log_likelihood = log_likelihood + 0.5 * explained.square().sum()
+        log_likelihood = log_likelihood - lower.diagonal(dim1=1, dim2=2).log().sum()
+        return Evidence(log_likelihood - 0.5 * math.log(2 * math.pi) * n_values, n_values, precision, shift)
+
+    def know_effects(self, evidence: Evidence) -> None:
+        """Keep the posterior of the fixed effects."""
+        with torch.no_grad():
+            covariance = torch.cholesky_inverse(torch.linalg.cholesky(evidence.precision))
+            self.effects.copy_((covariance @ evidence.shift[..., None])[..., 0])
+            self.effects_covariance.copy_(covariance)
+
+    def _conditioned(self, history: ChannelSeries, queries: Points) -> tuple[Tensor, Tensor]:
+        """Mean and variance at the queries, (pair, query), given the history."""
+        lower = self._cholesky(history)
+        effects = self.effects.double()[history.channel][..., None]
+        design, query_design = self._design(history), self._design(queries)
+        rest = torch.where(history.observed, history.values - (design @ effects)[..., 0], 0.0)
+        design = torch.where(history.observed[..., None], design, 0.0)
+        between = torch.where(history.observed[..., None], self._covariance(history, queries), 0.0)
+        n_queries = between.shape[2]
+        white = torch.linalg.solve_triangular(lower, torch.cat([between, design, rest[..., None]], -1), upper=False)
+        weights, design, rest = white[..., :n_queries], white[..., n_queries:-1], white[..., -1:]
+        mean = query_design @ effects + weights.mT @ rest
+        variance = self._variance(queries) - weights.square().sum(1)
+        # The fixed effects are not known exactly where there are few series.
+        unexplained = query_design - weights.mT @ design
+        covariance = self.effects_covariance.double()[history.channel]
+        variance = variance + ((unexplained @ covariance) * unexplained).sum(-1)
+        return mean[..., 0], variance.clamp(min=JITTER)
+
+    def _cholesky(self, series: ChannelSeries) -> Tensor:
+        """The lower factor of the covariance of the observations; padding has the unit matrix."""
+        both = series.observed[:, :, None] & series.observed[:, None]
+        covariance = torch.where(both, self._covariance(series, series), 0.0)
+        noise = self._of("noise", series.channel)[:, None] + JITTER
+        lower: Tensor = torch.linalg.cholesky(covariance + torch.diag_embed(torch.where(series.observed, noise, 1.0)))
+        return lower
+
+    def _covariance(self, a: Points, b: Points) -> Tensor:
+        """Of the random effects and processes at some points, (pair, point of a, point of b)."""
+        apart = (a.times[:, :, None] - b.times[:, None]).abs()
+
+        def of(name: str) -> Tensor:
+            return self._of(name, a.channel)[:, None, None]
+
+        def over(name: str) -> Tensor:
+            return apart / self._length(name, a.channel)[:, None, None]
+
+        smooth, turn = math.sqrt(3) * over("smooth"), 2 * math.pi * over("period")
+        covariance = of("level") + of("slope") * (self._slope(a)[:, :, None] * self._slope(b)[:, None])
+        covariance = covariance + of("drift") * (-over("drift")).exp()
+        covariance = covariance + of("smooth") * (1 + smooth) * (-smooth).exp()
+        covariance = covariance + of("rotation") * turn.cos() * (-over("rotation")).exp()
+        return covariance + of("given") * (a.given @ b.given.mT) if self.n_given else covariance
+
+    def _variance(self, points: Points) -> Tensor:
+        """Of a value at some points, (pair, point), noise included."""
+        level, slope, given, *stationary = (
+            self._of(name, points.channel)[:, None]
+            for name in ("level", "slope", "given", "drift", "smooth", "rotation", "noise")
+        )
+        variance = level + slope * self._slope(points).square() + sum(stationary) + JITTER
+        return variance + given * points.given.square().sum(-1)
+
+    def _slope(self, points: Points) -> Tensor:
+        """Time since the start for random slopes, -1/2 to 1/2 over the usual duration."""
+        return (points.since / self.duration).clamp(-BEYOND, 1 + BEYOND) - 0.5
+
+    def _design(self, points: Points) -> Tensor:
+        """Features of the fixed effects, (pair, point, effect): the level, the curve, and what is known beforehand."""
+        knots = torch.linspace(0.0, 1.0, N_KNOTS, dtype=torch.float64)
+        place = (points.since / self.duration).clamp(0.0, 1.0)
+        curve = (1 - (N_KNOTS - 1) * (place[..., None] - knots).abs()).clamp(min=0.0)  # linear between the knots
+        return torch.cat([torch.ones_like(place)[..., None], curve, points.given], dim=-1)
+
+    def _prior_variances(self) -> Tensor:
+        """Of the fixed effects, (channel, effect)."""
+        curve, given = (self._by_channel(self.log_variances[f"population_{name}"]) for name in ("curve", "given"))
+        parts = [torch.full_like(curve, VAGUE)[:, None], curve[:, None].expand(-1, N_KNOTS)]
+        return torch.cat([*parts, given[:, None].expand(-1, self.n_given)], dim=1)
+
+    def _of(self, name: str, channel: Tensor) -> Tensor:
+        """A variance, (pair,)."""
+        return self._by_channel(self.log_variances[name])[channel]
+
+    def _length(self, name: str, channel: Tensor) -> Tensor:
+        """A time scale in spans, (pair,)."""
+        return self._by_channel(self.log_lengths[name])[channel]
+
+    @staticmethod
+    def _by_channel(logarithms: Tensor) -> Tensor:
+        return logarithms.double().exp()
+
+
+N_KNOTS = 8
+"""Knots of the curve of the population over the time since the start of a series."""
+
+
+def _logarithms(initial: dict[str, float], n_channels: int) -> nn.ParameterDict:
+    return nn.ParameterDict({k: nn.Parameter(torch.full((n_channels,), math.log(v))) for k, v in initial.items()})

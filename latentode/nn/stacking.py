@@ -1,0 +1,173 @@
+"""Stacking: the network's forecast and that of the Gaussian process, combined by weights that were learned."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentode.nn.batch import Batch, Prediction
+from latentode.nn.ensemble import Model
+from latentode.nn.gaussian_process import GaussianProcess
+from latentode.nn.latent_ode import LatentODEConfig
+from latentode.nn.mixed_likelihood import Likelihood
+from latentode.nn.mixture import mixture_spread
+
+__all__ = ["Stacked", "Stacking", "StackingConfig", "StackingWeights", "combined"]
+
+TINY = 1e-12
+"""Least spread of the network's draws, which they are divided by."""
+
+
+@dataclass(frozen=True)
+class StackingConfig:
+    """Sizes of a :class:`Stacking`: all that is needed to rebuild it.
+
+    Parameters
+    ----------
+    n_channels, n_given : int
+        Channels, and features known beforehand.
+    usual_gap : float
+        The median gap between rows, in spans.
+    duration : float
+        The usual duration of a series, in spans.
+    """
+
+    n_channels: int
+    n_given: int
+    usual_gap: float
+    duration: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values, for a file."""
+        return asdict(self)
+
+
+class StackingWeights(nn.Module):
+    """The weight of the Gaussian process beside the network, by channel, lead time and length of the history.
+
+    Its logit is linear: a common intercept, a deviation of each channel, and slopes for the logarithm of the lead time,
+    for queries inside the history, and for the logarithm of the number of observations of the channel. Without data it
+    is one half.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels.
+    usual_gap : float
+        The median gap between rows, in spans: the unit of the lead time.
+
+    References
+    ----------
+    Wolpert (1992), Stacked generalization. Sill et al. (2009), Feature-weighted linear stacking.
+    """
+
+    def __init__(self, n_channels: int, usual_gap: float) -> None:
+        super().__init__()
+        self.usual_gap = usual_gap
+        self.intercept = nn.Parameter(torch.zeros(()))
+        self.of_channel = nn.Parameter(torch.zeros(n_channels))
+        self.slopes = nn.Parameter(torch.zeros(3))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(series, query, channel), between 0 and 1."""
+        ahead = torch.log1p(batch.query_times.clamp(min=0.0) / self.usual_gap)[..., None]
+        inside = (batch.query_times <= 0).to(ahead.dtype)[..., None]
+        return self.at(ahead, inside, torch.log1p(batch.mask.sum(1))[:, None])
+
+    def at(self, log_lead: Tensor, inside: Tensor, log_count: Tensor) -> Tensor:
+        """Weights at some lead times and numbers of observations.
+
+        Parameters
+        ----------
+        log_lead : Tensor
+            (..., 1), ``log(1 + lead / usual gap)``.
+        inside : Tensor
+            (..., 1), 1 for a query inside the history, 0 after it.
+        log_count : Tensor
+            (..., channel) or (..., 1), ``log(1 + observations of the channel)``.
+        """
+        # Centred at a lead of 1.7 gaps and 3.5 observations, where the intercept speaks for all.
+        slopes = self.slopes[0] * (log_lead - 1.0) + self.slopes[1] * inside + self.slopes[2] * (log_count - 1.5)
+        return (self.intercept + self.of_channel + slopes).sigmoid()
+
+    def penalty(self) -> Tensor:
+        """(), the squared distance from one half everywhere; the common weight is free the most."""
+        return 0.05 * self.intercept.square() + self.of_channel.square().mean() + 0.3 * self.slopes.square().sum()
+
+
+class Stacking(nn.Module):
+    """The Gaussian process and its weight.
+
+    Parameters
+    ----------
+    config : StackingConfig
+        Sizes.
+    """
+
+    def __init__(self, config: StackingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.process = GaussianProcess(config.n_channels, config.n_given, config.usual_gap, config.duration)
+        self.weights = StackingWeights(config.n_channels, config.usual_gap)
+
+
+class Stacked(nn.Module):
+    """A network whose predictions are moved towards those of a Gaussian process.
+
+    Mean and scale are weighted means of both. Draws of the network keep their course around the mean: they are moved
+    with it and stretched to the new scale. Channels of counts are the network's alone: they are no Gaussians.
+
+    Parameters
+    ----------
+    network : LatentODE or Ensemble
+        The network.
+    stacking : Stacking
+        The process and its weight.
+    """
+
+    def __init__(self, network: Model, stacking: Stacking) -> None:
+        super().__init__()
+        self.network, self.stacking = network, stacking
+
+    @property
+    def config(self) -> LatentODEConfig:
+        """That of the network."""
+        return self.network.config
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """That of the network."""
+        return self.network.likelihood
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Mean and scale, (series, query, channel)."""
+        return self._moved(self.network.predict(batch), batch)[0]
+
+    def sample(self, batch: Batch, noise: Tensor) -> Prediction:
+        """Predict along trajectories from several draws of z0, (sample, series, query, channel).
+
+        Parameters
+        ----------
+        batch : Batch
+            Histories and queries.
+        noise : Tensor
+            (sample, series, latent), standard normal.
+        """
+        center, drawn = self.network.predict(batch), self.network.sample(batch, noise)
+        spread = mixture_spread(drawn.mean, drawn.scale, center.mean).clamp(min=TINY)
+        moved, process, weight = self._moved(center, batch)
+        stretch = 1 + weight * (process.scale / spread - 1)
+        return Prediction(moved.mean + stretch * (drawn.mean - center.mean), stretch * drawn.scale)
+
+    def _moved(self, center: Prediction, batch: Batch) -> tuple[Prediction, Prediction, Tensor]:
+        """The combined prediction, that of the process, and the weight of the process."""
+        process = self.stacking.process(batch)
+        weight = self.stacking.weights(batch) * torch.from_numpy(~self.likelihood.of_counts)
+        return combined(center, process, weight), process, weight
+
+
+def combined(network: Prediction, process: Prediction, weight: Tensor) -> Prediction:
+    """The weighted mean of two predictions."""
+    mean = network.mean + weight * (process.mean - network.mean)
+    return Prediction(mean, network.scale + weight * (process.scale - network.scale))

@@ -1,0 +1,181 @@
+"""Fitting the Gaussian process of the base forecasts by its marginal likelihood."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentode.nn.channel_series import ChannelSeries, by_channel
+from latentode.nn.gaussian_process import GaussianProcess
+from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
+from latentode.training.threads import one_thread
+
+__all__ = ["fit_gaussian_process", "with_effects_of"]
+
+STEPS, RATE = 15, 0.6
+"""Steps of Adam, and their first rate."""
+
+WINDOW = 64
+"""Observations of a channel of a series at most: stretches of that length show how long it remembers."""
+
+MOST_SERIES, CELLS, MOST_CELLS = 300, 80_000, 250_000
+"""Series, and entries of the covariance matrices of a channel and of all channels, at most. Beyond, some are
+drawn: a few dozen series show the variances well."""
+
+FEWEST_FOR_PERIOD = 6
+"""Observations of a series from which on it says something of a period."""
+
+MOST_CYCLES, CYCLES_APART = 60, 0.12
+"""Periods are sought up to so many cycles in the usual duration of a series, so many cycles apart."""
+
+RIDGE = 0.5
+"""Added to the squared sums of a sinusoid, so that two or three points do not pass for one."""
+
+VARIANCE_PRECISION, LENGTH_PRECISION = 0.04, 0.2
+"""Of the prior of the logarithm of a variance and of a time scale, around its initial value."""
+
+
+def fit_gaussian_process(
+    series: RaggedSeries, span: float, usual_gap: float, rng: np.random.Generator
+) -> GaussianProcess:
+    """Fit variances, time scales and fixed effects.
+
+    Parameters
+    ----------
+    series : RaggedSeries
+        The observations.
+    span : float
+        The unit of the model's time.
+    usual_gap : float
+        The median gap between rows, in spans.
+    rng : Generator
+        Draws series and stretches of them, where there are many.
+
+    References
+    ----------
+    Rasmussen & Williams (2006), Gaussian processes for machine learning, section 5.4.1.
+    """
+    population = _population(series, span, rng)
+    process = GaussianProcess(
+        series.values.shape[1], population[0].given.shape[2], usual_gap, _usual_duration(series, span)
+    )
+    with one_thread():  # the matrices are small
+        _start_at_periods(process, population)
+        _maximise_evidence(process, population)
+        process.know_effects(process.evidence(population))
+    return process.requires_grad_(requires_grad=False)
+
+
+def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]) -> None:
+    initial = {name: value.detach().clone() for name, value in process.named_parameters()}
+    optimiser = torch.optim.Adam(process.parameters(), RATE)
+    for step in range(STEPS):
+        optimiser.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
+        optimiser.zero_grad()
+        evidence = process.evidence(population)
+        loss = (_penalty(process, initial) - evidence.log_likelihood) / max(evidence.n_values, 1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+
+def with_effects_of(
+    process: GaussianProcess, series: RaggedSeries, span: float, rng: np.random.Generator
+) -> GaussianProcess:
+    """A process of the same variances and time scales whose fixed effects are those of other series.
+
+    Parameters
+    ----------
+    process : GaussianProcess
+        A fitted one.
+    series : RaggedSeries
+        The observations.
+    span : float
+        The unit of the model's time.
+    rng : Generator
+        Draws series and stretches of them, where there are many.
+    """
+    copied = copy.deepcopy(process)
+    with torch.no_grad(), one_thread():
+        copied.know_effects(copied.evidence(_population(series, span, rng)))
+    return copied
+
+
+def _population(series: RaggedSeries, span: float, rng: np.random.Generator) -> list[ChannelSeries]:
+    """Stretches of single channels, in chunks."""
+    which = np.flatnonzero(series.lengths > 0)
+    which = np.sort(rng.choice(which, min(len(which), MOST_SERIES), replace=False))
+    lengths = np.minimum(series.lengths[which], MAX_HISTORY)
+    starts = series.offsets[:-1][which] + rng.integers(0, series.lengths[which] - lengths + 1)
+    first = series.times[starts]
+    whole = by_channel(query_batch(series, starts, starts + lengths, first, first[:, None], span, which))
+    spare = (whole.counts - WINDOW).clamp(min=0).numpy()
+    stretches = whole.window(torch.from_numpy(rng.integers(0, spare + 1)), min(WINDOW, whole.observed.shape[1]))
+    chosen = _within(stretches, len(series.values.T), rng)
+    return [chunk for _, chunk in stretches.take(chosen).chunks(MOST_CELLS)]
+
+
+def _within(stretches: ChannelSeries, n_channels: int, rng: np.random.Generator) -> Tensor:
+    """Pairs with observations, drawn up to the bounds on cells."""
+    counts, channel = stretches.counts.numpy(), stretches.channel.numpy()
+    most = min(CELLS, MOST_CELLS // n_channels)
+    chosen = []
+    for k in range(n_channels):
+        mine = rng.permutation(np.flatnonzero((channel == k) & (counts > 0)))
+        cells = np.cumsum(np.square(counts[mine]))
+        chosen.append(mine[: max(int(np.searchsorted(cells, most)), 1)])
+    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+
+
+def _usual_duration(series: RaggedSeries, span: float) -> float:
+    """The 95 % quantile of the durations of the series, in spans; a span where no series has any."""
+    long = np.flatnonzero(series.lengths > 1)
+    durations = series.times[series.offsets[1:][long] - 1] - series.times[series.offsets[:-1][long]]
+    durations = np.minimum(durations[durations > 0] / span, MAX_REACH)
+    return float(np.quantile(durations, 0.95)) if len(durations) else 1.0
+
+
+def _penalty(process: GaussianProcess, initial: dict[str, Tensor]) -> Tensor:
+    """Minus the logarithm of a Gaussian prior around the initial parameters: few data leave them there."""
+    squared = {name: (value - initial[name]).square().sum() for name, value in process.named_parameters()}
+    variances = sum((x for name, x in squared.items() if name.startswith("log_variances")), torch.zeros(()))
+    lengths = sum((x for name, x in squared.items() if name.startswith("log_lengths")), torch.zeros(()))
+    return 0.5 * (VARIANCE_PRECISION * variances + LENGTH_PRECISION * lengths)
+
+
+def _start_at_periods(process: GaussianProcess, population: list[ChannelSeries]) -> None:
+    """Start the rotation of each channel at the period that explains most of its series, each with its own phase.
+
+    The likelihood has a narrow peak at every period; the gradient only finds the nearest one. The periodogram of Lomb
+    and Scargle is summed over the series as a log-likelihood, of what a straight line leaves.
+    """
+    slowest = 0.75 / process.duration
+    fastest = max(min(0.5 / process.usual_gap, MOST_CYCLES / process.duration), 2 * slowest)
+    frequencies = torch.arange(slowest, fastest, CYCLES_APART / process.duration, dtype=torch.float64)
+    found = torch.zeros(len(process.effects), len(frequencies), dtype=torch.float64)
+    for series in population:
+        enough = torch.nonzero(series.counts >= FEWEST_FOR_PERIOD)[:, 0]
+        series = series.take(enough)
+        for k, frequency in enumerate(frequencies):
+            found[:, k].index_add_(0, series.channel, _log_likelihood_of_period(series, float(frequency)))
+    with torch.no_grad():
+        process.log_lengths["period"].copy_(-frequencies[found.argmax(1)].log())
+
+
+def _log_likelihood_of_period(series: ChannelSeries, frequency: float) -> Tensor:
+    """By how much a sinusoid beside a straight line raises the log-likelihood of each pair, (pair,)."""
+    seen = series.observed.double()
+    n = seen.sum(1, keepdim=True)
+    time = (series.times - (series.times * seen).sum(1, keepdim=True) / n) * seen
+    value = (series.values - (series.values * seen).sum(1, keepdim=True) / n) * seen
+    value = value - time * (time * value).sum(1, keepdim=True) / (time.square().sum(1, keepdim=True) + 1e-9)
+    waves = (
+        torch.stack([(2 * math.pi * frequency * time).cos(), (2 * math.pi * frequency * time).sin()], 1) * seen[:, None]
+    )
+    gram = waves @ waves.mT + RIDGE * torch.eye(2, dtype=waves.dtype)
+    along = waves @ value[..., None]
+    explained = (along * torch.linalg.solve(gram, along)).sum((1, 2))
+    share = explained / (value.square().sum(1) + 1e-9)
+    raised: Tensor = -0.5 * (n[:, 0] - 4) * (1 - share).clamp(min=1e-3).log()
+    return raised
