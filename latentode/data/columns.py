@@ -15,6 +15,7 @@ __all__ = [
     "as_ids",
     "has_hash",
     "is_date",
+    "is_torn",
     "listed",
     "named_columns",
     "numbers_of",
@@ -87,6 +88,11 @@ def has_hash(value: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def is_torn(value: object) -> bool:
+    """Whether a value is text with half of a pair of UTF-16, as text decoded wrongly has: no file can hold it."""
+    return isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def require_name(column: object, role: str) -> None:

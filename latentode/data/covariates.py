@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from latentode.data.columns import LARGEST, has_hash, numbers_of
+from latentode.data.columns import LARGEST, has_hash, is_torn, numbers_of
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import average_groups, sum_groups
 from latentode.data.timed_rows import TimedRows, grouped_rows
@@ -330,7 +330,7 @@ def _usable(column: pd.Series) -> pd.Series:
     Raises
     ------
     DataError
-        When it holds complex numbers, or lists and the like, which are no categories.
+        When it holds complex numbers, lists and the like, which are no categories, or text that no file can hold.
     """
     if types.is_complex_dtype(column.dtype):
         raise DataError(
@@ -339,7 +339,7 @@ def _usable(column: pd.Series) -> pd.Series:
         )
     if not types.is_numeric_dtype(column.dtype):
         try:
-            column.unique()
+            torn = [value for value in column.unique() if is_torn(value)]
         except (TypeError, NotImplementedError):  # the latter is pyarrow's
             row = next(i for i, value in enumerate(column) if not has_hash(value))
             raise DataError(
@@ -347,6 +347,12 @@ def _usable(column: pd.Series) -> pd.Series:
                 "which is no category; give each part of it a column of its own, or convert it with "
                 f"df[{column.name!r}].astype(str)"
             ) from None
+        if torn:
+            row = next(i for i, value in enumerate(column) if is_torn(value))
+            raise DataError(
+                f"covariate column {column.name!r} holds {shown(torn[0])} in row {shown(column.index[row])}, with "
+                "half a character, as text decoded wrongly has; no file can hold it: decode it as UTF-8"
+            )
     if column.dtype == np.longdouble:
         return pd.Series(numbers_of(column), column.index, name=column.name)
     return column

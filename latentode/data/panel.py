@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode.data.columns import LARGEST, numbers_of, require_numbers_where_meant
+from latentode.data.columns import LARGEST, is_torn, numbers_of, require_numbers_where_meant
 from latentode.data.covariates import Coding, Covariates, covariates_from_rows, static_of_series
 from latentode.data.errors import DataError, shown
 from latentode.data.ragged import average_groups, slices
@@ -318,10 +318,10 @@ def _refuse_unnamed_series(schema: Schema, first: NDArray[np.bool_]) -> None:
 
 
 def _refuse_surrogates(codes: NDArray[np.int64], ids: pd.Index) -> None:
-    """Refuse names that no file can hold: half of a pair of UTF-16, left where text was decoded wrongly."""
+    """Refuse names that no file can hold."""
     if ids.dtype == object:
         for code, name in enumerate(ids):
-            if isinstance(name, str) and any("\ud800" <= c <= "\udfff" for c in name):
+            if is_torn(name):
                 raise DataError(
                     f"the id {shown(name)} in row {int((codes == code).argmax()) + 1} holds half a character, as text "
                     "decoded wrongly does, and cannot be written to a file; decode it as UTF-8, or rename the series"

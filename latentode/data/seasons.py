@@ -29,6 +29,9 @@ CLEARLY_EXPLAINED = 0.1
 
 SOUGHT_CYCLES = 3.0
 MOST_CYCLES = 200
+OFF_GRID = 0.02
+"""Part of a gap by which times may miss a regular grid, as rounded ones do."""
+
 MOST_VALUES = 20_000
 """Values of a channel that are looked at: evenly chosen where there are more."""
 
@@ -78,7 +81,8 @@ def find_seasons(panel: Panel, axis: TimeAxis, wanted: Any = "auto") -> Seasons:
 
     For dates, the candidates are the day, the week and the year. Each is kept if the data span it twice and it explains
     2 % of a channel's variance around the means of its series. For numeric times, it is one period that all series
-    share: it must explain 10 %, and the data must span it three times.
+    share: it must explain 10 %, the data must span it three times, and it must be at least two gaps long where
+    all times lie on a regular grid.
 
     Parameters
     ----------
@@ -157,15 +161,33 @@ def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple
         around = values - np.polynomial.Polynomial.fit(times, values, 1)(times)
         place = np.minimum((times - times.min()) / total * bins, bins - 1).astype(np.int64)
         power = np.abs(np.fft.rfft(np.bincount(place, around, bins), 4 * bins))[: len(cycles)]
-        peak = cycles[int(np.where(cycles >= SOUGHT_CYCLES, power, 0.0).argmax())]
+        shortest = 2 * _regular_gap(times)
+        sought = (cycles >= SOUGHT_CYCLES) & (cycles * shortest <= total)
+        if not sought.any():
+            continue
+        peak = cycles[int(np.where(sought, power, 0.0).argmax())]
         finer = total / (peak + np.linspace(-0.25, 0.25, 11))
-        period = max(map(float, finer), key=lambda p: _explained(times, around, p))
+        period = max(map(float, finer[finer >= shortest * (1 - 1e-9)]), key=lambda p: _explained(times, around, p))
         explained = _explained(times, around, period)
         early = times < np.median(times)
         halves = [_explained_by(times, around, learned, period) for learned in (early, ~early)]
         if explained > best and min(halves) > 0.5 * CLEARLY_EXPLAINED:
             best, best_period = explained, period
     return (best_period,) if best_period else ()
+
+
+def _regular_gap(times: Floats) -> float:
+    """The gap of which all gaps between times are multiples, or 0.
+
+    On such a grid every period shorter than two gaps has the same values as a longer one, and is no season.
+    """
+    gaps = np.diff(np.unique(times))
+    gaps = gaps[gaps > 1e-9 * np.abs(times).max()]  # smaller ones are rounding
+    if not len(gaps):
+        return 0.0
+    gap = float(gaps.min())
+    off = np.abs(gaps / gap - np.rint(gaps / gap))
+    return gap if float(off.max()) <= OFF_GRID else 0.0
 
 
 def _explained_by(times: Floats, values: Floats, learned: NDArray[np.bool_], period: float) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from latentode.data import ChannelScaler, Coding, Panel, Schema, Seasons, TimeAxis
+from latentode.estimators.stacking_weights import weights_frame
 from latentode.nn import Model
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.state import FittedState
@@ -53,6 +54,19 @@ class FittedAttributes:
     def model_(self) -> Model:
         """The trained module; an ensemble has ``members``."""
         return self._fitted().model
+
+    @property
+    def weights_(self) -> pd.DataFrame | None:
+        """How much of a forecast is the Gaussian process's: the rest is the network's.
+
+        A row per lead time (in the unit of ``horizon_``; 0 for a time within the history) and number of observations of
+        the channel, a column per channel. None with ``stacking=False``. Channels of counts are the network's alone.
+        """
+        state = self._fitted()
+        if state.stacking is None:
+            return None
+        channels = pd.Index(state.schema.channels, tupleize_cols=False)
+        return weights_frame(state.stacking, channels, state.model.likelihood.of_counts, state.horizon)
 
     @property
     def history_(self) -> pd.DataFrame:

@@ -143,6 +143,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         The periods the model knows, in the unit of ``horizon_``.
     model_ : LatentODE or Ensemble
         The fitted module; an ensemble has ``members``.
+    weights_ : DataFrame or None
+        How much of a forecast is the Gaussian process's, by lead time, length of history and channel.
     history_ : DataFrame
         Losses by model and step.
     feature_names_in_ : array of str

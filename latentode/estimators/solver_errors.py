@@ -20,12 +20,11 @@ LARGEST = 1e6
 """Stands for an error that is not finite."""
 
 
-def agree_on_steps(trained: Sequence[Trained]) -> int:
-    """Give all models of an ensemble the solver steps of the one that needs most, and return them."""
+def agree_on_steps(trained: Sequence[Trained]) -> None:
+    """Give all models of an ensemble the solver steps of the one that needs most."""
     n_steps = max((one.model.config.n_steps for one in trained), default=0)
     for one in trained:
         with_solver_steps(one.network, n_steps)
-    return n_steps
 
 
 def solver_errors(trained: Sequence[Trained]) -> Floats | None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,16 +12,13 @@ from latentode.nn import Batch, GaussianProcess, Prediction, Stacked, Stacking, 
 from latentode.nn.stacking import StackingWeights, combined
 from latentode.training import one_thread
 
-__all__ = ["stack", "weights_frame"]
+__all__ = ["stack"]
 
 SHRINKAGE = 30.0
 """Held-out series that weigh as much as the prior of the weights, up to a constant."""
 
 MOST_ITERATIONS = 60
 """Of L-BFGS, for a handful of parameters."""
-
-LEADS, COUNTS = (0.0, 1.0, 3.0, 10.0, 30.0), (1, 10)
-"""Lead times, in usual gaps, and numbers of observations at which weights are shown."""
 
 Forecasts = list[tuple[Batch, Prediction, Prediction]]
 
@@ -74,26 +70,6 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
     return stacked, with_process(process)
 
 
-def weights_frame(stacking: Stacking, channels: pd.Index, unit: float) -> pd.DataFrame:
-    """The weight of the Gaussian process at some lead times, a row per lead time and number of observations.
-
-    Parameters
-    ----------
-    stacking : Stacking
-        The process and its weight.
-    channels : Index
-        Names of the channels.
-    unit : float
-        What a usual gap is in the unit of the data.
-    """
-    index = pd.MultiIndex.from_product([[lead * unit for lead in LEADS], COUNTS], names=["lead", "observations"])
-    leads = torch.tensor(LEADS).repeat_interleave(len(COUNTS))[:, None]
-    counts = torch.tensor(COUNTS, dtype=torch.float32).repeat(len(LEADS))[:, None]
-    with torch.no_grad():
-        found = stacking.weights.at(torch.log1p(leads), (leads <= 0).float(), torch.log1p(counts))
-    return pd.DataFrame(found.numpy(), index, channels)
-
-
 def _forecasts(one: Trained) -> Forecasts:
     """What the network and the process forecast of the held-out data."""
     assert one.process is not None
@@ -131,6 +107,8 @@ def _crps(weights: StackingWeights, forecasts: Forecasts) -> Tensor:
         z = (batch.targets - both.mean) / both.scale
         density = torch.exp(-0.5 * z.square()) / np.sqrt(2 * np.pi)
         score = both.scale * (z * torch.erf(z / np.sqrt(2)) + 2 * density - 1 / np.sqrt(np.pi))
+        # In units of the scales at hand: otherwise the farthest lead times would decide for the near ones.
+        score = score / (network.scale * process.scale).sqrt()
         queried = (batch.target_mask > 0).float()
         total, n = total + (score * queried).sum(), n + queried.sum()
     return total / n.clamp(min=1.0)

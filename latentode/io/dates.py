@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import infer_dtype
 
 from latentode.data import DataError
 from latentode.io.dialects import TextFormat
@@ -43,10 +45,14 @@ def as_times(column: pd.Series, path: Path, given: TextFormat, found: list[str])
     """
     if given.date_format is not None:
         return _in_format(column, path, given.date_format)
-    dates = _iso(column)
-    numbers = pd.to_numeric(column, errors="coerce")
-    zoned = column.dropna().astype(str).str.contains(_ZONE, regex=True)
-    meant = numbers if numbers.notna().sum() > dates.notna().sum() else dates
+    codes, texts = _once(column)
+    dates: pd.Series = _iso(texts).reindex(codes).set_axis(column.index)
+    dates.name = column.name
+    zoned = texts.dropna().astype(str).str.contains(_ZONE, regex=True)
+    meant = dates
+    if dates.notna().sum() < column.notna().sum():  # the slowest reading, and needed only where this one fails
+        numbers = pd.to_numeric(column, errors="coerce")
+        meant = numbers if numbers.notna().sum() > dates.notna().sum() else dates
     bad = (column.notna() & meant.isna()).to_numpy()
     if bad.any():
         # Only here, so that a column of ISO dates is never read otherwise.
@@ -57,10 +63,18 @@ def as_times(column: pd.Series, path: Path, given: TextFormat, found: list[str])
             _refuse_bad(column, dates, path, "is no date of the calendar")
         else:
             dated = "number and no ISO date such as 2024-05-01 12:30; give --date-format if all are written so"
-            _refuse_bad(column, meant, path, f"is no {'number as the others are' if meant is numbers else dated}")
+            _refuse_bad(column, meant, path, f"is no {dated if meant is dates else 'number as the others are'}")
     if zoned.any() and not zoned.all():
         raise DataError(f"{path}: in column {column.name!r} some times have a zone and some have none")
     return dates if zoned.any() else dates.dt.tz_localize(None)
+
+
+def _once(column: pd.Series) -> tuple[NDArray[np.int64], pd.Series]:
+    """The different times of a column, of which many series have the same, and which of them every row holds."""
+    if infer_dtype(column) != "string":  # others may be equal and yet be read differently, as 1 and True
+        return np.arange(len(column)), column.reset_index(drop=True)
+    codes, texts = pd.factorize(column)
+    return codes, pd.Series(texts)
 
 
 def _iso(texts: pd.Series) -> pd.Series:

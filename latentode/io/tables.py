@@ -286,12 +286,14 @@ def _without_row_numbers(df: pd.DataFrame, names: Sequence[str], path: Path) -> 
 
 def _as_names(column: pd.Series) -> pd.Series:
     """Series names as numbers if every number prints as its text, else as text."""
+    codes, names = pd.factorize(column, use_na_sentinel=False)  # every series has many rows
+    texts = pd.Series(names)
     try:
-        numbers = pd.to_numeric(column)
+        numbers = pd.to_numeric(texts)
     except (TypeError, ValueError):
         return column
-    exact = types.is_numeric_dtype(numbers.dtype) and (numbers.astype(str) == column).all()
-    return numbers if exact else column
+    exact = types.is_numeric_dtype(numbers.dtype) and (numbers.astype(str) == texts).all()
+    return pd.Series(numbers.to_numpy()[codes], column.index, name=column.name) if exact else column
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The latent ODE: encoder, dynamics, decoder and likelihood as one module."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -316,9 +317,17 @@ class LatentODE(nn.Module):
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict at the mean of q(z0 | history)."""
+        return self.predictor(batch)()
+
+    def predictor(self, batch: Batch) -> Callable[[], Prediction]:
+        """Encode a batch once; each call of what is returned predicts, with the solver steps the model then has."""
         encoding, prepared = self._encoded(batch)
-        mean, log_scale = self.decode(encoding.mean, encoding, prepared)
-        return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
+
+        def predict() -> Prediction:
+            mean, log_scale = self.decode(encoding.mean, encoding, prepared)
+            return Prediction(self.likelihood.location(mean), self.likelihood.scale(mean, log_scale))
+
+        return predict
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
         """Predict along trajectories from several draws of z0, (sample, series, query, channel).

@@ -251,9 +251,15 @@ class IntegrationLoop:
 
 
 def combine(z: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], step: Tensor, out: Tensor | None) -> Tensor:
-    """Return ``z + step * sum_j weights_j slopes_j``, written to ``out`` if there is one."""
-    total = z
-    for slope, weight in zip(slopes, weights, strict=False):
-        if weight:
-            total = torch.addcmul(total, slope, step, value=weight, out=out)
-    return total if out is None or total is not z else out.copy_(z)
+    """Return ``z + step * sum_j weights_j slopes_j``, written to ``out`` if there is one, which must not be ``z``.
+
+    The sum is formed first, in units of its first weight, and added to ``z`` once. Added one by one, every slope would
+    round ``z`` anew, and the drift of a long solve would grow with the number of stages.
+    """
+    used = [(slope, weight) for slope, weight in zip(slopes, weights, strict=False) if weight]
+    if not used:
+        return z if out is None else out.copy_(z)
+    total, unit = used[0]
+    for slope, weight in used[1:]:
+        total = torch.add(total, slope, alpha=weight / unit, out=out)
+    return torch.addcmul(z, total, step, value=unit, out=out)

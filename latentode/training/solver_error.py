@@ -43,10 +43,11 @@ def solver_error(model: LatentODE, batch: Batch) -> Tensor:
     assert batch.target_mask is not None  # tasks always carry targets
     n_steps = model.config.n_steps
     with torch.no_grad():
-        coarse = model.predict(batch)
+        predict = model.predictor(batch)  # the encoding does not depend on the steps
+        coarse = predict()
         try:
             with_solver_steps(model, 2 * n_steps)
-            fine = model.predict(batch)
+            fine = predict()
         finally:
             with_solver_steps(model, n_steps)
     queried = (batch.target_mask > 0).to(coarse.mean.dtype)

@@ -109,6 +109,19 @@ def test_what_is_neither_a_number_nor_a_category_is_refused_in_fit_and_after(rol
         panel_from_frame(odd, schema, TimeAxis("number"), coding)
 
 
+@pytest.mark.parametrize("role", ["static_cols", "known_cols"])
+def test_text_with_half_a_character_is_refused_in_fit_and_after(role):
+    df = pd.DataFrame({"id": ["a", "a", "b"], "time": [0.0, 1.0, 0.0], "x": 1.0, "d": ["a", "a", "b"]}, index=[5, 6, 7])
+    torn = df.assign(d=pd.Series(["a", "a", "b\ud800"], df.index, dtype=object))
+    schema = infer_schema(df, target_cols=["x"], **{role: "d"})
+    message = r"covariate column 'd' holds 'b\\ud800' in row 7, with half a character.* as UTF-8$"
+    with pytest.raises(DataError, match=message):
+        Coding.from_frame(torn, schema.static_cols, schema.known_cols)
+    coding = Coding.from_frame(df, schema.static_cols, schema.known_cols)
+    with pytest.raises(DataError, match=message):
+        panel_from_frame(torn, schema, TimeAxis("number"), coding)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
 def test_static_numbers_of_any_precision_are_read(dtype):
     df = pd.DataFrame({"id": ["a", "a", "b"], "time": [0.0, 1.0, 0.0], "x": 1.0, ("a", "b"): [1.0, 1.0, 3.0]})

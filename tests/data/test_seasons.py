@@ -166,3 +166,28 @@ def test_a_wave_that_is_noisy_in_one_half_is_a_season_still():
     noise = np.random.default_rng(1).normal(size=(20, 100))
     panel = panel_of(lambda t: wave(11.0)(t) + (t < 50) * 1.3 * noise, 100.0, noise=0.1)
     assert find_seasons(panel, NUMBERS).periods == pytest.approx((11.0,), rel=0.02)
+
+
+def yearly(course, seed, missing=0.3, n_series=20, n_years=71):
+    """Series of whole years, some of whose rows are missing."""
+    rng = np.random.default_rng(seed)
+    there = rng.random((n_series, n_years)) > missing
+    series, years = np.nonzero(there)
+    times = 1950.0 + years
+    values = course(times) + rng.normal(size=n_series)[series] + 0.3 * rng.normal(size=len(times))
+    offsets = np.concatenate([[0], np.cumsum(there.sum(1))])
+    return Panel(pd.RangeIndex(n_series), offsets, times, values.reshape(-1, 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("period", [2.4, 5.5, 11.0])
+def test_no_period_is_shorter_than_two_steps_of_a_grid(period, seed):
+    panel = yearly(wave(period), seed)
+    assert find_seasons(panel, NUMBERS).periods == pytest.approx((period,), rel=0.03)
+    months = Panel(panel.ids, panel.offsets, panel.times / 12, panel.values)  # a grid that floats do not hit exactly
+    assert find_seasons(months, NUMBERS).periods == pytest.approx((period / 12,), rel=0.03)
+
+
+def test_a_period_between_irregular_times_may_be_shorter_than_their_gaps():
+    sparse = panel_of(wave(1.2), 200.0, n_series=1, n_rows=300, noise=0.1)  # 2/3 between two times
+    assert find_seasons(sparse, NUMBERS).periods == pytest.approx((1.2,), rel=0.03)

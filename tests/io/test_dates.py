@@ -91,3 +91,23 @@ def test_dates_in_a_given_format_are_text_until_they_are_read(tmp_path):
         read(tmp_path, "01.05.2024", "1105", date_format="%d.%m.%Y")
     with pytest.raises(DataError, match="--date-format '%Q': 'Q' is a bad directive"):
         read(tmp_path, "01.05.2024", date_format="%Q")
+
+
+def test_what_many_rows_hold_is_read_once(tmp_path, monkeypatch):
+    lengths = []
+
+    def counted(function):
+        def count(texts, *args, **options):
+            lengths.append(len(texts))
+            return function(texts, *args, **options)
+
+        return count
+
+    for name in ("to_numeric", "to_datetime"):
+        monkeypatch.setattr(pd, name, counted(getattr(pd, name)))
+    rows = "".join(f"{i},2024-01-{day:02d},1\n" for i in range(50) for day in range(1, 31))
+    (tmp_path / "a.csv").write_text(f"id,time,x\n{rows}")
+    df = read_table(tmp_path / "a.csv")
+    assert sorted(lengths) == [30, 50]  # of 1500 rows
+    assert df["time"].iloc[-1] == pd.Timestamp("2024-01-30")
+    assert df["id"].iloc[-1] == 49

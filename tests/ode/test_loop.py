@@ -61,3 +61,14 @@ def test_the_operators_of_a_step_stay_within_their_budget():
             torch.autograd.grad(z.sum(), [z0, *field.parameters()])
         counts.append(operators.count)
     assert (counts[1] - counts[0]) / 10 < 80
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "autograd"])
+@pytest.mark.parametrize("method", ["rk4", "rk4_38", "tsit5"])
+def test_a_step_rounds_the_state_once(method, adjoint):
+    slope, n_steps = 505 * 2.0**-15, 256  # every step adds 505 units in the last place of 1; a stage adds no whole unit
+    z0 = torch.ones(1, 1, requires_grad=True)
+    z = solve(
+        lambda t, z: torch.full_like(z, slope), z0, torch.ones(1), n_steps=n_steps, method=method, adjoint=adjoint
+    ).z
+    assert z.item() == 1.0 + slope

@@ -49,6 +49,20 @@ def test_the_model_keeps_its_steps():
     assert model.config.n_steps == 3
 
 
+def test_the_histories_are_encoded_once():
+    model, batch, encoded = stiff_model(), random_batch(), []
+    model.encoder.register_forward_hook(lambda *_: encoded.append(1))
+    found = solver_error(model, batch)
+    assert len(encoded) == 1
+    with torch.no_grad():
+        coarse = model.predict(batch)
+        with_solver_steps(model, 6)
+        fine = model.predict(batch)
+    targets = batch.target_mask > 0
+    squared = ((coarse.mean - fine.mean) / fine.scale).square()
+    assert found.tolist() == pytest.approx([float(squared[..., c][targets[..., c]].mean().sqrt()) for c in range(2)])
+
+
 def test_the_error_of_closed_forms_is_zero():
     assert solver_error(lively(dynamics="linear"), random_batch()).tolist() == [0.0, 0.0]
 

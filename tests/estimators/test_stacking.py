@@ -1,0 +1,101 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from latentode.estimators.calibration import Trained
+from latentode.estimators.stacking import stack
+from latentode.nn import Batch, GaussianProcess, LatentODE, LatentODEConfig, Prediction, Stacked
+from tests.estimators.tiny import quick, waves
+
+
+class Foreseen(nn.Module):
+    """Forecasts with errors of a given size, in place of a network or a process."""
+
+    def __init__(self, error: float, bias: Batch) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(int(1e6 * error))
+        assert bias.targets is not None
+        self.mean = bias.targets + error * torch.randn(bias.targets.shape, generator=rng)
+        self.error = error
+
+    def forward(self, batch: Batch) -> Prediction:
+        return Prediction(self.mean, torch.full_like(self.mean, self.error))
+
+
+def held_out(n_series: int, n_channels: int = 2) -> Batch:
+    rng = torch.Generator().manual_seed(0)
+    return Batch(
+        times=torch.zeros(n_series, 1),
+        values=torch.zeros(n_series, 1, n_channels),
+        mask=torch.ones(n_series, 1, n_channels),
+        lengths=torch.ones(n_series, dtype=torch.long),
+        query_times=torch.rand(n_series, 5, generator=rng),
+        targets=torch.randn(n_series, 5, n_channels, generator=rng),
+        target_mask=torch.ones(n_series, 5, n_channels),
+    )
+
+
+def weight(of_network: float, of_process: float, n_series: int) -> float:
+    """The mean weight of the process, given the sizes of both errors."""
+    batch = held_out(n_series)
+    network = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1))
+    network.predict = Foreseen(of_network, batch)  # type: ignore[method-assign, assignment]
+    process = GaussianProcess(2, 0, 0.1, 1.0)
+    process.forward = Foreseen(of_process, batch)  # type: ignore[method-assign]
+    trained, stacking = stack([Trained(network, [batch], np.arange(n_series), process)], process)
+    assert isinstance(trained[0].model, Stacked)
+    assert stacking is not None
+    with torch.no_grad():
+        return float(stacking.weights(batch).mean())
+
+
+def test_the_better_forecast_gets_the_weight():
+    assert weight(1.0, 0.1, 300) > 0.85
+    assert weight(0.1, 1.0, 300) < 0.15
+    assert 0.4 < weight(0.5, 0.5, 300) < 0.6
+
+
+def test_few_series_leave_the_weight_near_one_half():
+    assert 0.5 < weight(1.0, 0.7, 3) < weight(1.0, 0.7, 300)
+    assert weight(1.0, 0.7, 3) < 0.65
+
+
+def test_without_a_process_models_stay_as_they_are():
+    network = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1))
+    trained, stacking = stack([Trained(network, [held_out(3)], np.arange(3))], None)
+    assert stacking is None
+    assert trained[0].model is network
+
+
+def test_nothing_held_out_leaves_equal_weights():
+    network, process = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1)), GaussianProcess(2, 0, 0.1, 1.0)
+    _, stacking = stack([Trained(network, [], np.arange(0), process)], process)
+    assert stacking is not None
+    assert torch.equal(stacking.weights(held_out(3)), torch.full((3, 5, 2), 0.5))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return quick().fit(waves(12, 10))
+
+
+def test_weights_are_shown_by_lead_time_and_length_of_history(fitted):
+    frame = fitted.weights_
+    assert frame.index.names == ["lead", "observations"]
+    assert list(frame.columns) == list(fitted.channels_)
+    assert ((frame > 0) & (frame < 1)).to_numpy().all()
+
+
+def test_a_network_alone_has_no_weights():
+    alone = quick(stacking=False).fit(waves(12, 10))
+    assert alone.weights_ is None
+
+
+def test_a_loaded_forecaster_is_stacked_alike(fitted, tmp_path):
+    fitted.save(tmp_path / "m")
+    again = type(fitted).load(tmp_path / "m")
+    pd.testing.assert_frame_equal(again.weights_, fitted.weights_)
+    df = waves(12, 10)
+    pd.testing.assert_frame_equal(again.predict(df), fitted.predict(df))
