@@ -115,7 +115,7 @@ class GaussianProcess(nn.Module):
             "drift": max(4 * usual_gap, 0.3),
             "smooth": max(2 * usual_gap, 0.3),
             "period": duration,
-            "rotation": 3 * duration,
+            "rotation": duration,
         }
         self.log_variances = _logarithms(VARIANCES, n_channels)
         self.log_lengths = _logarithms(lengths, n_channels)

@@ -14,10 +14,9 @@ from latentode.training.threads import one_thread
 
 __all__ = ["fit_gaussian_process", "with_effects_of"]
 
-STEPS, RATE, PERIOD_RATE = 15, 0.6, 0.006
-"""Steps of Adam, and its first rates: large ones for logarithms of variances, of which the factor matters. More steps
-were no better on held-out series. A period is known to a few per cent beforehand.
-"""
+STEPS, RATE, PERIOD_RATE = 15, 0.6, 0.2
+"""Steps of Adam, and its first rate: a large one for logarithms of variances, of which the factor matters; more steps
+were no better on held-out series. The last is what a step of a period is multiplied by that is as long as a series."""
 
 WINDOW = 64
 """Observations of a channel of a series at most: stretches of that length show how long it remembers."""
@@ -29,7 +28,7 @@ drawn: a few dozen series show the variances well."""
 FEWEST_FOR_PERIOD = 6
 """Observations of a series from which on it says something of a period."""
 
-MOST_CYCLES, CYCLES_APART = 60, 0.12
+MOST_CYCLES, CYCLES_APART = 60, 0.1
 """Periods are sought up to so many cycles in the usual duration of a series, so many cycles apart."""
 
 RIDGE = 0.5
@@ -72,17 +71,21 @@ def fit_gaussian_process(
 
 def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]) -> None:
     initial = {name: value.detach().clone() for name, value in process.named_parameters()}
-    others = [value for name, value in process.named_parameters() if name != "log_lengths.period"]
-    optimiser = torch.optim.Adam([{"params": others}], RATE)
-    optimiser.add_param_group({"params": [process.log_lengths["period"]], "lr": PERIOD_RATE})
+    period = process.log_lengths["period"]
+    # The more turns a series makes, the more precisely its period is known, and the smaller are its steps.
+    relative = PERIOD_RATE * period.detach().exp() / process.duration
+    optimiser = torch.optim.Adam(process.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / STEPS)
     for _ in range(STEPS):
         optimiser.zero_grad()
         evidence = process.evidence(population)
         loss = (_penalty(process, initial) - evidence.log_likelihood) / max(evidence.n_values, 1)
         loss.backward()  # type: ignore[no-untyped-call]
+        before = period.detach().clone()
         optimiser.step()
         schedule.step()
+        with torch.no_grad():
+            period.copy_(before + relative * (period - before))
 
 
 def with_effects_of(
@@ -171,16 +174,17 @@ def _start_at_periods(process: GaussianProcess, population: list[ChannelSeries])
 def _log_likelihood_of_period(series: ChannelSeries, frequency: float) -> Tensor:
     """By how much a sinusoid beside a straight line raises the log-likelihood of each pair, (pair,)."""
     seen = series.observed.double()
-    n = seen.sum(1, keepdim=True)
-    time = (series.times - (series.times * seen).sum(1, keepdim=True) / n) * seen
-    value = (series.values - (series.values * seen).sum(1, keepdim=True) / n) * seen
-    value = value - time * (time * value).sum(1, keepdim=True) / (time.square().sum(1, keepdim=True) + 1e-9)
-    waves = (
-        torch.stack([(2 * math.pi * frequency * time).cos(), (2 * math.pi * frequency * time).sin()], 1) * seen[:, None]
-    )
-    gram = waves @ waves.mT + RIDGE * torch.eye(2, dtype=waves.dtype)
-    along = waves @ value[..., None]
-    explained = (along * torch.linalg.solve(gram, along)).sum((1, 2))
-    share = explained / (value.square().sum(1) + 1e-9)
-    raised: Tensor = -0.5 * (n[:, 0] - 4) * (1 - share).clamp(min=1e-3).log()
+    n = seen.sum(1)
+    time = (series.times - ((series.times * seen).sum(1) / n)[:, None]) * seen
+    angle = 2 * math.pi * frequency * series.times
+    # What the line leaves of the values and of the sinusoid: then the fit of the one to the other is that of both.
+    columns = torch.stack([angle.cos(), angle.sin(), series.values], dim=1) * seen[:, None]
+    columns = columns - (columns.sum(2) / n[:, None])[..., None] * seen[:, None]
+    slopes = (columns @ time[..., None]) / (time.square().sum(1) + 1e-9)[:, None, None]
+    columns = columns - slopes * time[:, None]
+    waves, values = columns[:, :2], columns[:, 2:]
+    along = waves @ values.mT
+    explained = (along * torch.linalg.solve(waves @ waves.mT + RIDGE * torch.eye(2, dtype=n.dtype), along)).sum((1, 2))
+    share = explained / (values.square().sum((1, 2)) + 1e-9)
+    raised: Tensor = -0.5 * (n - 4) * (1 - share).clamp(min=1e-3).log()
     return raised
