@@ -19,6 +19,9 @@ __all__ = ["Predictor"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+SLACK = 1e-6
+"""Added to the diagonal of correlations, so that two queries of one time have a Cholesky factor."""
+
 QUANTILE_SEED = 0
 """Quantiles are computed from the same draws every time, so that equal queries have equal quantiles."""
 
@@ -86,7 +89,11 @@ class Predictor:
 
     @fork_safe()
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
-        """Joint samples, (sample, row, target): one draw of the latent state per sample and series."""
+        """Joint samples, (sample, row, target).
+
+        A sample has one draw of the latent state per series, and around it errors that go together over time as the
+        Gaussian process says.
+        """
         model = self.state.predictive
         out = self._blank(n_samples)
         queries, rows = self._queries()
@@ -96,16 +103,35 @@ class Predictor:
         shape = turn + n_samples, queries.panel.n_series, model.config.latent_dim
         draws = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
         points, n_points = _points(queries)
-        errors = rng.standard_normal((n_samples, n_points, out.shape[2]))
-        errors = np.where(model.likelihood.of_counts, errors, self.state.calibration.deviations(errors))
+        standard = rng.standard_normal((n_samples, n_points, out.shape[2]))
+        counts = model.likelihood.of_counts
         for batch, series, numbers, slots in queries.batches(self._scaled(queries.panel), len(draws)):
             with torch.no_grad():
                 drawn = model.sample(batch, draws[:, series])
                 center = model.predict(batch).mean.flatten(0, 1)[slots].numpy()
             mean, scale = (x[turn:].flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
-            value = model.likelihood.drawn(mean, scale, errors[:, points[numbers]])
+            errors = self._correlated(batch, standard[:, points[numbers]], slots)
+            errors = np.where(counts, errors, self.state.calibration.deviations(errors))
+            value = model.likelihood.drawn(mean, scale, errors)
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
         return self._unscaled(out, whole=True)
+
+    def _correlated(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
+        """Independent standard normal numbers, (sample, query, target), correlated as the Gaussian process says.
+
+        Each stays standard normal: what is calibrated of single values holds for samples, which are a Gaussian copula.
+        """
+        if self.state.stacking is None:
+            return standard
+        correlations = self.state.stacking.process.correlations(batch)
+        unit = torch.eye(correlations.shape[-1], dtype=correlations.dtype)
+        lower = torch.linalg.cholesky((correlations + SLACK * unit) / (1 + SLACK))
+        n_series, n_channels, n_queries = lower.shape[:3]
+        padded = torch.zeros(len(standard), n_series * n_queries, n_channels, dtype=lower.dtype)
+        padded[:, slots] = torch.from_numpy(standard)
+        drawn = torch.einsum("scqr,nsrc->nsqc", lower, padded.reshape(len(standard), n_series, n_queries, n_channels))
+        found: Floats = drawn.flatten(1, 2)[:, slots].numpy()
+        return found
 
     def _queries(self) -> tuple[QueryBatcher, Ints]:
         """The rows that have a time."""

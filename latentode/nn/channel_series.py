@@ -75,10 +75,13 @@ class ChannelSeries(Points):
         parts = {f.name: getattr(self, f.name)[:, which] for f in fields(self) if f.name != "channel"}
         return ChannelSeries(self.channel, **parts)
 
-    def chunks(self, cells: int) -> Iterator[tuple[Tensor, "ChannelSeries"]]:
-        """Pairs of about the same length, with the numbers of them; a chunk's matrices have so many cells at most."""
+    def chunks(self, cells: int, least: int = 1) -> Iterator[tuple[Tensor, "ChannelSeries"]]:
+        """Pairs of about the same length, with the numbers of them; a chunk's matrices have so many cells at most.
+
+        Matrices are square, of the longest pair or of `least` rows.
+        """
         order = torch.argsort(self.counts)
-        lengths = self.counts[order].clamp(min=1)
+        lengths = self.counts[order].clamp(min=least)
         start = 0
         while start < len(order):
             stop = start + 1

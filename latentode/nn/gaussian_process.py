@@ -145,6 +145,22 @@ class GaussianProcess(nn.Module):
         mean, scale = (x.reshape(shape).mT.to(batch.values.dtype) for x in (mean, variance.sqrt()))
         return Prediction(mean, scale)
 
+    def correlations(self, batch: Batch) -> Tensor:
+        """How values at the queries go together given the history, (series, channel, query, query), noise included.
+
+        Parameters
+        ----------
+        batch : Batch
+            Histories and queries.
+        """
+        histories, queries = by_channel(batch), queries_by_channel(batch)
+        n_queries = queries.times.shape[1]
+        found = queries.times.new_empty(len(queries.times), n_queries, n_queries)
+        with torch.no_grad():
+            for which, history in histories.chunks(CELLS, least=n_queries):
+                found[which] = self._correlated(history, queries.take(which))
+        return found.reshape(len(batch.times), batch.mask.shape[2], n_queries, n_queries)
+
     def evidence(self, population: list[ChannelSeries]) -> Evidence:
         """What series say of the parameters, differentiable in them.
 
@@ -183,6 +199,26 @@ class GaussianProcess(nn.Module):
 
     def _conditioned(self, history: ChannelSeries, queries: Points) -> tuple[Tensor, Tensor]:
         """Mean and variance at the queries, (pair, query), given the history."""
+        mean, weights, unexplained = self._given(history, queries)
+        # The fixed effects are not known exactly where there are few series.
+        covariance = self.effects_covariance.double()[history.channel]
+        variance = (
+            self._variance(queries) - weights.square().sum(1) + ((unexplained @ covariance) * unexplained).sum(-1)
+        )
+        return mean, variance.clamp(min=JITTER)
+
+    def _correlated(self, history: ChannelSeries, queries: Points) -> Tensor:
+        """Correlations of values at the queries, (pair, query, query), given the history."""
+        _, weights, unexplained = self._given(history, queries)
+        effects = unexplained @ self.effects_covariance.double()[history.channel] @ unexplained.mT
+        covariance = self._covariance(queries, queries) - weights.mT @ weights + effects
+        same = queries.times[:, :, None] == queries.times[:, None]  # one measurement, asked for twice
+        covariance = covariance + (self._of("noise", queries.channel)[:, None, None] + JITTER) * same
+        deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=JITTER).sqrt()
+        return covariance / (deviation[:, :, None] * deviation[:, None])
+
+    def _given(self, history: ChannelSeries, queries: Points) -> tuple[Tensor, Tensor, Tensor]:
+        """What the history says of the queries: mean, whitened covariance with it, and effects it leaves open."""
         lower = self._cholesky(history)
         effects = self.effects.double()[history.channel][..., None]
         design, query_design = self._design(history), self._design(queries)
@@ -193,12 +229,7 @@ class GaussianProcess(nn.Module):
         white = torch.linalg.solve_triangular(lower, torch.cat([between, design, rest[..., None]], -1), upper=False)
         weights, design, rest = white[..., :n_queries], white[..., n_queries:-1], white[..., -1:]
         mean = query_design @ effects + weights.mT @ rest
-        variance = self._variance(queries) - weights.square().sum(1)
-        # The fixed effects are not known exactly where there are few series.
-        unexplained = query_design - weights.mT @ design
-        covariance = self.effects_covariance.double()[history.channel]
-        variance = variance + ((unexplained @ covariance) * unexplained).sum(-1)
-        return mean[..., 0], variance.clamp(min=JITTER)
+        return mean[..., 0], weights, query_design - weights.mT @ design
 
     def _cholesky(self, series: ChannelSeries) -> Tensor:
         """The lower factor of the covariance of the observations; padding has the unit matrix."""
