@@ -27,6 +27,7 @@ VARIANCES = {
     "level": 0.3,
     "slope": 0.1,
     "given": 0.03,
+    "walk": 0.1,
     "drift": 0.3,
     "smooth": 0.1,
     "rotation": 0.1,
@@ -67,8 +68,8 @@ class GaussianProcess(nn.Module):
     - fixed effects, the same in all series: a level, a curve over the time since the start of the series, and linear
       effects of what is known beforehand (seasons, known covariates, static features);
     - random effects, different in each series: a level, a slope, and linear effects of what is known beforehand;
-    - three stationary processes: an Ornstein-Uhlenbeck process, which forgets; a smooth one with a Matern-3/2
-      covariance; and a rotation with a period, which has its own phase and amplitude in each series;
+    - a random walk, and three stationary processes: an Ornstein-Uhlenbeck process, which forgets; a smooth one with a
+      Matern-3/2 covariance; and a rotation with a period, which has its own phase and amplitude in each series;
     - noise of the measurement.
 
     Its mean falls back from the last values to the level of the series and from there to that of the population, as
@@ -251,6 +252,8 @@ class GaussianProcess(nn.Module):
 
         smooth, turn = math.sqrt(3) * over("smooth"), 2 * math.pi * over("period")
         covariance = of("level") + of("slope") * (self._slope(a)[:, :, None] * self._slope(b)[:, None])
+        walk = torch.minimum(self._walked(a)[:, :, None], self._walked(b)[:, None])
+        covariance = covariance + of("walk") * walk
         covariance = covariance + of("drift") * (-over("drift")).exp()
         covariance = covariance + of("smooth") * (1 + smooth) * (-smooth).exp()
         covariance = covariance + of("rotation") * turn.cos() * (-over("rotation")).exp()
@@ -258,12 +261,16 @@ class GaussianProcess(nn.Module):
 
     def _variance(self, points: Points) -> Tensor:
         """Of a value at some points, (pair, point), noise included."""
-        level, slope, given, *stationary = (
+        level, slope, walk, given, *stationary = (
             self._of(name, points.channel)[:, None]
-            for name in ("level", "slope", "given", "drift", "smooth", "rotation", "noise")
+            for name in ("level", "slope", "walk", "given", "drift", "smooth", "rotation", "noise")
         )
-        variance = level + slope * self._slope(points).square() + sum(stationary) + JITTER
+        variance = level + slope * self._slope(points).square() + walk * self._walked(points) + sum(stationary) + JITTER
         return variance + given * points.given.square().sum(-1)
+
+    def _walked(self, points: Points) -> Tensor:
+        """How far a random walk has come, as a variance: 0 at the start, 1 after the usual duration."""
+        return (points.since / self.duration).clamp(min=0.0)
 
     def _slope(self, points: Points) -> Tensor:
         """Time since the start for random slopes, -1/2 to 1/2 over the usual duration."""

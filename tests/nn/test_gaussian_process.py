@@ -55,6 +55,7 @@ class Written:
             self.v["level"]
             + self.v["slope"] * np.outer(slope, slope2)
             + self.v["given"] * g @ g2.T
+            + self.v["walk"] * np.minimum(s[:, None], s2) / self.duration
             + self.v["drift"] * np.exp(-d / self.l["drift"])
             + self.v["smooth"] * (1 + q) * np.exp(-q)
             + self.v["rotation"] * np.cos(2 * np.pi * d / self.l["period"]) * np.exp(-d / self.l["rotation"])
@@ -82,7 +83,7 @@ def observed(batch: Batch, i: int, k: int):
 
 
 @pytest.mark.parametrize("channel", [0, 1])
-def test_mean_and_variance_are_those_of_conditioned_gaussians(channel):
+def test_mean_variance_and_correlations_are_those_of_conditioned_gaussians(channel):
     batch, process = a_batch(), a_process()
     written, found = Written(process, channel), process(batch)
     for i in range(len(batch.times)):
@@ -101,6 +102,10 @@ def test_mean_and_variance_are_those_of_conditioned_gaussians(channel):
         spread = written.covariance(qt, qs, qg, qt, qs, qg) - weights @ between.T + rest @ effects @ rest.T
         np.testing.assert_allclose(found.mean[i, :, channel], mean, atol=1e-5)
         np.testing.assert_allclose(found.scale[i, :, channel].square(), np.diag(spread) + noise, rtol=1e-4)
+        whole = spread + noise * np.eye(len(qt))
+        deviation = np.sqrt(np.diag(whole))
+        expected = whole / np.outer(deviation, deviation)
+        np.testing.assert_allclose(process.correlations(batch)[i, channel], expected, atol=1e-5)
 
 
 def test_evidence_is_the_density_of_all_observations_with_the_effects_integrated_out():
@@ -167,6 +172,14 @@ def test_a_prediction_depends_on_no_other_query_series_or_channel():
     other = batch.values.clone()
     other[..., 1] += 100
     torch.testing.assert_close(process(batch.with_features(values=other)).mean[..., 0], whole.mean[..., 0])
+
+
+def test_a_time_that_is_asked_for_twice_has_one_value():
+    batch = a_batch(n_series=1, n_given=0).with_features(given=None, query_given=None)
+    twice = batch.with_features(query_times=torch.tensor([[0.3, 0.3, 0.7]]))
+    found = a_process(n_given=0).correlations(twice)[0, 0]
+    np.testing.assert_allclose(found[0, 1], 1.0, atol=1e-6)
+    assert 0 < float(found[0, 2]) < 1
 
 
 def test_far_outside_the_data_a_prediction_stays_within_reach():
