@@ -276,8 +276,10 @@ def test_a_field_that_reads_nothing_has_the_gradients_of_a_constant(adjoint):
     assert torch.allclose(by_time, torch.full_like(by_time, 4.0))
 
 
-@pytest.mark.parametrize("independent", [False, True])
-@pytest.mark.parametrize("method", ["bosh3", "kvaerno3"])
+@pytest.mark.parametrize(
+    ("method", "independent"),
+    [("bosh3", False), ("bosh3", True), pytest.param("kvaerno3", False, marks=pytest.mark.slow), ("kvaerno3", True)],
+)
 def test_steps_that_were_rejected_leave_nothing_in_a_gradient(method, independent):
     def gradient(adjoint):
         z0 = torch.tensor([[1.0], [2.0]], dtype=torch.float64, requires_grad=True)
