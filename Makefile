@@ -4,7 +4,7 @@ PIP_FLAGS ?=
 SPHINX_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test coverage lint docs clean
+.PHONY: install demo test test-slow coverage lint docs clean
 
 install: .venv/installed
 
@@ -18,6 +18,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -q -n 2
+
+test-slow: install
+	$(BIN)/python -m pytest -q -n 2 -m slow
 
 coverage: install
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term-missing:skip-covered

@@ -10,7 +10,7 @@ def df():
 
 @pytest.fixture(scope="session")
 def fitted(df):
-    return quick(max_steps=50, hidden_dim=16, latent_dim=8).fit(df)
+    return quick(max_steps=50, hidden_dim=16, latent_dim=8, n_models=None).fit(df)  # three models
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -154,7 +155,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
-@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("keeps", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_sigterm_ends_a_fit_with_its_exit_code_and_a_line(table, tmp_path, keeps):
     words = ["fit", table, "--id", "storm", "--time", "when", "--max-steps", "60", "--out", "model"]
     words += ["--checkpoint-dir", "kept"] if keeps else []
@@ -276,10 +277,20 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_any_training(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev/stdout")
-def test_a_table_may_be_written_to_what_is_no_file(model, tmp_path):
-    done = run("-m", "latentode", "forecast", model, "--out", "/dev/stdout", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("storm,when,wind,pressure,")
+def test_a_table_may_be_written_to_what_is_no_file(model):
+    read, written = os.pipe()
+    kept = os.dup(1)
+    with open(read) as pipe, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        stdout = pool.submit(pipe.read)
+        os.dup2(written, 1)
+        os.close(written)
+        try:
+            code = main(["forecast", str(model), "--out", "/dev/stdout"])
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+    assert code == 0
+    assert stdout.result().startswith("storm,when,wind,pressure,")
     assert Path("/dev/stdout").is_symlink()
 
 

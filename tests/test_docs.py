@@ -15,6 +15,7 @@ SHORT = ["covariates", "data", "forecasting", "interop", "pipelines", "quickstar
 @pytest.mark.parametrize("name", SHORT)
 def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latentode.estimators.defaults.N_MODELS", 1)  # of several each takes as long
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{name}.md").read_text("utf-8"), re.S)
     assert blocks
     space: dict[str, object] = {}

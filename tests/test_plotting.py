@@ -136,7 +136,7 @@ def driven() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def driven_forecaster(driven) -> LatentODEForecaster:
     roles = {"target_cols": "y", "known_cols": ["setting", "mode"], "static_cols": "room"}
-    return LatentODEForecaster(max_steps=60, hidden_dim=16, random_state=0, **roles).fit(driven[driven["time"] < 10])
+    return LatentODEForecaster(max_steps=20, hidden_dim=16, random_state=0, **roles).fit(driven[driven["time"] < 10])
 
 
 @pytest.mark.parametrize("left_out", [[], ["mode"], ["setting", "room"]])

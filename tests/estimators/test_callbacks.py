@@ -55,7 +55,7 @@ def test_a_callback_may_stop_the_fit_and_the_best_weights_are_kept():
 
 
 def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
-    stopped = quick(max_steps=50).set_callbacks(Recorder(most=3)).fit(MANY)
+    stopped = quick(max_steps=50, n_models=None).set_callbacks(Recorder(most=3)).fit(MANY)
     assert stopped.history_[["model", "step"]].to_numpy().tolist() == [[0, 25], [0, 50]]  # whole models alone
     assert stopped.model_.config.n_models == 1
     assert np.isfinite(stopped.predict_interval(MANY)).all(axis=None)

@@ -26,8 +26,8 @@ from latentode.training.checkpoint import Checkpoint
 from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import quick, waves
 
-MODELS, CHECKS, STEPS = 3, 4, 5
-"""Models of a fit, checks of each, and steps between two."""
+MODELS, CHECKS, STEPS = 2, 4, 2
+"""Models of a fit, checks of each, and steps between two: the fewest of which one can be broken off anywhere."""
 
 
 @contextlib.contextmanager
@@ -50,13 +50,19 @@ def small():
 
 
 def forecaster(**params):
-    return quick(**{"max_steps": STEPS * CHECKS, **params})
+    return quick(**{"max_steps": STEPS * CHECKS, "n_models": MODELS, **params})
 
 
 @pytest.fixture(scope="module")
 def whole(small):
     """The fit that nobody breaks off."""
     return forecaster().fit(small)
+
+
+@pytest.fixture(scope="module")
+def three(small):
+    """The same of three models."""
+    return forecaster(n_models=3).fit(small)
 
 
 class Killed(BaseException):
@@ -109,14 +115,14 @@ def test_a_fit_interrupted_twice_ends_with_the_weights_of_an_uninterrupted_one(s
 
 
 @pytest.mark.parametrize("last", [1, CHECKS - 1])
-def test_models_that_were_trained_to_their_end_are_not_trained_again(small, whole, tmp_path, monkeypatch, last):
-    """A state is kept at every check but the last of a model: this one is of the last model."""
-    killed_after(2 * (CHECKS - 1) + last, small, checkpoint_dir=tmp_path)
+def test_models_that_were_trained_to_their_end_are_not_trained_again(small, three, tmp_path, monkeypatch, last):
+    """A state is kept at every check but the last of a model: this one is of the last of three models."""
+    killed_after(2 * (CHECKS - 1) + last, small, checkpoint_dir=tmp_path, n_models=3)
     steps, step = [], torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
-    resumed = forecaster(checkpoint_dir=tmp_path).fit(small)
+    resumed = forecaster(checkpoint_dir=tmp_path, n_models=3).fit(small)
     assert len(steps) == STEPS * (CHECKS - last)
-    assert_same_weights(resumed, whole)
+    assert_same_weights(resumed, three)
     assert resumed.history_["model"].tolist() == [0.0] * CHECKS + [1.0] * CHECKS + [2.0] * CHECKS
 
 
@@ -158,7 +164,7 @@ def test_a_fit_resumes_after_annealing_and_after_recovery_from_non_finite_number
     def broken(self, *args):
         calls.append(1)
         found = loss(self, *args)
-        return type(found)(found.total * float("nan"), found.kl) if len(calls) == 7 else found
+        return type(found)(found.total * float("nan"), found.kl) if len(calls) == STEPS + 1 else found
 
     monkeypatch.setattr(LatentODE, "loss", broken)
     params = {"patience": 1, "learning_rate": 0.3}
@@ -196,7 +202,7 @@ def test_an_interrupt_leaves_the_state_and_the_next_fit_goes_on(small, whole, tm
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoint, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="after 5 steps"):
+    with pytest.raises(KeyboardInterrupt, match=f"after {STEPS} steps"):
         forecaster(checkpoint_dir=tmp_path).fit(small)
     monkeypatch.undo()
     assert len(states(tmp_path)) == 1
@@ -222,9 +228,9 @@ def test_the_training_of_another_fit_is_not_mixed_with(small, tmp_path, change, 
     params = {k: v for k, v in change.items() if k not in ("data", "sample_weight")}
     df = small.assign(x=small["x"] + 1) if "data" in change else small
     weights = np.linspace(1, 2, len(df)) if "sample_weight" in change else None
-    expected = quick(**params).fit(df, sample_weight=weights)
+    expected = quick(n_models=1, **params).fit(df, sample_weight=weights)
     with pytest.warns(UserWarning, match=f"unfinished training of another fit.*{message}") as said:
-        other = quick(**params, checkpoint_dir=tmp_path).fit(df, sample_weight=weights)
+        other = quick(n_models=1, **params, checkpoint_dir=tmp_path).fit(df, sample_weight=weights)
     assert len(said) == 1
     assert_same_weights(other, expected)
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")} == before
@@ -260,7 +266,7 @@ def test_a_checkpoint_of_another_version_of_torch_gives_a_warning(small, tmp_pat
     killed_after(1, small, checkpoint_dir=tmp_path)
     monkeypatch.setattr("torch.__version__", "9.9")
     with pytest.warns(UserWarning, match=r"torch was '2.*' and is '9.9'"):
-        quick(checkpoint_dir=tmp_path).fit(small)
+        quick(n_models=1, checkpoint_dir=tmp_path).fit(small)
 
 
 def test_a_frame_in_another_order_and_a_bar_are_the_same_fit(small, whole, tmp_path, capsys):
@@ -281,7 +287,7 @@ def test_the_state_of_a_fit_that_is_running_is_nobody_elses(small, whole, tmp_pa
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert_same_weights(forecaster(checkpoint_dir=tmp_path).fit(small), whole)
-            quick(random_state=5, checkpoint_dir=tmp_path).fit(small)
+            quick(n_models=1, random_state=5, checkpoint_dir=tmp_path).fit(small)
         assert (tmp_path / name).read_bytes() == before
     finally:
         unlock(tmp_path / name.replace(".safetensors", ".lock"), held)
@@ -350,8 +356,9 @@ def test_a_state_of_which_one_bit_was_changed_is_refused(kept_state, place):
 def test_a_state_whose_counters_were_changed_is_refused(kept_state):
     df, directory, path = kept_state
     content = path.read_bytes()
-    assert content.count(b'\\"step\\": 5,') == 1
-    path.write_bytes(content.replace(b'\\"step\\": 5,', b'\\"step\\": 9,'))
+    step = b'\\"step\\": %d,'
+    assert content.count(step % STEPS) == 1
+    path.write_bytes(content.replace(step % STEPS, step % (STEPS + 4)))
     with pytest.raises(ValueError, match=r"changed after it was written. Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
 
@@ -470,7 +477,7 @@ def test_a_directory_that_is_a_file_is_refused_by_its_name(small, tmp_path):
 
 def test_a_saved_model_names_no_directory_and_a_loaded_one_writes_to_none(small, tmp_path):
     path = tmp_path / "model"
-    quick(checkpoint_dir=tmp_path / "kept").fit(small).save(path)
+    quick(n_models=1, checkpoint_dir=tmp_path / "kept").fit(small).save(path)
     config = json.loads((path / "config.json").read_text())
     assert config["params"]["checkpoint_dir"] is None
     config["params"]["checkpoint_dir"] = str(tmp_path / "elsewhere")
@@ -486,6 +493,8 @@ def test_the_constructor_stores_the_directory_and_touches_nothing(tmp_path):
 
 # ------------------------------------------------------------------------------------------- kills
 
+LONG = 100
+"""Steps of a fit that lasts long enough for a kill to meet it."""
 NO_KILLS = "forkserver" not in multiprocessing.get_all_start_methods()
 
 
@@ -526,16 +535,17 @@ def kills_until_it_ends(context, directory, expected, steps, moments):
     return kills
 
 
+@pytest.mark.slow  # the default suite has kills of the same fit by an exception that nothing catches
 @pytest.mark.skipif(NO_KILLS, reason="there is no SIGKILL")
 def test_a_fit_that_is_killed_ends_with_the_weights_of_one_that_was_not(small, processes, tmp_path):
-    expected = forecaster(max_steps=20 * STEPS).fit(small).model_.state_dict()
-    assert kills_until_it_ends(processes, tmp_path, expected, 20 * STEPS, [0.2]) == 1
+    expected = forecaster(max_steps=LONG).fit(small).model_.state_dict()
+    assert kills_until_it_ends(processes, tmp_path, expected, LONG, [0.2]) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(NO_KILLS, reason="there is no SIGKILL")
 def test_twenty_fits_killed_at_random_moments_end_equal(small, processes, tmp_path, record_property):
-    steps = 40 * STEPS
+    steps = 2 * LONG
     began = time.perf_counter()
     expected = forecaster(max_steps=steps).fit(small).model_.state_dict()
     takes = time.perf_counter() - began

@@ -33,10 +33,9 @@ def dated(df, unit="us", zone=None):
 
 
 def quick(**params):
-    """A forecaster that fits in a moment."""
-    return LatentODEForecaster(
-        **{"max_steps": 5, "hidden_dim": 8, "latent_dim": 4, "n_steps": 2, "random_state": 0, **params}
-    )
+    """A forecaster that fits in a moment: of one model, where nobody wants more."""
+    few = {"max_steps": 5, "hidden_dim": 8, "latent_dim": 4, "n_steps": 2, "n_models": 1, "random_state": 0}
+    return LatentODEForecaster(**{**few, **params})
 
 
 def single(df):

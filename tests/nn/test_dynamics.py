@@ -167,7 +167,7 @@ def test_the_closed_form_is_what_a_solver_finds():
     z0, context = torch.randn(5, 4, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
     times = 2 * torch.rand(5, 7, dtype=torch.float64) - 1
     solved = solve(
-        field, z0, times, t0=0.0, t1=1.0, t_back=-1.0, method="dopri5", rtol=1e-9, atol=1e-9, args=(context,)
+        field, z0, times, t0=0.0, t1=1.0, t_back=-1.0, method="dopri8", rtol=1e-9, atol=1e-9, args=(context,)
     ).z
     torch.testing.assert_close(field.flow(z0, times, context), solved, atol=1e-6, rtol=1e-6)
 

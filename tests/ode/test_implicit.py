@@ -28,8 +28,15 @@ def inputs(*mu: float) -> tuple[Tensor, Tensor, tuple[Tensor]]:
 
 
 @pytest.mark.parametrize("independent", [False, True], ids=["shared steps", "own steps"])
-@pytest.mark.parametrize("method", ["kvaerno3", "kvaerno5"])
-@pytest.mark.parametrize("tol", [1e-4, 1e-7])
+@pytest.mark.parametrize(
+    ("tol", "method"),
+    [
+        (1e-4, "kvaerno3"),
+        (1e-4, "kvaerno5"),
+        pytest.param(1e-7, "kvaerno3", marks=pytest.mark.slow),
+        pytest.param(1e-7, "kvaerno5", marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_of_mixed_stiffness_agrees_with_radau(method, tol, independent):
     z0, times, args = inputs(*STIFFNESS)
     z = solve(van_der_pol, z0, times, args=args, method=method, rtol=tol, atol=tol, independent=independent).z
@@ -76,7 +83,14 @@ def test_between_the_nodes_of_a_stiff_solve_its_slopes_do_not_magnify_what_is_le
     assert torch.allclose(z[0, :, 0], torch.cos(times), atol=0.01)
 
 
-@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed", "autograd"])
+@pytest.mark.parametrize(
+    "adjoint",
+    [
+        "discrete",
+        pytest.param("checkpointed", marks=pytest.mark.slow),
+        pytest.param("autograd", marks=pytest.mark.slow),
+    ],
+)
 def test_the_gradient_through_a_stiff_solve_agrees_with_finite_differences(adjoint):
     z0, times, (mu,) = inputs(100.0)
     mu.requires_grad_()

@@ -214,7 +214,7 @@ def test_a_script_sees_no_line_no_warning_and_no_file(tmp_path):
         df = pd.DataFrame({
             "id": np.repeat(list("abcdefghij"), 8), "time": rng.uniform(0, 5, 80).round(3), "x": rng.normal(size=80),
         })
-        forecaster = latentode.LatentODEForecaster(max_steps=5).fit(df)
+        forecaster = latentode.LatentODEForecaster(max_steps=5, n_models=1).fit(df)
         forecaster.predict(df), forecaster.predict_interval(df), forecaster.forecast(), forecaster.sample(df)
         assert not os.listdir("."), os.listdir(".")
         kept = (list(warnings.filters), logging.root.level, list(logging.root.handlers), dict(os.environ))

@@ -13,7 +13,13 @@ from latentode.estimators.fitting import HISTORY
 from latentode.nn import Ensemble, LatentODE, members_of
 from latentode.plotting import plot_training
 from latentode.training import LatentODEModule
-from tests.estimators.tiny import quick, waves
+from tests.estimators import tiny
+from tests.estimators.tiny import waves
+
+
+def quick(**params):
+    """As many models as the number of series makes it."""
+    return tiny.quick(**{"n_models": None, **params})
 
 
 @pytest.fixture(scope="module")

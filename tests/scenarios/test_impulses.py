@@ -39,6 +39,7 @@ def level(forecaster, rows, **kwargs):
     return forecaster.predict(rows, **kwargs)["level"].to_numpy()
 
 
+@pytest.mark.slow
 def test_a_dose_that_is_known_pays():
     train, test = DF[DF["id"] < 22], DF[DF["id"] >= 22]
     late = test[test["time"] > 5]

@@ -55,6 +55,7 @@ def test_two_processes_train_the_model_that_one_trains(tmp_path):
         pd.testing.assert_frame_equal(reported, alone.history_[reported.columns], rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow  # three processes import everything
 def test_processes_started_by_torchrun_end_with_the_same_weights_and_in_silence(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     first, second = trained_by_two(tmp_path, {}, *launcher)

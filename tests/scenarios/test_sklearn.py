@@ -250,6 +250,7 @@ def test_permuted_future_values_change_no_tensor_of_training(small, monkeypatch)
             np.testing.assert_array_equal(np.asarray(one, dtype=float), np.asarray(two, dtype=float))
 
 
+@pytest.mark.slow
 def test_a_classifier_of_series_learns_from_what_the_encoder_makes_of_them():
     rng = np.random.default_rng(0)
     df = waves(60, 24, missing=0.3)

@@ -90,7 +90,7 @@ def of_errors(errors, monkeypatch):
 def steps_after(setting, errors, monkeypatch, **options):
     of_errors(errors, monkeypatch)
     model = small_model()
-    options = TrainingConfig(n_steps=25 * len(errors), batch_size=4, **options)
+    options = TrainingConfig(n_steps=2 * len(errors), steps_per_check=2, batch_size=4, **options)
     history, *_ = train(model, *setting, options, np.random.default_rng(0))
     return model.config.n_steps, [row["solver_steps"] for row in history]
 

@@ -2,6 +2,7 @@
 finite differences.
 """
 
+import itertools
 import math
 
 import pytest
@@ -33,9 +34,23 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("adjoint", ["discrete", "checkpointed"])
-@pytest.mark.parametrize("method", ["euler", "rk4", "bosh3", "tsit5", "dopri8", "kvaerno3"])
+def pairwise(*choices):
+    """Every combination of three kinds of choices; of these half are slow, where the indexes add up to an odd number.
+
+    In the other half each choice still meets every other one.
+    """
+    return [
+        pytest.param(
+            *(c for _, c in combination), marks=[pytest.mark.slow] if sum(k for k, _ in combination) % 2 else []
+        )
+        for combination in itertools.product(*map(enumerate, choices))
+    ]
+
+
+GRID_METHODS = ["euler", "rk4", "bosh3", "tsit5", "dopri8", "kvaerno3"]
+
+
+@pytest.mark.parametrize(("way", "adjoint", "method"), pairwise(WAYS, ["discrete", "checkpointed"], GRID_METHODS))
 def test_on_a_grid_the_exact_adjoints_are_autograd_through_jumps_and_controls(case, method, adjoint, way):
     field, options = case.field(**way), {"method": method, "n_steps": 3, **way}
     assert (
@@ -59,7 +74,7 @@ def test_on_steps_chosen_by_their_error_the_exact_adjoints_are_autograd_too(case
 
 
 @pytest.mark.parametrize("way", [{}, *WAYS], ids=str)
-@pytest.mark.parametrize("adjoint", ["continuous", "backsolve"])
+@pytest.mark.parametrize("adjoint", ["continuous", pytest.param("backsolve", marks=pytest.mark.slow)])
 def test_the_adjoints_of_the_equation_come_to_the_exact_gradient_as_the_grid_is_refined(case, adjoint, way):
     field = case.field(**way)
     exact = case.gradients(field, method="dopri8", n_steps=8, **way)
@@ -68,9 +83,9 @@ def test_the_adjoints_of_the_equation_come_to_the_exact_gradient_as_the_grid_is_
     assert errors[1] < 1e-4
 
 
-@pytest.mark.parametrize("independent", [False, True])
-@pytest.mark.parametrize("adjoint", ["continuous", "backsolve"])
-@pytest.mark.parametrize("way", [{}, *WAYS], ids=str)
+@pytest.mark.parametrize(
+    ("way", "adjoint", "independent"), pairwise([{}, *WAYS], ["backsolve", "continuous"], [False, True])
+)
 def test_the_adjoints_of_the_equation_are_as_good_as_the_tolerance(case, adjoint, way, independent):
     field = case.field(**way)
     options = {"method": "tsit5", "rtol": 1e-6, "atol": 1e-7, "independent": independent, **way}
@@ -81,7 +96,11 @@ def test_the_adjoints_of_the_equation_are_as_good_as_the_tolerance(case, adjoint
     ("method", "adjoint"),
     [
         # Implicit methods take a Newton iteration per stage: one adjoint for each in the default suite.
-        pytest.param(name, adjoint, marks=[pytest.mark.slow] if method.implicit and adjoint != "discrete" else [])
+        pytest.param(
+            name,
+            adjoint,
+            marks=[pytest.mark.slow] if method.implicit and (adjoint != "discrete" or name == "kvaerno5") else [],
+        )
         for name, method in METHODS.items()
         for adjoint in ("discrete", "checkpointed", "autograd")
     ],
@@ -257,8 +276,10 @@ def test_a_field_that_reads_nothing_has_the_gradients_of_a_constant(adjoint):
     assert torch.allclose(by_time, torch.full_like(by_time, 4.0))
 
 
-@pytest.mark.parametrize("independent", [False, True])
-@pytest.mark.parametrize("method", ["bosh3", "kvaerno3"])
+@pytest.mark.parametrize(
+    ("method", "independent"),
+    [("bosh3", False), ("bosh3", True), pytest.param("kvaerno3", False, marks=pytest.mark.slow), ("kvaerno3", True)],
+)
 def test_steps_that_were_rejected_leave_nothing_in_a_gradient(method, independent):
     def gradient(adjoint):
         z0 = torch.tensor([[1.0], [2.0]], dtype=torch.float64, requires_grad=True)

@@ -41,9 +41,13 @@ WAYS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def exact():
+    return gradients(odeint, rtol=1e-11, atol=1e-12)
+
+
 @pytest.mark.parametrize("given", WAYS)
-def test_a_backward_solve_of_any_kind_has_the_gradients_of_the_solution(given):
-    exact = gradients(odeint, rtol=1e-11, atol=1e-12)
+def test_a_backward_solve_of_any_kind_has_the_gradients_of_the_solution(given, exact):
     for ours, expected in zip(gradients(odeint_adjoint, adjoint="backsolve", **given), exact, strict=True):
         assert torch.allclose(ours, expected, rtol=1e-3, atol=2e-3)
 

@@ -47,7 +47,15 @@ def test_on_a_grid_values_and_gradients_are_those_of_torchdiffeq(name):
         assert_close(gradients, REFERENCE[name]["odeint"], 1e-6)
 
 
-@pytest.mark.parametrize("name", ERRORS)
+# Its order is low: it takes many steps. The default suite has a problem for each direction.
+MANY_STEPS = [name for name in ERRORS if name.endswith("adaptive_heun")]
+FEW = {name for name in MANY_STEPS if name.startswith(("linear forward", "mlp backward"))}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in MANY_STEPS and name not in FEW else []) for name in ERRORS],
+)
 def test_where_the_error_chooses_the_steps_both_are_right_to_their_tolerance(name):
     problem, direction, options = CASES[name]
     rtol, (values_by, gradients_by) = record.TOLERANCES[options["method"]][0], FAR[options["method"]]
