@@ -17,7 +17,7 @@ from tests.estimators.tiny import quick, waves
 )
 def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series, n_values, n_models):
     panel = Panel(pd.RangeIndex(n_series), np.arange(0, 2 * n_series + 1, 2), np.zeros(2 * n_series), np.zeros((1, 1)))
-    settings, scaled = quick(), np.zeros((n_values, 1))
+    settings, scaled = quick(n_models=None), np.zeros((n_values, 1))
     assert defaults.n_models_for(panel, scaled, settings) == n_models
     assert defaults.n_models_for(panel, scaled, replace(settings, n_models=2)) == 2
 
