@@ -32,6 +32,12 @@ SHAPE_SHRINKAGE = 50.0
 """The same for a shape: the pooled shape is shrunk to the Gaussian's, that of a channel to the pooled shape. It is
 smaller because residuals are less often Gaussian than as wide as the model says."""
 
+CORRELATION_SHRINKAGE = 5.0
+"""The same for the correlation of two channels, which is shrunk to 0."""
+
+OUTLIER = 4.0
+"""Standard deviations to which residuals are clipped where they are multiplied with one another."""
+
 CONTRADICTED = 2.0
 """Standard errors from the model's own width beyond which the pooled width is shrunk less."""
 
@@ -75,7 +81,7 @@ class Trained:
 
 
 def calibrate(trained: Sequence[Trained]) -> Calibration:
-    """Learn widths by channel and lead time, and shapes by channel, from residuals on held-out data.
+    """Learn widths by channel and lead time, shapes by channel, and correlations, from residuals on held-out data.
 
     A width is the quantile of the standardised residuals over the Gaussian's (split conformal prediction with a
     normalised score). With few residuals the width of a channel or a lead time is shrunk to the pooled width, and the
@@ -120,7 +126,8 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
             factor[b, k] = _shrunk_width(residuals[mine & here, k], by_lead[b] * by_channel, design_effect)
     factor = np.where(counts, 1.0, factor.clip(0.3, 5.0))
     shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
-    return replace(none, factor=factor, shape=shape)
+    correlation = _correlations(residuals[leads > 0], design_effect)
+    return replace(none, factor=factor, shape=shape, correlation=correlation)
 
 
 def reached_by(trained: Sequence[Trained]) -> Floats | None:
@@ -171,6 +178,19 @@ def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:
         series.append(np.repeat(these, residual.shape[1]))
         n_rows += len(residual)
     return np.concatenate(found), np.concatenate(leads), np.concatenate(series)
+
+
+def _correlations(residuals: Floats, design_effect: float) -> Floats:
+    """Correlations of the channels' residuals at one time, (channel, channel), shrunk to 0 where pairs are few."""
+    known = ~np.isnan(residuals)
+    z, seen = np.where(known, residuals, 0.0).clip(-OUTLIER, OUTLIER), known.astype(float)
+    squares = np.square(z).T @ seen  # of the first channel, over the rows with both
+    n_pairs = seen.T @ seen / design_effect
+    scale = np.sqrt(np.maximum(squares * squares.T, np.finfo(float).tiny))
+    found = z.T @ z / scale * n_pairs / (n_pairs + CORRELATION_SHRINKAGE)
+    symmetric: Floats = np.clip((found + found.T) / 2, -1.0, 1.0)
+    np.fill_diagonal(symmetric, 1.0)
+    return symmetric
 
 
 def _design_effect(residuals: Floats, series: Ints) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
@@ -91,8 +92,8 @@ class Predictor:
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
         """Joint samples, (sample, row, target).
 
-        A sample has one draw of the latent state per series, and around it errors that go together over time as the
-        Gaussian process says.
+        A sample has one draw of the latent state per series, and around it errors that go together over channels as
+        the held-out residuals do, and over time as the Gaussian process says.
         """
         model = self.state.predictive
         out = self._blank(n_samples)
@@ -104,20 +105,21 @@ class Predictor:
         draws = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
         points, n_points = _points(queries)
         standard = rng.standard_normal((n_samples, n_points, out.shape[2]))
+        standard = self.state.calibration.across_channels(standard)
         counts = model.likelihood.of_counts
         for batch, series, numbers, slots in queries.batches(self._scaled(queries.panel), len(draws)):
             with torch.no_grad():
                 drawn = model.sample(batch, draws[:, series])
                 center = model.predict(batch).mean.flatten(0, 1)[slots].numpy()
             mean, scale = (x[turn:].flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
-            errors = self._correlated(batch, standard[:, points[numbers]], slots)
+            errors = self._over_time(batch, standard[:, points[numbers]], slots)
             errors = np.where(counts, errors, self.state.calibration.deviations(errors))
             value = model.likelihood.drawn(mean, scale, errors)
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
         return self._unscaled(out, whole=True)
 
-    def _correlated(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
-        """Independent standard normal numbers, (sample, query, target), correlated as the Gaussian process says.
+    def _over_time(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
+        """Standard normal numbers, (sample, query, target), correlated over time as the Gaussian process says.
 
         Each stays standard normal: what is calibrated of single values holds for samples, which are a Gaussian copula.
         """
@@ -130,6 +132,7 @@ class Predictor:
         padded = torch.zeros(len(standard), n_series * n_queries, n_channels, dtype=lower.dtype)
         padded[:, slots] = torch.from_numpy(standard)
         drawn = torch.einsum("scqr,nsrc->nsqc", lower, padded.reshape(len(standard), n_series, n_queries, n_channels))
+        drawn = drawn[:, torch.arange(n_series)[:, None], _first_of_time(batch.query_times)]
         found: Floats = drawn.flatten(1, 2)[:, slots].numpy()
         return found
 
@@ -156,6 +159,13 @@ class Predictor:
 
     def _blank(self, *lead: int) -> Floats:
         return np.full((*lead, len(self.query.times), self.state.calibration.factor.shape[1]), np.nan)
+
+
+def _first_of_time(times: Tensor) -> Tensor:
+    """The first query at the time of each, (series, query); queries of one time stand side by side."""
+    number = torch.arange(times.shape[1]).expand_as(times)
+    again = torch.nn.functional.pad(times[:, 1:] == times[:, :-1], (1, 0))
+    return torch.where(again, 0, number).cummax(1).values
 
 
 def _points(queries: QueryBatcher) -> tuple[Ints, int]:

@@ -136,8 +136,6 @@ class PredictionMixin(FittedAttributes):
     ) -> pd.DataFrame:
         """Joint samples: each is one possible trajectory of all channels of a series, at all its rows.
 
-        Errors go together over time; those of different channels are independent, see the guide on uncertainty.
-
         Parameters
         ----------
         X, history : DataFrame

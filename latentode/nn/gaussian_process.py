@@ -213,7 +213,7 @@ class GaussianProcess(nn.Module):
         _, weights, unexplained = self._given(history, queries)
         effects = unexplained @ self.effects_covariance.double()[history.channel] @ unexplained.mT
         covariance = self._covariance(queries, queries) - weights.mT @ weights + effects
-        same = queries.times[:, :, None] == queries.times[:, None]  # one measurement, asked for twice
+        same = queries.times[:, :, None] == queries.times[:, None]  # one measurement, queried twice
         covariance = covariance + (self._of("noise", queries.channel)[:, None, None] + JITTER) * same
         deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=JITTER).sqrt()
         return covariance / (deviation[:, :, None] * deviation[:, None])

@@ -44,6 +44,8 @@ class Calibration:
     variance_share : array of float
         (channel,), of a channel in logarithms the share of its variance that raises the mean above the median: 0 gives
         the median, 1 the mean of a lognormal. 0 for the others.
+    correlation : array of float
+        (channel, channel), of the standardised errors of two channels at one time.
 
     References
     ----------
@@ -54,12 +56,13 @@ class Calibration:
     factor: Floats
     shape: Floats
     variance_share: Floats
+    correlation: Floats
 
     @classmethod
     def none(cls, n_channels: int) -> "Calibration":
         """A calibration that changes nothing."""
         shape = np.repeat(ndtri(LEVELS)[:, None], n_channels, 1)
-        return cls(np.ones((len(LEADS), n_channels)), shape, np.zeros(n_channels))
+        return cls(np.ones((len(LEADS), n_channels)), shape, np.zeros(n_channels), np.eye(n_channels))
 
     def factors(self, leads: Floats) -> Floats:
         """The factor of deviations at some lead times, (lead, channel); 1 for a channel without observations."""
@@ -85,6 +88,14 @@ class Calibration:
         inner = np.clip(wide, at[0], at[-1])
         found = np.stack([np.interp(inner[..., k], at, shape) for k, shape in enumerate(self.shape.T)], axis=-1)
         return found + (wide - inner)
+
+    def across_channels(self, standard: Floats) -> Floats:
+        """Correlate independent standard normal numbers, (..., channel); each stays standard normal."""
+        values, vectors = np.linalg.eigh(self.correlation)  # pairs may be correlated as no three channels can be
+        root = (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
+        root /= np.linalg.norm(root, axis=1, keepdims=True)
+        found: Floats = standard @ root.T
+        return found
 
     def levels(self, quantiles: Floats) -> tuple[Floats, Floats]:
         """The levels of a Gaussian mixture whose quantiles are the calibrated ones.

@@ -119,8 +119,8 @@ def completed(config: Any) -> Any:
 
 
 def missing_arrays(n_channels: int) -> dict[str, NDArray[np.float64]]:
-    """Arrays that earlier formats lack: the mean of a channel in logarithms was its median."""
-    return {"calibration.variance_share": np.zeros(n_channels)}
+    """Arrays that earlier formats lack: means of channels in logarithms were medians, channels independent."""
+    return {"calibration.variance_share": np.zeros(n_channels), "calibration.correlation": np.eye(n_channels)}
 
 
 def _removed(what: str) -> str:

@@ -46,6 +46,7 @@ from latentode.persistence.validation import (
     check_model,
     check_stacking,
     require_arrays,
+    require_correlations,
     require_finite,
     require_rows,
 )
@@ -247,6 +248,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         raise ValueError("reached holds quantiles that fall")
     covariates = None if coding is None else covariates_from_arrays(arrays, coding, len(ids))
     require_finite(arrays)
+    require_correlations("calibration.correlation", arrays["calibration.correlation"])
     require_rows("panel", arrays["panel.offsets"], arrays["panel.times"])
     if not ids.is_unique:
         raise ValueError("an id names two series")
@@ -344,6 +346,7 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
         "calibration.factor": (np.float64, (len(LEADS), n_channels)),
         "calibration.shape": (np.float64, (len(LEVELS), n_channels)),
         "calibration.variance_share": (np.float64, (n_channels,)),
+        "calibration.correlation": (np.float64, (n_channels, n_channels)),
         "panel.offsets": (np.int64, (n_series + 1,)),
         "panel.times": (np.float64, (n_rows,)),
         "panel.values": (np.float64, (n_rows, n_channels)),

@@ -14,7 +14,15 @@ from latentode.data.time_axis import SHORTEST, is_zone_name
 from latentode.nn import ACTIVATIONS, LIKELIHOODS, LatentODEConfig, StackingConfig
 from latentode.persistence.limits import Limit, OneOf, Range
 
-__all__ = ["check_config", "check_model", "check_stacking", "require_arrays", "require_finite", "require_rows"]
+__all__ = [
+    "check_config",
+    "check_model",
+    "check_stacking",
+    "require_arrays",
+    "require_correlations",
+    "require_finite",
+    "require_rows",
+]
 
 MOST_UNITS = 100_000
 """Of any size of a model that is not a hyper-parameter."""
@@ -208,6 +216,18 @@ def require_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, tu
             raise ValueError(
                 f"{name} holds {found.dtype} of shape {found.shape}, expected {np.dtype(kind)} of shape {shape}"
             )
+
+
+def require_correlations(name: str, matrix: NDArray[np.float64]) -> None:
+    """Refuse a matrix that is not symmetric, with ones on its diagonal and no number beyond 1.
+
+    Raises
+    ------
+    ValueError
+        Naming the array.
+    """
+    if not np.array_equal(matrix, matrix.T) or (np.diag(matrix) != 1).any() or (np.abs(matrix) > 1).any():
+        raise ValueError(f"{name} does not hold correlations")
 
 
 def require_finite(arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -217,3 +217,35 @@ def test_a_series_held_out_of_two_models_counts_as_one():
         for of_models in ([np.arange(5)], [np.arange(5)] * 2, [np.arange(5), 5 + np.arange(5)])
     )
     assert np.abs(np.log(same / once)).max() < 0.2 * np.abs(np.log(others / once)).max()
+
+
+@pytest.mark.parametrize("correlation", [0.8, 0.0, -0.5])
+def test_errors_of_two_channels_go_together_as_the_residuals_did(correlation):
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(600, 1))
+    own = rng.normal(size=(600, 2)) * np.sqrt(1 - abs(correlation))
+    values = own + np.sqrt(abs(correlation)) * common * [1, np.sign(correlation)]
+    # Series of one row each, so that all residuals are independent.
+    batch = queried(values)
+    parts = replace(
+        batch,
+        times=torch.zeros(600, 1),
+        values=torch.zeros(600, 1, 2),
+        mask=torch.zeros(600, 1, 2),
+        lengths=torch.ones(600, dtype=torch.long),
+        query_times=batch.query_times.T,
+        targets=batch.targets.transpose(0, 1),
+        target_mask=batch.target_mask.transpose(0, 1),
+    )
+    found = calibrate(Known(1.0), [parts], 600).correlation
+    assert found[0, 1] == pytest.approx(correlation, abs=0.1)
+    assert found[0, 1] == found[1, 0]
+    assert (np.diag(found) == 1).all()
+
+
+def test_hardly_any_pairs_leave_channels_independent():
+    values = residuals(4, 1.0, 1.0)
+    values[:, 1] = values[:, 0]
+    assert 0 < calibrate(Known(1.0), [queried(values)], 1).correlation[0, 1] < 0.5
+    never_together = np.array([[1, 0], [0, 1]] * 20)
+    assert calibrate(Known(1.0), [queried(residuals(40, 1.0, 1.0), never_together)], 1).correlation[0, 1] == 0

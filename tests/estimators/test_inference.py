@@ -44,6 +44,23 @@ def test_the_same_intervals_are_predicted_twice(df, fitted):
     pd.testing.assert_frame_equal(fitted.predict_interval(df), fitted.predict_interval(df), check_exact=True)
 
 
+def test_samples_go_together_over_times_and_channels_as_was_learned(df, fitted):
+    forecaster = copy.copy(fitted)
+    together = replace(fitted.calibration_, correlation=np.array([[1.0, -0.9], [-0.9, 1.0]]))
+    query = grid(df[df["id"] == "s00"]["time"].max() + np.array([0.5, 0.6, 5.0]))
+
+    def correlations(calibration):
+        forecaster.state_ = replace(fitted.state_, calibration=calibration)
+        drawn = forecaster.sample(query, 400, random_state=0)[["x", "y"]].to_numpy().reshape(400, 3, 2)
+        near, far = (np.corrcoef(drawn[:, 0, 0], drawn[:, k, 0])[0, 1] for k in (1, 2))
+        return near, far, np.corrcoef(drawn[:, 0].T)[0, 1]
+
+    near, far, across = correlations(replace(together, correlation=np.eye(2)))
+    assert near > 0.5
+    assert abs(far) < near - 0.2
+    assert correlations(together)[2] < across - 0.4
+
+
 def test_samples_are_reproducible_by_their_seed_alone(df, fitted):
     first = fitted.sample(df, 4, random_state=1)
     pd.testing.assert_frame_equal(fitted.sample(df, 4, random_state=1), first, check_exact=True)

@@ -174,7 +174,7 @@ def test_a_prediction_depends_on_no_other_query_series_or_channel():
     torch.testing.assert_close(process(batch.with_features(values=other)).mean[..., 0], whole.mean[..., 0])
 
 
-def test_a_time_that_is_asked_for_twice_has_one_value():
+def test_a_time_that_is_queried_twice_has_one_value():
     batch = a_batch(n_series=1, n_given=0).with_features(given=None, query_given=None)
     twice = batch.with_features(query_times=torch.tensor([[0.3, 0.3, 0.7]]))
     found = a_process(n_given=0).correlations(twice)[0, 0]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.special import ndtri
@@ -10,7 +12,9 @@ def skewed():
     """Wider with the lead time, and with a longer upper tail; a second channel without observations."""
     shape = ndtri(LEVELS) * np.where(LEVELS > 0.5, 2.0, 1.0)
     factor = np.array([1.0, 1.0, 2.0, 3.0])
-    return Calibration(np.stack([factor, np.full(4, np.nan)], 1), np.stack([shape, ndtri(LEVELS)], 1), np.zeros(2))
+    return Calibration(
+        np.stack([factor, np.full(4, np.nan)], 1), np.stack([shape, ndtri(LEVELS)], 1), np.zeros(2), np.eye(2)
+    )
 
 
 def test_no_calibration_is_the_identity():
@@ -50,3 +54,18 @@ def test_the_share_that_reached_a_lead_falls_from_all_to_none():
     reached = np.quantile([0.2, 0.4, 0.6, 0.8], REACHED, method="inverted_cdf")
     shares = [share_reaching(lead, reached) for lead in (0.0, 0.2, 0.5, 0.7, 0.8, 0.9)]
     np.testing.assert_allclose(shares, [1.0, 1.0, 0.5, 0.25, 0.25, 0.0], atol=0.02)
+
+
+def test_numbers_are_correlated_across_channels_and_stay_standard_normal():
+    correlation = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    standard = np.random.default_rng(0).standard_normal((200_000, 3))
+    found = replace(Calibration.none(3), correlation=correlation).across_channels(standard)
+    np.testing.assert_allclose(np.corrcoef(found.T), correlation, atol=0.01)
+    np.testing.assert_allclose(found.std(0), 1.0, atol=0.01)
+    np.testing.assert_allclose(Calibration.none(3).across_channels(standard), standard)
+
+
+def test_what_cannot_be_a_matrix_of_correlations_is_taken_as_the_nearest_one():
+    impossible = np.array([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])
+    found = replace(Calibration.none(3), correlation=impossible).across_channels(np.eye(3))
+    np.testing.assert_allclose(np.square(found).sum(0), 1.0)  # the rows of the root have length 1
