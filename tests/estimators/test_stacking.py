@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 
 from latentode.estimators.calibration import Trained
@@ -74,24 +73,8 @@ def test_nothing_held_out_leaves_the_weight_of_the_prior():
     torch.testing.assert_close(stacking.weights(held_out(3)), torch.full((3, 5, 2), 1 / 3))
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    return quick().fit(waves(12, 10))
-
-
-def test_weights_are_shown_by_lead_time_and_length_of_history(fitted):
-    frame = fitted.weights_
-    assert frame.index.names == ["lead", "observations"]
-    assert list(frame.columns) == list(fitted.channels_)
-    assert ((frame > 0) & (frame < 1)).to_numpy().all()
-
-
-def test_a_network_alone_has_no_weights():
-    alone = quick(stacking=False).fit(waves(12, 10))
-    assert alone.weights_ is None
-
-
-def test_a_loaded_forecaster_is_stacked_alike(fitted, tmp_path):
+def test_a_loaded_forecaster_is_stacked_alike(tmp_path):
+    fitted = quick().fit(waves(12, 10))
     fitted.save(tmp_path / "m")
     again = type(fitted).load(tmp_path / "m")
     pd.testing.assert_frame_equal(again.weights_, fitted.weights_)
