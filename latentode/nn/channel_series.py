@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Points:
     since: Tensor
     given: Tensor
 
-    def take(self, which: Tensor) -> "Points":
+    def take(self, which: Tensor) -> Self:
         """Some of the pairs."""
         return type(self)(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
@@ -60,7 +61,7 @@ class ChannelSeries(Points):
 
     def shortened(self) -> "ChannelSeries":
         """Without points that are padding in every pair."""
-        return self._points(slice(0, max(int(self.counts.max()), 1)))
+        return self.window(torch.zeros_like(self.channel), max(int(self.counts.max()), 1))
 
     def window(self, begins: Tensor, n_points: int) -> "ChannelSeries":
         """A stretch of each pair, (pair,) being its first point."""
@@ -70,10 +71,6 @@ class ChannelSeries(Points):
         rows = torch.arange(len(at))[:, None]
         parts = {f.name: getattr(self, f.name)[rows, at] for f in fields(self) if f.name != "channel"}
         return ChannelSeries(self.channel, **{**parts, "observed": parts["observed"] & inside})
-
-    def _points(self, which: slice) -> "ChannelSeries":
-        parts = {f.name: getattr(self, f.name)[:, which] for f in fields(self) if f.name != "channel"}
-        return ChannelSeries(self.channel, **parts)
 
     def chunks(self, cells: int, least: int = 1) -> Iterator[tuple[Tensor, "ChannelSeries"]]:
         """Pairs of about the same length, with the numbers of them; a chunk's matrices have so many cells at most.
@@ -90,10 +87,6 @@ class ChannelSeries(Points):
             which = order[start:stop]
             yield which, self.take(which).shortened()
             start = stop
-
-    def take(self, which: Tensor) -> "ChannelSeries":
-        """Some of the pairs."""
-        return ChannelSeries(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
 
 def by_channel(batch: Batch) -> ChannelSeries:

@@ -20,6 +20,9 @@ JITTER = 1e-6
 VAGUE = 10.0
 """Prior variance of the population's level."""
 
+N_KNOTS = 8
+"""Knots of the curve of the population over the time since the start of a series."""
+
 BEYOND = 0.5
 """Random slopes go on for so many durations before the start and after the usual end of a series, and no farther."""
 
@@ -300,10 +303,6 @@ class GaussianProcess(nn.Module):
     @staticmethod
     def _by_channel(logarithms: Tensor) -> Tensor:
         return logarithms.double().exp()
-
-
-N_KNOTS = 8
-"""Knots of the curve of the population over the time since the start of a series."""
 
 
 def _logarithms(initial: dict[str, float], n_channels: int) -> nn.ParameterDict:
