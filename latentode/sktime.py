@@ -23,7 +23,7 @@ class SktimeLatentODEForecaster(BaseForecaster):
 
     Parameters
     ----------
-    seasonality, dynamics, hidden_dim, latent_dim, max_steps, n_samples, random_state : object
+    seasonality, dynamics, hidden_dim, latent_dim, max_steps, random_state : object
         As of :class:`latentode.LatentODEForecaster`, whose other parameters are at their defaults.
 
     Attributes
@@ -66,7 +66,6 @@ class SktimeLatentODEForecaster(BaseForecaster):
         hidden_dim: int | None = None,
         latent_dim: int | None = None,
         max_steps: int | None = None,
-        n_samples: int = 32,
         random_state: Any = None,
     ) -> None:
         self.seasonality = seasonality
@@ -74,7 +73,6 @@ class SktimeLatentODEForecaster(BaseForecaster):
         self.hidden_dim = hidden_dim
         self.latent_dim = latent_dim
         self.max_steps = max_steps
-        self.n_samples = n_samples
         self.random_state = random_state
         super().__init__()
 
@@ -88,7 +86,6 @@ class SktimeLatentODEForecaster(BaseForecaster):
             hidden_dim=self.hidden_dim,
             latent_dim=self.latent_dim,
             max_steps=self.max_steps,
-            n_samples=self.n_samples,
             random_state=self.random_state,
             verbose=False,
         ).fit(_long(y))
@@ -131,7 +128,7 @@ class SktimeLatentODEForecaster(BaseForecaster):
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Small settings for sktime's own tests."""
-        quick = {"max_steps": 3, "hidden_dim": 8, "latent_dim": 4, "n_samples": 4, "random_state": 0}
+        quick = {"max_steps": 3, "hidden_dim": 8, "latent_dim": 4, "random_state": 0}
         return [quick, {**quick, "dynamics": "linear", "seasonality": None}]
 
 

@@ -49,5 +49,4 @@ def suggest(trial: Trial) -> dict[str, Any]:
         "latent_dim": trial.suggest_int("latent_dim", 8, 32, step=4),
         "hidden_dim": trial.suggest_int("hidden_dim", 32, 128, step=32),
         "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True),
-        "variational": trial.suggest_categorical("variational", [True, False]),
     }

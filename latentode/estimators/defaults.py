@@ -89,7 +89,7 @@ def config_for(
         n_steps=int(settings.n_steps or SOLVER_STEPS),
         method=settings.method,
         adjoint=settings.adjoint,
-        variational=settings.variational,
+        variational=settings.kl_weight is not None,
     )
 
 
@@ -119,7 +119,7 @@ def options_for(panel: Panel, scaled: Floats, n_models: int, settings: Settings)
         n_steps=int(settings.max_steps or 0) or _steps_for(panel, _n_values(scaled), n_models),
         batch_size=_batch_size(panel, settings),
         learning_rate=settings.learning_rate,
-        kl_weight=settings.kl_weight,
+        kl_weight=settings.kl_weight or 0.0,
         more_solver_steps=settings.n_steps is None,
         patience=int(settings.patience),
         devices=int(settings.devices),

@@ -32,9 +32,9 @@ _UPDATING = threading.Lock()
 class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseEstimator):
     """Forecasts and interpolates irregular series with a latent ODE.
 
-    A recurrent encoder reads each series' observations and gives a distribution over a latent state at the end of the
-    history. A neural ODE carries the state to every query time, forward or backward. A decoder turns it into a
-    distribution over the channels. No grid, imputation, scaling or tuning is needed.
+    A recurrent encoder reads each series' observations and gives a latent state at the end of the history. A neural ODE
+    carries the state to every query time, forward or backward. A decoder turns it into a distribution over the
+    channels. No grid, imputation, scaling or tuning is needed.
 
     Parameters
     ----------
@@ -87,10 +87,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Method of the ODE solver, one of :data:`latentode.ode.METHODS`; see :func:`latentode.ode.solve`.
     adjoint : {"discrete", "checkpointed", "continuous", "backsolve", "autograd"}
         How the gradient of the solver is computed; see :func:`latentode.ode.solve`.
-    variational : bool
-        Whether the latent state is a distribution, or a point.
-    kl_weight : float
-        Final weight of the Kullback-Leibler divergence in the objective; 1 is the evidence lower bound.
+    kl_weight : float, optional
+        Final weight of the Kullback-Leibler divergence in the objective: the latent state at the origin is then a
+        distribution, and 1 is the evidence lower bound. None makes it a point, without a divergence.
     stacking : bool
         Whether the forecast of the network is combined with that of a Gaussian process, by weights that were learned on
         held-out series; channels of counts are the network's alone. The process takes seconds to fit and carries the
@@ -111,8 +110,6 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     validation_fraction : float
         Fraction of the series held out for early stopping and calibration: at most 500 and at least 5 of them, or a
         third of fewer than 15. With fewer than 8 series the last part of each is held out.
-    n_samples : int
-        Draws of the latent state behind quantiles and intervals.
     warm_start : bool
         Whether a second fit continues from the weights of the first, with its scales, times and horizon.
     devices, num_nodes : int

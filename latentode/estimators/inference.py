@@ -23,8 +23,9 @@ Ints = NDArray[np.int64]
 SLACK = 1e-6
 """Added to the diagonal of correlations, so that two queries of one time have a Cholesky factor."""
 
-QUANTILE_SEED = 0
-"""Quantiles are computed from the same draws every time, so that equal queries have equal quantiles."""
+DRAWS, QUANTILE_SEED = 32, 0
+"""Draws of a latent state that is a distribution, behind quantiles; the same every time, so that equal queries have
+equal quantiles."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,10 @@ class Predictor:
         The fitted forecaster.
     query : ResolvedQuery
         The rows. A row without a time is predicted as NaN, and so is a channel without observations in fit.
-    n_draws : int
-        Draws of the latent state behind quantiles.
     """
 
     state: FittedState
     query: ResolvedQuery
-    n_draws: int
 
     @fork_safe()
     def means(self) -> Floats:
@@ -70,19 +68,15 @@ class Predictor:
         model, calibration = self.state.predictive, self.state.calibration
         out = self._blank(len(quantiles))
         queries, rows = self._queries()
-        # The same number of draws for every model, at least one.
-        n_models = model.config.n_models
-        draws = -(-self.n_draws // n_models) * n_models if model.config.variational else n_models
+        n_draws = -(-DRAWS // model.config.n_models) * model.config.n_models  # the same number for every model
         rng = torch.Generator().manual_seed(QUANTILE_SEED)
-        noise = torch.randn(draws, 1, model.config.latent_dim, generator=rng, dtype=torch.float32)
+        noise = torch.randn(n_draws, 1, model.config.latent_dim, generator=rng, dtype=torch.float32)
         levels, beyond = calibration.levels(quantiles)
         counts = model.likelihood.of_counts
         levels, beyond = np.where(counts, quantiles[:, None, None], levels), np.where(counts, 0.0, beyond)
-        for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel), draws):
+        for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel), self._copies(n_draws)):
             with torch.no_grad():
-                drawn = model.sample(batch, noise.expand(-1, len(batch.lengths), -1))
-                center = model.predict(batch).mean.flatten(0, 1)[slots]
-                mean, scale = drawn.mean.flatten(1, 2)[:, slots], drawn.scale.flatten(1, 2)[:, slots]
+                center, mean, scale = self._distribution(batch, noise.expand(-1, len(batch.lengths), -1), slots)
                 found = model.likelihood.quantiles(mean, scale, levels) - center
                 further = beyond * mixture_spread(mean, scale, center).numpy()
             out[:, rows[numbers]] = center.numpy() + self._factors(batch, slots) * (found.numpy() + further)
@@ -92,8 +86,8 @@ class Predictor:
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
         """Joint samples, (sample, row, target).
 
-        A sample has one draw of the latent state per series, and around it errors that go together over channels as
-        the held-out residuals do, and over time as the Gaussian process says.
+        Errors of a sample go together over channels as the held-out residuals do, and over time as the Gaussian process
+        says. A latent state that is a distribution is drawn once per sample and series.
         """
         model = self.state.predictive
         out = self._blank(n_samples)
@@ -107,16 +101,32 @@ class Predictor:
         standard = rng.standard_normal((n_samples, n_points, out.shape[2]))
         standard = self.state.calibration.across_channels(standard)
         counts = model.likelihood.of_counts
-        for batch, series, numbers, slots in queries.batches(self._scaled(queries.panel), len(draws)):
+        for batch, series, numbers, slots in queries.batches(self._scaled(queries.panel), self._copies(len(draws))):
             with torch.no_grad():
-                drawn = model.sample(batch, draws[:, series])
-                center = model.predict(batch).mean.flatten(0, 1)[slots].numpy()
-            mean, scale = (x[turn:].flatten(1, 2)[:, slots].numpy() for x in (drawn.mean, drawn.scale))
+                center, mean, scale = (x.numpy() for x in self._distribution(batch, draws[:, series], slots))
             errors = self._over_time(batch, standard[:, points[numbers]], slots)
             errors = np.where(counts, errors, self.state.calibration.deviations(errors))
+            of_draw = slice(turn if len(mean) > 1 else 0, None)
+            mean, scale = (np.broadcast_to(x[of_draw], errors.shape) for x in (mean, scale))
             value = model.likelihood.drawn(mean, scale, errors)
             out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
         return self._unscaled(out, whole=True)
+
+    def _distribution(self, batch: Batch, noise: Tensor, slots: Ints) -> tuple[Tensor, Tensor, Tensor]:
+        """The centre, (query, channel), and means and scales of what is mixed around it, (component, query, channel).
+
+        A latent state that is a point has one component; otherwise there is one for each draw of noise.
+        """
+        model = self.state.predictive
+        center = model.predict(batch)
+        drawn = center if not model.config.variational else model.sample(batch, noise)
+        n_components = len(noise) if model.config.variational else 1
+        mean, scale = (x.reshape(n_components, -1, x.shape[-1])[:, slots] for x in (drawn.mean, drawn.scale))
+        return center.mean.flatten(0, 1)[slots], mean, scale
+
+    def _copies(self, n_draws: int) -> int:
+        """How many times a batch stands in memory."""
+        return n_draws if self.state.predictive.config.variational else 1
 
     def _over_time(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
         """Standard normal numbers, (sample, query, target), correlated over time as the Gaussian process says.

@@ -26,8 +26,6 @@ Levels = Sequence[float] | float
 class PredictionMixin(FittedAttributes):
     """Predicts with the fitted state: expected values, quantiles, intervals, samples, the future, missing values."""
 
-    n_samples: int
-
     @any_frame
     def predict(
         self, X: pd.DataFrame, history: pd.DataFrame | None = None, point: Literal["mean", "median"] = "mean"
@@ -270,7 +268,7 @@ class PredictionMixin(FittedAttributes):
     ) -> Predictor:
         """The predictor of a frame's rows; `covariates` are the rows with static and known columns, if not those."""
         state = self._fitted()
-        return Predictor(state, resolve_query(X, state, history, covariates), self.n_samples)
+        return Predictor(state, resolve_query(X, state, history, covariates))
 
     def _means_and_intervals(
         self,

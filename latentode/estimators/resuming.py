@@ -27,7 +27,7 @@ IN_THE_DATA = {
 }
 """Parameters that training sees as part of the data."""
 
-NOT_OF_TRAINING = {"checkpoint_dir", "n_samples", "random_state", "verbose", "warm_start"}
+NOT_OF_TRAINING = {"checkpoint_dir", "random_state", "verbose", "warm_start"}
 """Parameters that do not change the trained weights; the random state has an entry of its own."""
 
 

@@ -22,7 +22,6 @@ LARGEST_SIZE = 10_000
 """Of a layer, of a latent state, and steps per horizon. Larger values are mistakes."""
 
 MOST_MODELS = 100
-MOST_DRAWS = 1_000_000
 
 POSITIVE = Range(least=1, whole=True)
 SIZE = Range(least=1, most=LARGEST_SIZE, whole=True)
@@ -57,8 +56,7 @@ class Settings:
     n_steps: Annotated[int | None, SIZE] = None
     method: Annotated[str, OneOf(METHODS)] = "rk4"
     adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
-    variational: Annotated[bool, Flag()] = True
-    kl_weight: Annotated[float, Range(least=0)] = 0.1
+    kl_weight: Annotated[float | None, Range(least=0)] = None
     stacking: Annotated[bool, Flag()] = True
     n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS, whole=True)] = None
     max_steps: Annotated[int | None, POSITIVE] = None
@@ -66,7 +64,6 @@ class Settings:
     learning_rate: Annotated[float, Range(above=0)] = 3e-3
     patience: Annotated[int, POSITIVE] = 6
     validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.15
-    n_samples: Annotated[int, Range(least=1, most=MOST_DRAWS, whole=True)] = 32
     warm_start: Annotated[bool, Flag()] = False
     devices: Annotated[int, Range(least=1, whole=True, of="processes, which train on the CPU")] = 1
     num_nodes: Annotated[int, POSITIVE] = 1

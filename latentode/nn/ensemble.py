@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.latent_ode import LatentODE, LatentODEConfig
 from latentode.nn.mixed_likelihood import Likelihood
+from latentode.nn.mixture import mixture_spread
 
 __all__ = ["Ensemble", "Model", "members_of", "model_from"]
 
@@ -18,8 +19,8 @@ class Ensemble(nn.Module):
     """Models that were trained separately; their predictions are averaged.
 
     Scales are averaged too, around the common mean. The differences between the members do not widen them, because
-    each member is calibrated alone. Count channels are not calibrated: they get the mixture of the members'
-    distributions.
+    each member is calibrated alone. Count channels are not calibrated: their scale is that of the mixture of the
+    members' distributions.
 
     Parameters
     ----------
@@ -51,8 +52,10 @@ class Ensemble(nn.Module):
     def predict(self, batch: Batch) -> Prediction:
         """The mean of the members' means and scales, (series, query, channel)."""
         predictions = [member.predict(batch) for member in members_of(self)]
-        mean = torch.stack([p.mean for p in predictions]).mean(0)
-        return Prediction(mean, torch.stack([p.scale for p in predictions]).mean(0))
+        means, scales = torch.stack([p.mean for p in predictions]), torch.stack([p.scale for p in predictions])
+        mean = means.mean(0)
+        of_counts = torch.from_numpy(self.likelihood.of_counts)
+        return Prediction(mean, torch.where(of_counts, mixture_spread(means, scales, mean), scales.mean(0)))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
         """Predict along trajectories from several draws of z0, (sample, series, query, channel).

@@ -36,10 +36,12 @@ REMOVED_PARAMS = (
     "context_dim",
     "dropout",
     "n_draws",
+    "n_samples",
     "rhythm",
     "strategy",
     "summary",
     "time_aware",
+    "variational",
     "weight_decay",
 )
 
@@ -99,6 +101,8 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
     kept = {name: value for name, value in params.items() if name not in REMOVED_PARAMS}
     if kept.get("patience", 0) is None:  # then the data chose a number
         del kept["patience"]
+    if params.get("variational") is False:
+        kept["kl_weight"] = None
     sizes = {name: value for name, value in model.items() if name not in (*REMOVED_SIZES, *IRRELEVANT_SIZES)}
     return {**config, "format_version": version, "model": sizes, "params": kept}
 

@@ -199,7 +199,7 @@ def load(path: Path, limits: Mapping[str, Limit], make: Callable[..., T]) -> tup
             if earlier:
                 config = from_earlier(config, FORMAT_VERSION)
             config = completed(config)
-            check_config(config, limits)
+            check_config(config)
             state = _state_of(config, weights, limits, earlier)
             params = params_from_plain(config["params"])
             return make(**{**params, "checkpoint_dir": None}), state  # a file names no place to write to

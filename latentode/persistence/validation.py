@@ -117,15 +117,13 @@ def check_stacking(stored: Any, n_channels: int) -> StackingConfig | None:
     return sizes
 
 
-def check_config(config: Any, limits: Mapping[str, Limit]) -> None:
+def check_config(config: Any) -> None:
     """Check that the parts of a config are of the right kinds; whether they fit together is not checked.
 
     Parameters
     ----------
     config : object
         As JSON holds it.
-    limits : mapping of Limit
-        Those of the hyper-parameters, by name.
 
     Raises
     ------
@@ -154,9 +152,6 @@ def check_config(config: Any, limits: Mapping[str, Limit]) -> None:
     _check_schema(config["schema"])
     _check_coding(config["coding"], config["schema"])
     _check_time_axis(config["time_axis"])
-    if "n_samples" in config["params"]:
-        draws = config["params"]["n_samples"]
-        _require(_is_whole(draws) and limits["n_samples"].allows(draws), "n_samples", draws)
 
 
 def _check_schema(schema: dict[str, Any]) -> None:

@@ -96,7 +96,6 @@ def test_samples_do_not_touch_the_random_state_of_others(df, fitted):
 
 def test_the_mean_of_samples_is_the_prediction(df, fitted):
     query = df.iloc[::12]
-    fitted = copy.copy(fitted).set_params(n_samples=1000)  # a quantile of few draws of z0 is off by what these are
     drawn = fitted.sample(query, 3000, random_state=0)
     values = drawn[["x", "y"]].to_numpy().reshape(3000, len(query), 2)
     deviation = np.abs(values.mean(0) - fitted.predict(query).to_numpy()) / values.std(0)
@@ -105,7 +104,6 @@ def test_the_mean_of_samples_is_the_prediction(df, fitted):
 
 def test_samples_fall_below_a_quantile_as_often_as_its_level(df, fitted):
     query = df.iloc[::12]
-    fitted = copy.copy(fitted).set_params(n_samples=4000)  # a quantile of few draws of z0 is off by what these are
     drawn = fitted.sample(query, 3000, random_state=0)[["x", "y"]].to_numpy().reshape(3000, len(query), 2)
     wanted = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
     found = fitted.predict_quantiles(query, wanted).to_numpy().reshape(len(query), 2, 5)
@@ -125,8 +123,14 @@ def without_noise(forecaster, log_std):
     return changed
 
 
-def test_a_sample_is_one_coherent_trajectory(fitted):
-    forecaster = without_noise(fitted, 0.0)
+@pytest.fixture(scope="module")
+def drawn_from(df):
+    """A forecaster whose latent state is a distribution."""
+    return quick(kl_weight=0.1).fit(df)
+
+
+def test_a_sample_is_one_coherent_trajectory(drawn_from):
+    forecaster = without_noise(drawn_from, 0.0)
     query = grid([6.5, 6.52, 8.0])
     drawn = forecaster.sample(query, 300, random_state=0)["x"].to_numpy().reshape(300, 3)
     assert drawn.std(0).min() > 1e-3
@@ -135,15 +139,15 @@ def test_a_sample_is_one_coherent_trajectory(fitted):
     assert correlation[0, 2] > 0.3
 
 
-def test_series_are_sampled_apart(fitted):
-    forecaster = without_noise(fitted, 0.0)
+def test_series_are_sampled_apart(drawn_from):
+    forecaster = without_noise(drawn_from, 0.0)
     query = pd.concat([grid([7.0], "s00"), grid([7.0], "s01")])
     drawn = forecaster.sample(query, 400, random_state=0)["x"].to_numpy().reshape(400, 2)
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.25
 
 
 def test_a_deterministic_latent_is_sampled_as_one_point(df):
-    forecaster = without_noise(quick(variational=False, stacking=False).fit(df), 0.0)
+    forecaster = without_noise(quick(stacking=False).fit(df), 0.0)
     drawn = forecaster.sample(df.head(3), 20, random_state=0)["x"].to_numpy().reshape(20, 3)
     assert (drawn.std(0) < 1e-3).all()
     np.testing.assert_allclose(drawn.mean(0), forecaster.predict(df.head(3))["x"], atol=1e-3)

@@ -53,7 +53,6 @@ def spoil_config(path, *where, value):
         ("model", "n_models", 101),
         ("model", "usual_change", [1.0] * 3),
         ("model", "center", [float("nan"), 0.0]),
-        ("params", "n_samples", 10**12),
         ("schema", "layout", "cube"),
         ("schema", "id_col", ["id"]),
         ("schema", "target_cols", ["x", "x"]),

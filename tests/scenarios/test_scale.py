@@ -47,7 +47,7 @@ def test_memory_is_so_many_bytes_a_row_and_batches_are_of_one_size(fitted, monke
 
 @pytest.mark.slow
 def test_quantiles_of_many_rows_are_of_bounded_memory_too():
-    forecaster = quick(n_samples=32).fit(waves(24, 12))
+    forecaster = quick().fit(waves(24, 12))
     queries = queried(100_000)
     tracemalloc.start()
     try:
