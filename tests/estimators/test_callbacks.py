@@ -8,10 +8,16 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 
 from latentode import LatentODEForecaster
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import checks_every, quick, waves
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 and later have callbacks")
 FEW, MANY = waves(4, 12), waves(24, 6)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _often():
+    with checks_every(2):
+        yield
 
 
 class Recorder:
@@ -39,7 +45,7 @@ class Recorder:
 def test_callbacks_run_at_the_beginning_at_every_validation_check_and_at_the_end():
     notes = Recorder()
     weights = np.ones(len(FEW))
-    quick(max_steps=50).set_callbacks(notes).fit(FEW, sample_weight=weights)
+    quick(max_steps=4).set_callbacks(notes).fit(FEW, sample_weight=weights)
     check = ["begin check of 0", "end check"]
     assert notes.calls == ["setup", "begin fit of 2", *check, *check, "end fit", "teardown"]
     X, y, metadata = notes.given
@@ -50,13 +56,13 @@ def test_callbacks_run_at_the_beginning_at_every_validation_check_and_at_the_end
 
 def test_a_callback_may_stop_the_fit_and_the_best_weights_are_kept():
     stopped = quick(max_steps=200).set_callbacks(Recorder(most=2)).fit(FEW)
-    assert stopped.history_["step"].tolist() == [25.0, 50.0]
+    assert stopped.history_["step"].tolist() == [2.0, 4.0]
     assert np.isfinite(stopped.predict(FEW)).all(axis=None)
 
 
 def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
-    stopped = quick(max_steps=50, n_models=None).set_callbacks(Recorder(most=3)).fit(MANY)
-    assert stopped.history_[["model", "step"]].to_numpy().tolist() == [[0, 25], [0, 50]]  # whole models alone
+    stopped = quick(max_steps=4, n_models=None).set_callbacks(Recorder(most=3)).fit(MANY)
+    assert stopped.history_[["model", "step"]].to_numpy().tolist() == [[0, 2], [0, 4]]  # whole models alone
     assert stopped.model_.config.n_models == 1
     assert np.isfinite(stopped.predict_interval(MANY)).all(axis=None)
 
@@ -65,7 +71,7 @@ def test_what_a_callback_stops_is_the_fit_and_not_one_of_its_models():
 @pytest.mark.parametrize("df", [FEW, MANY], ids=["the ends of few series", "some of many series"])
 def test_the_estimator_a_callback_gets_does_not_know_the_held_out_rows(df):
     notes = Recorder()
-    forecaster = quick(max_steps=50, validation_fraction=0.25).set_callbacks(notes).fit(df)
+    forecaster = quick(max_steps=4, validation_fraction=0.25, stacking=True).set_callbacks(notes).fit(df)
     early, last = notes.fitted[0], forecaster
     assert 0 < len(early.panel_.times) < len(last.panel_.times)
     assert np.isfinite(early.score(df))
@@ -77,16 +83,18 @@ def test_the_estimator_a_callback_gets_does_not_know_the_held_out_rows(df):
 @pytest.mark.parametrize("df", [FEW, MANY], ids=["few series", "many series"])
 def test_scores_are_taken_and_the_fit_is_the_same_bit_for_bit(df):
     monitor = callback.ScoringMonitor(scoring={"score": lambda fitted, X, y: fitted.score(X, y)})
-    watched = quick(max_steps=50).set_callbacks(monitor).fit(df)
+    watched = quick(max_steps=4, stacking=True).set_callbacks(monitor).fit(df)
     log = monitor.get_logs().data_as_pandas
     assert (log["task_name"] == "check").sum() == 2 * watched.model_.config.n_models
     assert np.isfinite(log.loc[log["task_name"] == "check", "score"]).all()
-    pd.testing.assert_frame_equal(watched.predict(df), quick(max_steps=50).fit(df).predict(df), check_exact=True)
+    pd.testing.assert_frame_equal(
+        watched.predict(df), quick(max_steps=4, stacking=True).fit(df).predict(df), check_exact=True
+    )
 
 
 def test_a_bar_is_drawn(capsys):
     pytest.importorskip("rich")
-    quick(max_steps=50).set_callbacks(callback.ProgressBar()).fit(FEW)
+    quick(max_steps=4).set_callbacks(callback.ProgressBar()).fit(FEW)
     assert "LatentODEForecaster - fit" in capsys.readouterr().out
 
 

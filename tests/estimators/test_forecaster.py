@@ -80,7 +80,7 @@ def test_rows_without_a_value_do_not_move_the_end_of_a_series(df, plain):
 
 @pytest.mark.filterwarnings("error")
 def test_an_ordinary_session_warns_of_nothing(df, tmp_path):
-    forecaster = quick().fit(df)
+    forecaster = quick(stacking=True).fit(df)
     forecaster.predict(df)
     forecaster.predict_interval(df)
     forecaster.sample(df, 2)
@@ -90,7 +90,7 @@ def test_an_ordinary_session_warns_of_nothing(df, tmp_path):
 
 def test_an_update_predicts_as_the_same_rows_given_as_history(df):
     early = df["time"] < 4
-    forecaster = quick().fit(df[early])
+    forecaster = quick(stacking=True).fit(df[early])
     queries = df[["id", "time"]].assign(time=df["time"] + 3)
     reported = forecaster.predict(queries, history=df)
     assert forecaster.update(df[~early]) is forecaster
@@ -108,7 +108,7 @@ def test_an_update_corrects_values_and_keeps_the_others(df):
 
 
 def test_an_update_may_bring_new_series(df):
-    forecaster = quick().fit(df[df["id"] < "s20"])
+    forecaster = quick(stacking=True).fit(df[df["id"] < "s20"])
     forecaster.update(df[df["id"] >= "s20"])
     assert set(forecaster.panel_.ids) == set(df["id"])
     pd.testing.assert_frame_equal(forecaster.predict(df), forecaster.predict(df, history=df), atol=1e-6)
@@ -123,7 +123,7 @@ def test_a_bad_update_changes_nothing(df):
 
 
 def test_a_warm_start_goes_on_from_the_weights_and_a_cold_one_does_not(df):
-    warm = quick(warm_start=True, max_steps=1, learning_rate=1e-9).fit(df)
+    warm = quick(warm_start=True, max_steps=1, learning_rate=1e-9, stacking=True).fit(df)
     before = {k: v.clone() for k, v in warm.model_.state_dict().items()}
     warm.set_params(random_state=5).fit(df)
     assert all(np.allclose(v, before[k], atol=1e-6) for k, v in warm.model_.state_dict().items())

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +18,18 @@ import torch
 from safetensors.numpy import load as load_arrays
 
 from latentode import LatentODEForecaster, load
-from latentode.estimators import defaults
 from latentode.io.locks import lock, unlock
-from latentode.training import TrainingConfig
 from latentode.training.checkpoint import Checkpoint
 from latentode.training.snapshot import Snapshot
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import checks_every, quick, waves
 
 MODELS, CHECKS, STEPS = 2, 4, 2
 """Models of a fit, checks of each, and steps between two: the fewest of which one can be broken off anywhere."""
 
 
-@contextlib.contextmanager
-def often_looking():
-    """Within the block training checks every few steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(defaults, "TrainingConfig", partial(TrainingConfig, steps_per_check=STEPS))
-        yield
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _often():
-    with often_looking():
+    with checks_every(STEPS):
         yield
 
 
@@ -188,9 +177,11 @@ def test_without_a_seed_the_random_state_of_the_killed_fit_is_restored(small, tm
 
 @pytest.mark.parametrize("make", [np.random.RandomState, lambda s: np.random.Generator(np.random.MT19937(s))])
 def test_generators_of_every_kind_are_restored(small, tmp_path, make):
-    expected = forecaster(random_state=make(3), max_steps=2 * STEPS).fit(small)
-    killed_after(1, small, checkpoint_dir=tmp_path, random_state=make(3), max_steps=2 * STEPS)
-    resumed = forecaster(random_state=make(3), max_steps=2 * STEPS, checkpoint_dir=tmp_path).fit(small)
+    """The Gaussian process draws from them too, before the networks."""
+    params = {"max_steps": 2 * STEPS, "stacking": True}
+    expected = forecaster(random_state=make(3), **params).fit(small)
+    killed_after(1, small, checkpoint_dir=tmp_path, random_state=make(3), **params)
+    resumed = forecaster(random_state=make(3), checkpoint_dir=tmp_path, **params).fit(small)
     assert_same_weights(resumed, expected)
 
 
@@ -507,7 +498,7 @@ def processes():
 
 
 def fit_and_write(steps, kept, out):
-    with often_looking():
+    with checks_every(STEPS):
         fitted = forecaster(max_steps=steps, checkpoint_dir=kept).fit(waves(22, 6))
     np.savez(out, **{k: v.numpy() for k, v in fitted.model_.state_dict().items()})
 

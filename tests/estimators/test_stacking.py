@@ -74,7 +74,7 @@ def test_nothing_held_out_leaves_the_weight_of_the_prior():
 
 
 def test_a_loaded_forecaster_is_stacked_alike(tmp_path):
-    fitted = quick().fit(waves(12, 10))
+    fitted = quick(stacking=True).fit(waves(12, 10))
     fitted.save(tmp_path / "m")
     again = type(fitted).load(tmp_path / "m")
     pd.testing.assert_frame_equal(again.weights_, fitted.weights_)

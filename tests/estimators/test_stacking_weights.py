@@ -10,7 +10,7 @@ from tests.estimators.tiny import quick, waves
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick().fit(waves(12, 10))
+    return quick(stacking=True).fit(waves(12, 10))
 
 
 def test_weights_are_shown_by_lead_time_and_length_of_history(fitted):

@@ -1,13 +1,18 @@
 """Small frames and quick fits, shared by the tests of this floor."""
 
+import contextlib
 import hashlib
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import pytest
 from safetensors.numpy import save
 
 from latentode import LatentODEForecaster
+from latentode.estimators import defaults
+from latentode.training import TrainingConfig
 
 
 def waves(n_series=6, n_points=10, seed=0, missing=0.2):
@@ -33,9 +38,17 @@ def dated(df, unit="us", zone=None):
 
 
 def quick(**params):
-    """A forecaster that fits in a moment: of one model, where nobody wants more."""
-    few = {"max_steps": 5, "hidden_dim": 8, "latent_dim": 4, "n_steps": 2, "n_models": 1, "random_state": 0}
-    return LatentODEForecaster(**{**few, **params})
+    """A forecaster that fits in a moment: of one network and without a Gaussian process, where nobody wants more."""
+    few = {"max_steps": 2, "hidden_dim": 8, "latent_dim": 4, "n_steps": 2, "n_models": 1, "stacking": False}
+    return LatentODEForecaster(**{**few, "random_state": 0, **params})
+
+
+@contextlib.contextmanager
+def checks_every(steps):
+    """Within the block training has a validation check every few steps: a fit of two checks is a short one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(defaults, "TrainingConfig", partial(TrainingConfig, steps_per_check=steps))
+        yield
 
 
 def single(df):

@@ -24,7 +24,7 @@ from tests.estimators.tiny import dated, quick, single, waves
 from tests.fuzz.frames import Case
 
 OURS = str(Path(latentode.__file__).parent)
-TINY = {"max_steps": 1, "n_steps": 1, "latent_dim": 2, "hidden_dim": 2}
+TINY = {"max_steps": 1, "n_steps": 1, "latent_dim": 2, "hidden_dim": 2, "stacking": True}
 
 
 def models() -> list[LatentODEForecaster]:

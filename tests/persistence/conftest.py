@@ -10,7 +10,7 @@ from tests.estimators.tiny import quick, rename_weights, waves
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model"
-    quick(max_steps=1).fit(waves(3, 6)).save(path)
+    quick(max_steps=1, stacking=True).fit(waves(3, 6)).save(path)
     return path
 
 

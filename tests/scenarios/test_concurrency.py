@@ -30,7 +30,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def fitted(small):
-    return quick().fit(small)
+    return quick(stacking=True).fit(small)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_an_update_of_a_copy_leaves_the_other_as_it_was(small, fitted):
 @pytest.mark.usefixtures("busy")
 def test_fits_at_the_same_time_leave_the_process_and_its_random_numbers_alone(small, fitted):
     def fit(seed):
-        return quick(random_state=seed).fit(small).predict(small)
+        return quick(random_state=seed, stacking=True).fit(small).predict(small)
 
     expected = [fit(seed) for seed in range(3)]
 
@@ -172,7 +172,7 @@ def test_workers_predict_as_the_main_process_does(small, fitted, method):
 def test_fits_of_workers_are_ours(small, fitted, method):
     context = multiprocessing.get_context(method)
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-        for found in pool.map(quick().fit, [small] * 2):
+        for found in pool.map(quick(stacking=True).fit, [small] * 2):
             assert_same([found.predict(small)], [fitted.predict(small)])
 
 
@@ -196,7 +196,7 @@ def test_nothing_written_to_the_frame_once_training_began_is_learned_from(small,
         return train(*args, **kwargs)
 
     monkeypatch.setattr(fitting, "train", after_writing)
-    found = quick().fit(df)
+    found = quick(stacking=True).fit(df)
     assert df.columns.tolist() == ["id", "time", "x"]
     pd.testing.assert_frame_equal(found.predict(small), fitted.predict(small), check_exact=True)
 

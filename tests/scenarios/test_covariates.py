@@ -37,7 +37,7 @@ ROLES = {"target_cols": "y", "static_cols": ["group"], "known_cols": "setting"}
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick(max_steps=60, **ROLES).fit(DF[DF["id"] < 45])
+    return quick(max_steps=60, stacking=True, **ROLES).fit(DF[DF["id"] < 45])
 
 
 def test_columns_predicted_are_the_targets(fitted):
@@ -133,4 +133,4 @@ def test_all_dynamics_take_covariates(dynamics):
 
 def test_few_series_take_covariates_too():
     few = DF[DF["id"] < 3]
-    assert np.isfinite(quick(**ROLES).fit(few).predict(few)).all().all()
+    assert np.isfinite(quick(stacking=True, **ROLES).fit(few).predict(few)).all().all()

@@ -76,22 +76,22 @@ def test_a_frame_without_values_teaches_nothing(df):
 @pytest.mark.filterwarnings("error")
 def test_two_rows_are_enough():
     df = waves(1, 2, missing=0)
-    assert np.isfinite(quick().fit(df).predict(df)).all(axis=None)
+    assert np.isfinite(quick(stacking=True).fit(df).predict(df)).all(axis=None)
 
 
 @pytest.mark.filterwarnings("error")
 def test_two_values_of_a_series_and_one_of_others_are_enough():
     df = waves(3, 4, missing=0).iloc[[0, 1, 4, 8]]
-    assert np.isfinite(quick().fit(df).predict(df)).all(axis=None)
+    assert np.isfinite(quick(stacking=True).fit(df).predict(df)).all(axis=None)
 
 
 def test_repeated_rows_are_averaged_and_counted(df):
     doubled = pd.concat([df, df.iloc[:3].assign(y=lambda d: d["y"] + 2)], ignore_index=True)
     with pytest.warns(DataWarning, match=r"3 rows repeat a \(series, time\).*averaged.*series 's00', time "):
-        forecaster = quick().fit(doubled)
+        forecaster = quick(stacking=True).fit(doubled)
     means = df.copy()
     means.loc[means.index[:3], "y"] += 1
-    pd.testing.assert_frame_equal(forecaster.predict(df), quick().fit(means).predict(df), atol=1e-5)
+    pd.testing.assert_frame_equal(forecaster.predict(df), quick(stacking=True).fit(means).predict(df), atol=1e-5)
 
 
 def test_infinite_values_are_missing_and_counted(df):
@@ -105,7 +105,7 @@ def test_infinite_values_are_missing_and_counted(df):
 
 def test_an_empty_channel_is_named_and_its_predictions_are_missing(df):
     with pytest.warns(DataWarning, match=r"\['z'\] hold no value at all.*NaN"):
-        forecaster = quick().fit(df.assign(z=np.nan))
+        forecaster = quick(stacking=True).fit(df.assign(z=np.nan))
     assert forecaster.predict(df)["z"].isna().all()
     assert forecaster.predict(df)[["x", "y"]].notna().all(axis=None)
     bands = forecaster.predict_interval(df)
@@ -118,7 +118,7 @@ def test_an_empty_channel_is_named_and_its_predictions_are_missing(df):
 def test_fill_values_leave_the_other_series_finite(df):
     spoilt = df.copy()
     spoilt.loc[3, "x"] = 9.97e36
-    predicted = quick().fit(spoilt).predict(df[df["id"] != "s00"])
+    predicted = quick(stacking=True).fit(spoilt).predict(df[df["id"] != "s00"])
     assert np.isfinite(predicted).all(axis=None)
     assert predicted["x"].abs().max() < 100
 
@@ -313,7 +313,7 @@ def test_a_fit_that_fails_leaves_no_half_fitted_forecaster(df):
 @pytest.mark.filterwarnings("ignore:no observations of series .void.")
 def test_rows_of_a_series_without_any_value_are_no_observations(df):
     more = pd.concat([df, df[df["id"] == "s00"].assign(id="void", x=np.nan, y=np.nan)], ignore_index=True)
-    forecaster = quick().fit(more)
+    forecaster = quick(stacking=True).fit(more)
     assert np.isfinite(forecaster.predict(more)).all(axis=None)
 
 
@@ -347,7 +347,7 @@ def test_the_unit_of_dates_makes_no_difference(unit):
 
 def test_the_zone_of_dates_makes_no_difference(dates, fitted_on_dates):
     aware = dated(waves(), zone="UTC")
-    predicted = quick().fit(aware.assign(time=aware["time"].dt.tz_convert("Asia/Kolkata"))).predict(aware)
+    predicted = quick(stacking=True).fit(aware.assign(time=aware["time"].dt.tz_convert("Asia/Kolkata"))).predict(aware)
     pd.testing.assert_frame_equal(predicted, fitted_on_dates.predict(dates), check_exact=True)
 
 

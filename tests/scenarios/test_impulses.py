@@ -32,7 +32,7 @@ PLAN = pd.DataFrame({"id": 3, "time": TIMES, "dose": [np.nan, 4.0, np.nan, np.na
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick(max_steps=30, **ROLES).fit(DF[DF["id"] < 25])
+    return quick(max_steps=30, stacking=True, **ROLES).fit(DF[DF["id"] < 25])
 
 
 def level(forecaster, rows, **kwargs):
