@@ -64,7 +64,7 @@ def skewed():
     frame = pd.DataFrame({"id": np.repeat(np.arange(60), 20), "time": np.tile(np.arange(20.0), 60)})
     df = frame.assign(y=np.exp(rng.normal(0, 1.0, 1200)))
     fresh = frame.assign(id=frame["id"] + 1000, y=np.exp(rng.normal(0, 1.0, 1200)))
-    return quick(max_steps=150).fit(df), fresh
+    return quick(max_steps=75).fit(df), fresh
 
 
 def test_the_mean_of_skewed_values_has_the_smaller_squared_error_and_the_median_the_smaller_absolute_error(skewed):

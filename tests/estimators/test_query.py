@@ -37,7 +37,7 @@ UNSEEN = pd.DataFrame({"id": ["x", "y"], "time": 5.0, "u": 0.0, "w": "on", "site
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick(max_steps=60, **ROLES).fit(SEEN)
+    return quick(max_steps=10, **ROLES).fit(SEEN)
 
 
 def apart(first, second):

@@ -23,7 +23,7 @@ from latentode.training.checkpoint import Checkpoint
 from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import checks_every, quick, waves
 
-MODELS, CHECKS, STEPS = 2, 4, 2
+MODELS, CHECKS, STEPS = 2, 3, 1
 """Models of a fit, checks of each, and steps between two: the fewest of which one can be broken off anywhere."""
 
 
