@@ -1,5 +1,6 @@
 """The training loop: silent, with early stopping; the best weights are kept in memory."""
 
+import threading
 import warnings
 from typing import NamedTuple
 
@@ -38,12 +39,22 @@ class TrainingResult(NamedTuple):
     stopped: bool
 
 
+_SETTING_UP = threading.Lock()
+
+
 class _Trainer(pl.Trainer):
     """Lightning's trainer, without saving the global random state, which other threads share."""
 
     def _run_stage(self) -> None:
         self.strategy.barrier("run-stage")
         self.lightning_module.zero_grad()
+        # Lightning patches the classes of torch's loaders while it asks for ours; of two fits at the same time one
+        # would remove what the other has put there.
+        with _SETTING_UP:
+            self.fit_loop.setup_data()
+            self.validating = True
+            self.fit_loop.epoch_loop.val_loop.setup_data()
+            self.training = True
         self.fit_loop.run()
 
 
