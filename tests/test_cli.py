@@ -15,14 +15,16 @@ from latentode import load
 from latentode.cli import main
 from latentode.datasets import load_storms
 from latentode.training import Checkpoint
-from tests.estimators.tiny import weights_file
+from tests.estimators.tiny import checks_every, weights_file
 
-QUICK = ["--max-steps", "10"]
+QUICK = ["--max-steps", "5"]
 
 
 @pytest.fixture(scope="module")
 def storms() -> pd.DataFrame:
     df = load_storms(start=2021)[["id", "time", "wind", "pressure"]]
+    first = df["id"].unique()[:6]  # fitted sooner than all of them, and by one model
+    df = df[df["id"].isin([*first, "Ida-2021"])].reset_index(drop=True)
     return df.rename(columns={"id": "storm", "time": "when"})
 
 
@@ -129,9 +131,10 @@ def test_forecast_writes_the_future_of_every_series_with_its_intervals(model, st
 def test_a_fit_keeps_its_state_where_it_should_and_the_model_stays_the_same(table, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(Checkpoint, "write", lambda self, state: written.append(self.path))
-    words = ["fit", str(table), "--id", "storm", "--time", "when", "--max-steps", "50", "--out"]
-    assert main([*words, str(tmp_path / "a")]) == 0
-    assert main([*words, str(tmp_path / "b"), "--checkpoint-dir", str(tmp_path / "state")]) == 0
+    words = ["fit", str(table), "--id", "storm", "--time", "when", "--max-steps", "4", "--out"]
+    with checks_every(2):
+        assert main([*words, str(tmp_path / "a")]) == 0
+        assert main([*words, str(tmp_path / "b"), "--checkpoint-dir", str(tmp_path / "state")]) == 0
     assert {path.parent for path in written} == {tmp_path / "state"}
     weights = [weights_file(tmp_path / name).read_bytes() for name in ("a", "b")]
     assert weights[0] == weights[1]
@@ -139,13 +142,16 @@ def test_a_fit_keeps_its_state_where_it_should_and_the_model_stays_the_same(tabl
 
 _TERMINATED_WHILE_IT_TRAINS = """
 import os, signal, sys
+from functools import partial
 from latentode.cli import main
-from latentode.training import LatentODEModule
+from latentode.estimators import defaults
+from latentode.training import LatentODEModule, TrainingConfig
 
+defaults.TrainingConfig = partial(TrainingConfig, steps_per_check=2)
 step = LatentODEModule.training_step
 
 def met(self, *args):
-    if self.step == 30:  # the state is kept after 25
+    if self.step == 3:  # the state is kept after 2
         os.kill(os.getpid(), signal.SIGTERM)
     return step(self, *args)
 
@@ -157,7 +163,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
 @pytest.mark.parametrize("keeps", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_sigterm_ends_a_fit_with_its_exit_code_and_a_line(table, tmp_path, keeps):
-    words = ["fit", table, "--id", "storm", "--time", "when", "--max-steps", "60", "--out", "model"]
+    words = ["fit", table, "--id", "storm", "--time", "when", "--max-steps", "6", "--out", "model"]
     words += ["--checkpoint-dir", "kept"] if keeps else []
     done = run("-c", _TERMINATED_WHILE_IT_TRAINS, *words, cwd=tmp_path)
     said = "latentode: SIGTERM broke training off; no model was written"

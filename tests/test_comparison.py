@@ -37,7 +37,7 @@ def compared():
     df["flat"] = 1.0
     hidden = last_part(df, "who", "when")
     known, queried = df[~hidden], df[hidden]
-    forecaster = LatentODEForecaster("who", "when", max_steps=10, random_state=0, verbose=False).fit(known)
+    forecaster = LatentODEForecaster("who", "when", max_steps=5, n_models=1, random_state=0, verbose=False).fit(known)
     return forecaster, known, queried, compare(forecaster, known, queried)
 
 

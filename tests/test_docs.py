@@ -7,15 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from latentode.estimators import defaults
+from latentode.training import TrainingConfig
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 SHORT = ["covariates", "data", "forecasting", "interop", "pipelines", "quickstart", "saving", "uncertainty"]
 
 
+def of_few_steps(n_steps, **options):
+    return TrainingConfig(n_steps=min(n_steps, 5), **options)
+
+
 @pytest.mark.parametrize("name", SHORT)
 def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("latentode.estimators.defaults.N_MODELS", 1)  # of several each takes as long
+    monkeypatch.setattr(defaults, "N_MODELS", 1)  # of several each takes as long
+    monkeypatch.setattr(defaults, "TrainingConfig", of_few_steps)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{name}.md").read_text("utf-8"), re.S)
     assert blocks
     space: dict[str, object] = {}

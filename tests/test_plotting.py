@@ -21,7 +21,7 @@ from tests.estimators import tiny
 
 
 def quick(df: pd.DataFrame, **params) -> LatentODEForecaster:
-    return LatentODEForecaster(max_steps=10, random_state=0, verbose=False, **params).fit(df)
+    return LatentODEForecaster(**{"max_steps": 5, "n_models": 1, "random_state": 0, "verbose": False, **params}).fit(df)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def late(spirals) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def forecaster(early) -> LatentODEForecaster:
-    return quick(early)
+    return quick(early, n_models=None)  # three
 
 
 def line(ax, label):
@@ -136,7 +136,7 @@ def driven() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def driven_forecaster(driven) -> LatentODEForecaster:
     roles = {"target_cols": "y", "known_cols": ["setting", "mode"], "static_cols": "room"}
-    return LatentODEForecaster(max_steps=20, hidden_dim=16, random_state=0, **roles).fit(driven[driven["time"] < 10])
+    return LatentODEForecaster(max_steps=5, hidden_dim=16, random_state=0, **roles).fit(driven[driven["time"] < 10])
 
 
 @pytest.mark.parametrize("left_out", [[], ["mode"], ["setting", "room"]])
@@ -327,7 +327,8 @@ def test_the_lead_of_dates_is_drawn_in_days():
 
 @pytest.fixture(scope="module")
 def small_model():
-    return tiny.quick(max_steps=75).fit(tiny.waves(8, 10))
+    with tiny.checks_every(4):
+        return tiny.quick(max_steps=12).fit(tiny.waves(8, 10))
 
 
 def test_training_shows_the_best_check(small_model):
@@ -338,7 +339,8 @@ def test_training_shows_the_best_check(small_model):
 
 
 def test_training_shows_every_model_and_names_what_it_shows_once():
-    forecaster = LatentODEForecaster(n_models=2, max_steps=60, hidden_dim=8, random_state=0).fit(tiny.waves(6, 8))
+    with tiny.checks_every(4):
+        forecaster = tiny.quick(n_models=2, max_steps=10).fit(tiny.waves(6, 8))
     ax = plot_training(forecaster)
     curves = [line for line in ax.lines if line.get_label() == "held-out CRPS"]
     for number, curve in enumerate(curves):

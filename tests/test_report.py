@@ -13,7 +13,7 @@ from latentode.data import DataError, DataWarning
 from latentode.plotting import plot_forecast
 from latentode.report import report
 from tests.browser import QUIET, needs_chromium, show
-from tests.estimators.tiny import dated, quick, single, waves
+from tests.estimators.tiny import checks_every, dated, quick, single, waves
 
 DF = waves(3, 10)
 
@@ -33,13 +33,21 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick(max_steps=30).fit(DF)
+    with checks_every(5):
+        return quick(max_steps=10, stacking=True).fit(DF)
 
 
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Figures are drawn up, but no picture is made of them, which takes most of the time."""
     monkeypatch.setattr("latentode.report.image", lambda figure, alt: f"<p>{escaped(alt)}</p>")
+
+
+def shown(figure, alt):
+    """What a picture shows, in numbers."""
+    lines = [(line.get_label(), line.get_xydata().tolist()) for ax in figure.axes for line in ax.lines]
+    bands = [path.vertices.tolist() for ax in figure.axes for c in ax.collections for path in c.get_paths()]
+    return f"<p>{escaped(f'{alt} {lines} {bands}')}</p>"
 
 
 def page_of(forecaster, df, tmp_path):
@@ -78,7 +86,7 @@ def test_series_are_seen_only_if_fit_had_rows_at_or_after_the_first_held_out_tim
 @pytest.mark.usefixtures("without_pictures")
 def test_rows_held_out_by_the_caller_are_forecast_from_the_rest(tmp_path):
     late = DF["time"] > 4
-    forecaster = quick(max_steps=5).fit(DF[~late])
+    forecaster = quick().fit(DF[~late])
     report(forecaster, DF[~late], tmp_path / "report.html", held_out=DF[late])
     text = (tmp_path / "report.html").read_text("utf-8")
     assert SEEN not in text
@@ -89,7 +97,7 @@ def test_rows_held_out_by_the_caller_are_forecast_from_the_rest(tmp_path):
 def test_names_in_the_data_are_text_and_never_markup(tmp_path):
     evil = '"><script>alert(1)</script>'
     df = DF.assign(id=evil + DF["id"]).rename(columns={"x": "<b>x</b>"})
-    text, page = page_of(quick(max_steps=5).fit(df), df, tmp_path)
+    text, page = page_of(quick().fit(df), df, tmp_path)
     assert page.tags.count("script") == 1
     assert "<b>" not in text
     assert "&lt;script&gt;" in text
@@ -99,7 +107,7 @@ def test_names_in_the_data_are_text_and_never_markup(tmp_path):
 def test_dates_and_channels_never_seen(tmp_path):
     df = dated(DF, zone="Europe/Athens").assign(z=np.nan)
     with pytest.warns(DataWarning, match="'z'"):
-        forecaster = quick(max_steps=5).fit(df)
+        forecaster = quick().fit(df)
     text, _ = page_of(forecaster, df, tmp_path)
     assert "2024-03-01" in text
     assert "100%" in text  # of z is missing
@@ -108,10 +116,11 @@ def test_dates_and_channels_never_seen(tmp_path):
 @pytest.mark.usefixtures("without_pictures")
 def test_one_series_without_a_name(tmp_path):
     one = single(waves(n_points=30))
-    assert page_of(quick(max_steps=5).fit(one), one, tmp_path)[1].tags.count("option") == 1
+    assert page_of(quick().fit(one), one, tmp_path)[1].tags.count("option") == 1
 
 
-def test_it_takes_frames_of_other_libraries_and_what_is_stored(fitted, tmp_path):
+def test_it_takes_frames_of_other_libraries_and_what_is_stored(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("latentode.report.image", shown)  # the pictures themselves take most of the time
     some = DF[DF["id"] != "s01"]
     expected, _ = page_of(fitted, some, tmp_path)
     some.to_parquet(tmp_path / "some.parquet", index=False)
@@ -136,7 +145,7 @@ def test_nothing_to_ask_is_said(fitted, tmp_path):
 @pytest.mark.usefixtures("without_pictures")
 def test_one_series_and_one_channel_are_counted_as_one_and_lead_times_are_in_words(tmp_path):
     one = single(dated(waves(n_points=30))).drop(columns="y")
-    text, _ = page_of(quick(max_steps=5).fit(one), one, tmp_path)
+    text, _ = page_of(quick().fit(one), one, tmp_path)
     assert "<h1>1 channel, 1 series</h1>" in text
     assert re.search(r"<td>[\d.]+ (hours|days) to [\d.]+ (hours|days)</td>", text)
     assert " days 0" not in text
@@ -168,7 +177,7 @@ def test_nothing_scrolls_sideways_on_a_phone_or_on_a_desk_and_the_console_is_emp
     long = "a channel with a name that is longer than a phone is wide, by far"
     df = dated(waves(3, 8)).drop(columns="y").rename(columns={"x": long})
     df["id"] = "a_series_whose_name_is_one_word_and_longer_than_a_phone_is_wide_" + df["id"]
-    page_of(quick(max_steps=5).fit(df), df, tmp_path)
+    page_of(quick().fit(df), df, tmp_path)
     for width in (390, 1280):
         shown = show(tmp_path / "report.html", width, tmp_path)
         assert shown.width == width
@@ -201,7 +210,7 @@ def test_a_row_without_a_value_says_what_was_set_to_the_answers_of_the_page(tmp_
     df = pd.DataFrame({"id": np.repeat(np.arange(4), 12), "time": np.tile(np.arange(12.0), 4)})
     df["dose"] = rng.integers(0, 2, len(df)).astype(float)
     df["y"] = df["dose"] + 0.1 * rng.normal(size=len(df))
-    forecaster = quick(max_steps=40, target_cols="y", known_cols="dose").fit(df)
+    forecaster = quick(max_steps=10, target_cols="y", known_cols="dose").fit(df)
     set_between = df[df["time"] == 8].assign(time=9.4, y=np.nan, dose=8.0)
     whole = pd.concat([df, set_between], ignore_index=True)
     queried = df["time"] >= 8

@@ -1,10 +1,9 @@
 import dataclasses
 import hashlib
+import multiprocessing
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -21,6 +20,9 @@ from latentode.persistence import saving
 from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
 from tests.estimators.tiny import dated, edit_config, quick, rename_weights, replace_arrays, single, waves, weights_file
+
+METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+"""How another process begins: a fork has everything imported."""
 
 
 @pytest.fixture(scope="module")
@@ -433,31 +435,34 @@ def test_a_model_that_is_replaced_while_it_is_read_is_read_again(fitted, df, tmp
     assert not saves
 
 
-_SAVES = """
-import sys
-from latentode import load
-models = [load(path) for path in sys.argv[1:3]]
-print("ready", flush=True)
-for k in range(10**6):
-    models[k % 2].save(sys.argv[3])
-"""
+def save_in_turn(models, path, began):
+    began.set()
+    for k in range(10**6):
+        models[k % 2].save(path)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("kills", [1, pytest.param(40, marks=pytest.mark.slow)])
 def test_every_load_beside_a_process_that_saves_and_after_its_kill_finds_a_model(fitted, df, tmp_path, kills):
     fitted.save(tmp_path / "a")
     quick(random_state=5).fit(df).save(tmp_path / "b")
     whole = {weights_file(tmp_path / name).name for name in "ab"}
     shutil.copytree(tmp_path / "a", tmp_path / "model")
-    rng = np.random.default_rng(0)
+    models = [load(tmp_path / name) for name in "ab"]
+    rng, context = np.random.default_rng(0), multiprocessing.get_context(METHOD)
     for _ in range(kills):
-        words = [sys.executable, "-c", _SAVES, *(str(tmp_path / name) for name in ("a", "b", "model"))]
-        with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
-            process.stdout.readline()
+        began = context.Event()
+        process = context.Process(target=save_in_turn, args=(models, tmp_path / "model", began))
+        process.start()
+        try:
+            assert began.wait(120)
             for _ in range(15):
                 assert load(tmp_path / "model").channels_ == ("x", "y")
             time.sleep(rng.uniform(0, 0.02))
+        finally:
             process.kill()
+            process.join()
+        assert process.exitcode  # it has saved until it was killed
         assert load(tmp_path / "model").channels_ == ("x", "y")
     fitted.save(tmp_path / "model")
     assert {p.name for p in (tmp_path / "model").iterdir()} <= {"config.json"} | whole

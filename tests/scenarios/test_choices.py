@@ -25,7 +25,7 @@ CHOICES = [
 @pytest.mark.parametrize("options", CHOICES, ids=lambda o: "-".join(map(str, o.values()))[:40])
 def test_every_choice_fits_predicts_and_is_loaded_again(options, tmp_path):
     df = waves(8, 12)
-    forecaster = quick(**{"max_steps": 8, **options}).fit(df)
+    forecaster = quick(**{"max_steps": 3, **options}).fit(df)
     bands = forecaster.predict_interval(df)
     assert np.isfinite(bands).all(axis=None)
     assert (bands["x-lo-80"] <= bands["x-hi-80"]).all()
@@ -48,7 +48,7 @@ def counts_of(kind, n_series=40, seed=0):
 @pytest.mark.parametrize("kind", ["bernoulli", "poisson", "negative_binomial"])
 def test_counts_are_predicted_as_counts(kind):
     df = counts_of(kind)
-    forecaster = LatentODEForecaster(likelihood=kind, max_steps=150, n_models=1, random_state=0).fit(df)
+    forecaster = LatentODEForecaster(likelihood=kind, max_steps=110, n_models=1, random_state=0).fit(df)
     mean, band = forecaster.predict(df)["n"], forecaster.predict_quantiles(df, (0.1, 0.5, 0.9))
     drawn = forecaster.sample(df.head(20), 5, random_state=0)["n"]
     for counts in (band.to_numpy(), drawn.to_numpy()):

@@ -17,7 +17,7 @@ import torch
 
 from latentode.data import DataWarning
 from latentode.estimators import fitting
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import checks_every, quick, waves
 from tests.scenarios.test_determinism import state_of_the_world
 
 THREADS = 10
@@ -178,10 +178,11 @@ def test_fits_of_workers_are_ours(small, fitted, method):
 
 def test_two_fits_in_one_directory_at_the_same_time_do_not_meet(small, tmp_path):
     def fit(**params):
-        return quick(max_steps=30, **params).fit(small).predict(small)
+        return quick(max_steps=6, **params).fit(small).predict(small)
 
-    expected = [fit(random_state=seed) for seed in (0, 0, 1)]  # two of them are one and the same
-    found = together(lambda k: fit(random_state=(0, 0, 1)[k], checkpoint_dir=tmp_path), 3)
+    with checks_every(2):  # at which the state is kept
+        expected = [fit(random_state=seed) for seed in (0, 0, 1)]  # two of them are one and the same
+        found = together(lambda k: fit(random_state=(0, 0, 1)[k], checkpoint_dir=tmp_path), 3)
     assert_same(found, expected)
     assert list(tmp_path.iterdir()) == []
 

@@ -37,7 +37,7 @@ ROLES = {"target_cols": "y", "static_cols": ["group"], "known_cols": "setting"}
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick(max_steps=60, stacking=True, **ROLES).fit(DF[DF["id"] < 45])
+    return quick(max_steps=15, stacking=True, **ROLES).fit(DF[DF["id"] < 45])
 
 
 def test_columns_predicted_are_the_targets(fitted):

@@ -32,7 +32,7 @@ PLAN = pd.DataFrame({"id": 3, "time": TIMES, "dose": [np.nan, 4.0, np.nan, np.na
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick(max_steps=30, stacking=True, **ROLES).fit(DF[DF["id"] < 25])
+    return quick(max_steps=15, stacking=True, **ROLES).fit(DF[DF["id"] < 25])
 
 
 def level(forecaster, rows, **kwargs):
@@ -92,7 +92,7 @@ def test_an_answer_does_not_depend_on_the_other_queries(fitted):
 
 
 def test_a_dose_leaves_the_level_of_a_known_covariate_as_it_is():
-    both = quick(max_steps=10, known_cols=["setting"], **ROLES).fit(DF)
+    both = quick(max_steps=5, known_cols=["setting"], **ROLES).fit(DF)
     own = both.panel_.covariates
     assert len(own.known.times) == DF["level"].notna().sum()
     assert len(own.impulses.times) == DF["dose"].notna().sum()

@@ -13,7 +13,7 @@ CELLS = [
     from latentode.plotting import *
     from tests.estimators.tiny import quick, waves
     df = waves(8, 10)
-    forecaster = quick(max_steps=5).fit(df)
+    forecaster = quick().fit(df)
     """,
     "axes = plot_forecast(forecaster, ['s01'])",
     "axes = forecaster.plot(['s01'])",

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from latentode.nn import LatentODE
-from tests.estimators.tiny import dated, quick, waves
+from tests.estimators.tiny import checks_every, dated, quick, waves
+
+CHECK = 5
+"""Steps between two validation checks."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _often():
+    with checks_every(CHECK):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +33,11 @@ def assert_finite(forecaster, df):
 def test_a_field_that_training_drives_apart_is_met(small, dynamics):
     """At this rate the weights are thousands after a step, and the trajectory leaves the numbers."""
     with pytest.warns(UserWarning, match="the loss was not finite"):
-        forecaster = quick(dynamics=dynamics, learning_rate=1e8, max_steps=60).fit(small)
+        forecaster = quick(dynamics=dynamics, learning_rate=1e8, max_steps=2 * CHECK + 2).fit(small)
     assert_finite(forecaster, small)
 
 
-@pytest.mark.parametrize(
-    "step", [2, pytest.param(25, marks=pytest.mark.slow), pytest.param(26, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("step", [2, CHECK, CHECK + 1])
 def test_a_gradient_that_is_no_number_is_recovered_from(small, monkeypatch, step):
     """The loss is finite, its gradient is not; once just before a check, once just after one."""
     loss, calls = LatentODE.loss, []
@@ -44,7 +51,7 @@ def test_a_gradient_that_is_no_number_is_recovered_from(small, monkeypatch, step
 
     monkeypatch.setattr(LatentODE, "loss", broken)
     with pytest.warns(UserWarning, match="the loss was not finite 1 time"):
-        forecaster = quick(max_steps=100).fit(small)
+        forecaster = quick(max_steps=4 * CHECK).fit(small)
     assert_finite(forecaster, small)
     assert forecaster.history_["loss"].iloc[-1] < np.inf
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from latentode.data import DataWarning
 from latentode.estimators import query_batches
-from tests.estimators.tiny import dated, quick, waves
+from tests.estimators.tiny import checks_every, dated, quick, waves
 
 few = settings(
     max_examples=8,
@@ -30,9 +30,15 @@ QUERY = pd.concat(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _often():
+    with checks_every(5):
+        yield
+
+
 @pytest.fixture(scope="module")
 def model():
-    return quick(max_steps=25, stacking=True).fit(BASE)
+    return quick(max_steps=10, stacking=True).fit(BASE)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +104,7 @@ def test_series_in_any_century_give_the_same_fit_and_the_same_predictions(year):
     away = pd.Timestamp(year=year, month=1, day=1) - pd.Timestamp("1970-01-01")
     here, queried = (dated(df) for df in (BASE, QUERY))
     there, queried_there = (df.assign(time=df["time"] + away) for df in (here, queried))
-    forecaster = quick(max_steps=25, stacking=True, seasonality=None)
+    forecaster = quick(max_steps=10, stacking=True, seasonality=None)
     model = clone(forecaster).fit(here)
     expected = model.predict(queried)
     found = clone(forecaster).fit(there).predict(queried_there)
@@ -122,7 +128,7 @@ def test_empty_and_repeated_rows_of_history_change_nothing(model, expected, extr
 @once
 @given(seed=st.integers(0, 10**6))
 def test_rows_in_any_order_give_the_same_fit_bit_for_bit(expected, seed):
-    found = quick(max_steps=25, stacking=True).fit(BASE.sample(frac=1, random_state=seed)).predict(QUERY)
+    found = quick(max_steps=10, stacking=True).fit(BASE.sample(frac=1, random_state=seed)).predict(QUERY)
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
@@ -130,7 +136,7 @@ def test_rows_in_any_order_give_the_same_fit_bit_for_bit(expected, seed):
 @given(prefix=st.text(max_size=3))
 def test_series_by_other_names_in_the_same_order_give_the_same_fit(expected, prefix):
     rename = {"id": lambda d: prefix + d["id"]}
-    found = quick(max_steps=25, stacking=True).fit(BASE.assign(**rename)).predict(QUERY.assign(**rename))
+    found = quick(max_steps=10, stacking=True).fit(BASE.assign(**rename)).predict(QUERY.assign(**rename))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
@@ -138,7 +144,7 @@ def test_series_by_other_names_in_the_same_order_give_the_same_fit(expected, pre
 @given(shift=st.integers(-(2**20), 2**20))
 def test_another_zero_of_time_gives_the_same_fit(expected, shift):
     move = {"time": lambda d: d["time"] + shift}
-    found = quick(max_steps=25, stacking=True).fit(BASE.assign(**move)).predict(QUERY.assign(**move))
+    found = quick(max_steps=10, stacking=True).fit(BASE.assign(**move)).predict(QUERY.assign(**move))
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
@@ -146,7 +152,7 @@ def test_another_zero_of_time_gives_the_same_fit(expected, shift):
 @given(power=st.integers(-20, 20))
 def test_another_unit_of_time_gives_the_same_fit(expected, power):
     change = {"time": lambda d: d["time"] * 2.0**power}
-    found = quick(max_steps=25, stacking=True).fit(BASE.assign(**change)).predict(QUERY.assign(**change))
+    found = quick(max_steps=10, stacking=True).fit(BASE.assign(**change)).predict(QUERY.assign(**change))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -154,7 +160,7 @@ def test_another_unit_of_time_gives_the_same_fit(expected, power):
 @given(powers=st.tuples(st.integers(-40, 40), st.integers(-40, 40)))
 def test_other_units_of_the_channels_give_the_same_fit(expected, powers):
     a, b = (2.0**p for p in powers)
-    found = quick(max_steps=25, stacking=True).fit(BASE.assign(x=BASE["x"] * a, y=BASE["y"] * b)).predict(QUERY)
+    found = quick(max_steps=10, stacking=True).fit(BASE.assign(x=BASE["x"] * a, y=BASE["y"] * b)).predict(QUERY)
     np.testing.assert_allclose(found / [a, b], expected, atol=1e-4)
 
 
@@ -163,5 +169,5 @@ def test_a_fit_does_not_depend_on_the_names_of_series(n_series):
     df = waves(n_series, 8)
     names = df["id"].unique()
     other = df.assign(id=df["id"].map(dict(zip(names, names[::-1], strict=True))))
-    found = [quick(max_steps=25, stacking=True).fit(frame).predict(frame) for frame in (df, other)]
+    found = [quick(max_steps=10, stacking=True).fit(frame).predict(frame) for frame in (df, other)]
     np.testing.assert_allclose(found[1], found[0], atol=1e-4)
