@@ -23,6 +23,7 @@ from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import Settings
 from latentode.estimators.solver_errors import agree_on_steps, solver_errors
 from latentode.estimators.stacking import stack
+from latentode.estimators.time_limit import OF_GAUSSIAN_PROCESS, report_shortened, seconds_to_finish
 from latentode.nn import (
     Ensemble,
     GaussianProcess,
@@ -39,6 +40,7 @@ from latentode.training import (
     Checkpoint,
     RaggedSeries,
     TaskSampler,
+    TimeLimit,
     TrainingConfig,
     TrainingResult,
     fork_safe,
@@ -148,7 +150,9 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
 
 
 @fork_safe()
-def fit_model(data: TrainingData, settings: Settings, monitor: Monitor | None = None) -> FittedModel:
+def fit_model(
+    data: TrainingData, settings: Settings, monitor: Monitor | None = None, limit: TimeLimit | None = None
+) -> FittedModel:
     """Train and calibrate the models of a forecaster.
 
     Parameters
@@ -159,6 +163,8 @@ def fit_model(data: TrainingData, settings: Settings, monitor: Monitor | None = 
         The estimator's parameters, within their limits.
     monitor : Monitor, optional
         Called at every validation check.
+    limit : TimeLimit, optional
+        The time that is left. None means any time.
 
     Returns
     -------
@@ -173,8 +179,10 @@ def fit_model(data: TrainingData, settings: Settings, monitor: Monitor | None = 
         When the user interrupts before any model has weights.
     """
     rng = as_generator(settings.random_state)
+    limit = TimeLimit() if limit is None else limit
     with torch.inference_mode(False), torch.enable_grad(), resumable(data, settings, rng) as checkpoint:
-        fitted = _fit(data, settings, monitor, rng, checkpoint)
+        fitted = _fit(data, settings, monitor, rng, checkpoint, limit)
+        report_shortened(limit, settings)
         if checkpoint is not None and not fitted.interrupted:
             checkpoint.remove()
         return fitted
@@ -186,14 +194,18 @@ def _fit(
     monitor: Monitor | None,
     rng: np.random.Generator,
     checkpoint: Checkpoint | None,
+    limit: TimeLimit,
 ) -> FittedModel:
-    plan = _plan(data, settings, rng, checkpoint)
+    plan = _plan(data, settings, rng, checkpoint, limit)
     if monitor is not None:
         monitor.begin(plan.n_models * -(-plan.options.n_steps // plan.options.steps_per_check))
     trained: list[Trained] = []
     history: list[dict[str, float]] = []
     interrupted = ""
     for number, fold in enumerate(plan.folds):
+        if trained and not limit.allows_another:
+            limit.shortened.append(f"{number} of {plan.n_models} models were trained")
+            break
         # Each model has a generator of its own, so that it can be trained without those before it.
         own = np.random.default_rng(int(rng.integers(2**62)))
         rows = plan.in_panel(fold.trained_rows)
@@ -243,6 +255,7 @@ class _Plan:
     rows: Ints
     previous: Model | None
     checkpoint: Checkpoint | None
+    limit: TimeLimit
 
     def in_panel(self, of_row: Bools) -> Bools:
         """An array by row of the reordered series, in the row order of the panel."""
@@ -258,7 +271,13 @@ class _Plan:
         return with_effects_of(self.process, fold.tasks.series, self.span, rng)
 
 
-def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, checkpoint: Checkpoint | None) -> _Plan:
+def _plan(
+    data: TrainingData,
+    settings: Settings,
+    rng: np.random.Generator,
+    checkpoint: Checkpoint | None,
+    limit: TimeLimit,
+) -> _Plan:
     panel, previous = data.panel, None if data.previous is None else data.previous.model
     scaled = data.scaler.transform(panel.values)
     duration = typical_duration(panel)
@@ -279,7 +298,8 @@ def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, chec
     process = None
     if settings.stacking:
         own = np.random.default_rng(int(rng.integers(2**62)))
-        process = fit_gaussian_process(whole.series, span, config.usual_gap, own)
+        limit.share(OF_GAUSSIAN_PROCESS)
+        process = fit_gaussian_process(whole.series, span, config.usual_gap, own, limit)
     return _Plan(
         config=config,
         options=options_for(panel, scaled, n_models, settings),
@@ -290,6 +310,7 @@ def _plan(data: TrainingData, settings: Settings, rng: np.random.Generator, chec
         rows=slices(panel.offsets[order], panel.lengths[order])[1],
         previous=previous,
         checkpoint=checkpoint,
+        limit=limit,
     )
 
 
@@ -297,7 +318,7 @@ def _train_one(
     plan: _Plan, number: int, fold: Fold, on_check: OnCheck | None, rng: np.random.Generator
 ) -> tuple[LatentODE, TrainingResult]:
     """Train one model, or take it from the checkpoint if it was finished."""
-    checkpoint = plan.checkpoint
+    checkpoint, limit = plan.checkpoint, plan.limit
     small = plan.config.hidden_dim * plan.options.batch_size <= SMALL
     with one_thread() if small else nullcontext():
         with InitialisedFrom(torch.Generator().manual_seed(int(rng.integers(2**62)))):
@@ -308,8 +329,14 @@ def _train_one(
             history = checkpoint.finished_into(number, model)
             with_solver_steps(model, int(history[-1]["solver_steps"]))
             return model, TrainingResult(history, interrupted=False, stopped=False)
-        options = replace(plan.options, on_check=on_check, number=number + 1, n_models=plan.n_models)
+        if limit.finite:
+            limit.reserve(plan.n_models * seconds_to_finish(model, plan.process_of(fold), fold.held_out, limit))
+            limit.share(1 / (plan.n_models - number))
+        options = replace(plan.options, on_check=on_check, number=number + 1, n_models=plan.n_models, time_limit=limit)
         ended = train(model, fold.tasks, fold.held_out, options, rng, checkpoint)
+    if ended.shortened:
+        steps = int(ended.history[-1]["step"])
+        limit.shortened.append(f"model {number + 1} of {plan.n_models} took {steps} of {options.n_steps} steps")
     if checkpoint is not None and not (ended.interrupted or ended.stopped):
         checkpoint.finish(model, ended.history)
     return model, ended

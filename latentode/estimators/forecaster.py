@@ -21,6 +21,7 @@ from latentode.estimators.query import panel_of
 from latentode.estimators.scoring import negative_squared_error, rows_to_score
 from latentode.estimators.settings import LIMITS, Settings, check, settings_of
 from latentode.estimators.solver_errors import solver_sentences
+from latentode.estimators.time_limit import time_limit_of
 from latentode.estimators.warnings import no_data_warnings, warn_data
 from latentode.persistence import saving
 
@@ -47,8 +48,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Columns of numbers or categories that are constant within a series.
     known_cols : sequence of hashable, optional
         Columns of numbers or categories that are known in the future too (a holiday, a setting, a temperature). Rows to
-        predict hold them, otherwise the last known value is held. They drive the dynamics; a value holds until the
-        next.
+        predict hold them, otherwise the last known value is held. They drive the dynamics, each until the next.
     impulse_cols : sequence of hashable, optional
         Columns of amounts that are given at an instant, in the future too (a dose, a feeding, an irrigation). Their
         effect fades over several time scales. Simultaneous amounts add up, and a missing one is zero.
@@ -100,6 +100,10 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     max_steps : int, optional
         Training steps at most, for each model. None means 6 per series, from 600 to 3,000 (1,500 with many
         observations); 400 for each of several models.
+    time_limit : number, str or Timedelta, optional
+        How long ``fit`` may take in all, in seconds or as a duration ("10min"): a tenth more at most, plus, for limits
+        of seconds, the time to read the frame, take a step and calibrate. It may anneal sooner and train fewer models,
+        reports that at level INFO, and is then not reproducible; a limit that shortens nothing changes no bit.
     batch_size : int, optional
         Series in a batch. None means by the number of series.
     learning_rate : float
@@ -211,13 +215,14 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         """
         settings = settings_of(self)
         check(settings)
+        limit = time_limit_of(settings)
         previous = self.state_ if self.warm_start and self.__sklearn_is_fitted__() else None
         data = prepare(as_given(X), settings, as_pandas(y), as_pandas(sample_weight), previous)
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         monitor = FitMonitor(
             self, data.df, data.targets, metadata, lambda fitted: {"state_": fitted_state(data, fitted)}
         )
-        fitted = fit_model(data, settings, monitor)
+        fitted = fit_model(data, settings, monitor, limit)
         self.state_ = fitted_state(data, fitted)
         monitor.end()
         steps = fitted.model.config.n_steps

@@ -27,8 +27,9 @@ IN_THE_DATA = {
 }
 """Parameters that training sees as part of the data."""
 
-NOT_OF_TRAINING = {"checkpoint_dir", "random_state", "verbose", "warm_start"}
-"""Parameters that do not change the trained weights; the random state has an entry of its own."""
+NOT_OF_TRAINING = {"checkpoint_dir", "random_state", "time_limit", "verbose", "warm_start"}
+"""Parameters that do not change the trained weights; the random state has an entry of its own. A fit may resume under
+another time limit: the weights of one that a limit shortens depend on the clock anyway."""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 from latentode.estimators.likelihoods import LikelihoodChoice
 from latentode.nn import DECODERS, DYNAMICS, ENCODERS
 from latentode.ode import METHODS
-from latentode.persistence.limits import Directory, Flag, Limit, OneOf, Range, Seed
+from latentode.persistence.limits import Directory, Duration, Flag, Limit, OneOf, Range, Seed
 
 __all__ = ["LIMITS", "Settings", "check", "settings_of"]
 
@@ -60,6 +60,7 @@ class Settings:
     stacking: Annotated[bool, Flag()] = True
     n_models: Annotated[int | None, Range(least=1, most=MOST_MODELS, whole=True)] = None
     max_steps: Annotated[int | None, POSITIVE] = None
+    time_limit: Annotated[Any, Duration()] = None
     batch_size: Annotated[int | None, POSITIVE] = None
     learning_rate: Annotated[float, Range(above=0)] = 3e-3
     patience: Annotated[int, POSITIVE] = 6
@@ -111,3 +112,8 @@ def _check_distributed(settings: Settings) -> None:
         raise ValueError(f"{together} must draw the same numbers: give random_state an integer")
     if settings.checkpoint_dir is not None:
         raise ValueError(f"{together} keep no checkpoints: leave checkpoint_dir=None, or train with one process")
+    if settings.time_limit is not None:
+        raise ValueError(
+            f"{together} must take the same steps, whatever their clocks say: give max_steps= instead of "
+            "time_limit=, or train with one process"
+        )

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Directory", "Flag", "Limit", "OneOf", "Range", "Seed"]
+from latentode.data import DataError, TimeAxis
+
+__all__ = ["Directory", "Duration", "Flag", "Limit", "OneOf", "Range", "Seed", "seconds_of"]
 
 
 class Limit(Protocol):
@@ -161,3 +163,47 @@ class Directory:
 
     def __str__(self) -> str:
         return "be the path of a directory (text or a Path)"
+
+
+class Duration:
+    """A time on the clock: seconds, or a duration.
+
+    Examples
+    --------
+    >>> Duration().allows(90), Duration().allows("10min"), Duration().allows("10"), Duration().allows(0)
+    (True, True, False, False)
+    """
+
+    def allows(self, value: Any) -> bool:
+        """Whether it is a positive, finite time."""
+        try:
+            return 0 < seconds_of(value) < inf
+        except DataError:
+            return False
+
+    def __str__(self) -> str:
+        return "be a positive number of seconds, or a duration such as '10min'"
+
+
+def seconds_of(value: Any) -> float:
+    """A time on the clock in seconds.
+
+    Parameters
+    ----------
+    value : number, str or Timedelta
+        Seconds, or a duration.
+
+    Raises
+    ------
+    DataError
+        When it is neither.
+
+    Examples
+    --------
+    >>> seconds_of("1min 30s")
+    90.0
+    """
+    number: Any = value
+    if isinstance(number, bool | np.timedelta64) or not isinstance(number, Real):  # NumPy's durations count as numbers
+        return TimeAxis("timedelta").length_of(value, "the duration")
+    return float(number)

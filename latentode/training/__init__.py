@@ -7,6 +7,7 @@ from latentode.training.lightning_silence import TERMINATED, silent_lightning
 from latentode.training.module import LatentODEModule, gaussian_crps
 from latentode.training.tasks import RaggedSeries, TaskSampler, query_batch
 from latentode.training.threads import fork_safe, one_thread
+from latentode.training.time_limit import TimeLimit
 
 __all__ = [
     "TERMINATED",
@@ -14,6 +15,7 @@ __all__ = [
     "LatentODEModule",
     "RaggedSeries",
     "TaskSampler",
+    "TimeLimit",
     "TrainingConfig",
     "TrainingResult",
     "checkpoint_in",

@@ -45,7 +45,9 @@ class TrainingBatches:
         size = min(self.options.batch_size, len(self.visits))
         n_steps = min(self.options.steps_per_check, self.steps_left)
         self.steps_left -= n_steps
-        for _ in range(n_steps):
+        for number in range(n_steps):
+            if number and self.options.time_limit.over:
+                return  # the validation check comes sooner; after it training ends
             if len(self.queue) < size:
                 self.queue = np.concatenate([self.queue, self.rng.permutation(self.visits)])
             which, self.queue = self.queue[:size], self.queue[size:]

@@ -25,6 +25,12 @@ _COUNTERS = ("best", "best_step", "since_best", "n_breaks", "history")
 FEWEST_ANNEALED = 4
 """Validation checks that the annealing spans at least."""
 
+ROUNDS_TIMED = 3
+"""Latest validation checks whose duration gives the pace of training: it changes with the solver's steps."""
+
+FAR_FEWER = 0.5
+"""Fraction of ``n_steps`` below which the time limit shortens the warm-ups too."""
+
 
 class EarlyStopping(pl.Callback):
     """Keeps the best weights by validation score, anneals the learning rate once they stop improving, and stops.
@@ -32,8 +38,8 @@ class EarlyStopping(pl.Callback):
     The learning rate is held until ``patience`` checks bring no improvement, or until three quarters of ``n_steps``.
     Training then returns to the best weights and anneals the rate to 0 once, over a quarter of the steps that led to
     them. The best weights of all are kept. So the data decide how long a fit takes: if the score stops improving after
-    200 steps, training ends after about 500. After a loss that is not finite, training returns to the best weights at
-    half the rate.
+    200 steps, training ends after about 500. Where the time limit allows fewer steps, the annealing starts sooner, so
+    that it ends in time. After a loss that is not finite, training returns to the best weights at half the rate.
 
     References
     ----------
@@ -66,11 +72,12 @@ class EarlyStopping(pl.Callback):
         self.options, self.module, self.batches, self.checkpoint = options, module, batches, checkpoint
         self.best = float("inf")
         self.best_step = self.since_best = self.n_breaks = 0
-        self.stopped = False
+        self.stopped = self.shortened = False
         self.average: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
         self.started = time.perf_counter()
+        self.timed: list[tuple[float, int]] = []  # time and step of the start and of the latest checks
         self.found = None if checkpoint is None else checkpoint.found
         if self.found is None:
             self._keep()
@@ -89,6 +96,7 @@ class EarlyStopping(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Restore the optimiser, which exists only now."""
+        self.timed = [(self.options.time_limit.clock(), module.step)]
         if self.checkpoint is None or self.found is None:
             return
         try:
@@ -140,6 +148,7 @@ class EarlyStopping(pl.Callback):
         elif self.since_best >= self.options.patience and module.step < HELD * self.options.n_steps:
             self._restore_best()
             self._anneal()
+        self._keep_to_time_limit(trainer)
 
     def _watch_solver(self) -> int:
         """Double the solver's steps where their error is not small. Returns the steps per span from now on."""
@@ -160,6 +169,32 @@ class EarlyStopping(pl.Callback):
         options, step = self.options, self.module.step
         n_checks = max(-(-int(options.annealing * self.best_step) // options.steps_per_check), FEWEST_ANNEALED)
         self.module.annealed = step, min(step + n_checks * options.steps_per_check, options.n_steps)
+
+    def _keep_to_time_limit(self, trainer: pl.Trainer) -> None:
+        """Anneal sooner, or for fewer steps, or stop, where the time left does not allow all steps."""
+        options, module, limit = self.options, self.module, self.options.time_limit
+        self.timed = [*self.timed[-ROUNDS_TIMED:], (limit.clock(), module.step)]
+        (began, first), (now, step) = self.timed[0], self.timed[-1]
+        limit.measure((now - began) / max(step - first, 1), step)
+        last = options.n_steps if module.annealed is None else module.annealed[1]
+        if trainer.should_stop or step >= last or step + limit.steps_left >= last:
+            return
+        each, held, left = options.steps_per_check, int(HELD * options.n_steps), int(limit.steps_left)
+        end = step + left
+        if left <= 0:
+            trainer.should_stop = True
+        elif module.annealed is not None or step >= held:
+            module.annealed = (held if module.annealed is None else module.annealed[0], end)
+        elif left < max((1 - HELD) / HELD * step, each) + each:  # after another round too little would be left
+            self._restore_best()
+            module.annealed = step, end
+        elif end < FAR_FEWER * options.n_steps:
+            module.n_steps = end
+        else:  # whether all steps will be taken is open
+            return
+        self.shortened = True
+        if module.annealed is not None:
+            self.batches.steps_left = max(module.annealed[1] - step, 0)  # the last round may be a shorter one
 
     def _restore_best(self) -> None:
         """Return to the best weights."""

@@ -1,9 +1,10 @@
 """Settings of the training loop."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from latentode.nn import LatentODE
+from latentode.training.time_limit import TimeLimit
 
 __all__ = ["TrainingConfig"]
 
@@ -42,6 +43,8 @@ class TrainingConfig:
         Which model of an ensemble this is, from 1, and of how many: progress names it.
     on_check : callable, optional
         Called at every validation check with the averaged model and the history; training stops when it returns True.
+    time_limit : TimeLimit
+        The time that training may take.
     """
 
     n_steps: int = 1500
@@ -61,3 +64,4 @@ class TrainingConfig:
     number: int = 1
     n_models: int = 1
     on_check: Callable[[LatentODE, list[dict[str, float]]], bool] | None = None
+    time_limit: TimeLimit = field(default_factory=TimeLimit)

@@ -32,11 +32,14 @@ class TrainingResult(NamedTuple):
         Whether the user interrupted it (Ctrl-C).
     stopped : bool
         Whether ``on_check`` stopped it.
+    shortened : bool
+        Whether the time limit changed it.
     """
 
     history: list[dict[str, float]]
     interrupted: bool
     stopped: bool
+    shortened: bool = False
 
 
 _SETTING_UP = threading.Lock()
@@ -123,7 +126,7 @@ def train(
             UserWarning,
             stacklevel=2,
         )
-    return TrainingResult(early_stopping.history, interrupted, early_stopping.stopped)
+    return TrainingResult(early_stopping.history, interrupted, early_stopping.stopped, early_stopping.shortened)
 
 
 def validation_batches(

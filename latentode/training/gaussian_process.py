@@ -11,6 +11,7 @@ from latentode.nn.channel_series import ChannelSeries, by_channel
 from latentode.nn.gaussian_process import GaussianProcess
 from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
 from latentode.training.threads import one_thread
+from latentode.training.time_limit import TimeLimit
 
 __all__ = ["fit_gaussian_process", "with_effects_of"]
 
@@ -43,7 +44,7 @@ VARIANCE_PRECISION, LENGTH_PRECISION = 0.04, 0.2
 
 
 def fit_gaussian_process(
-    series: RaggedSeries, span: float, usual_gap: float, rng: np.random.Generator
+    series: RaggedSeries, span: float, usual_gap: float, rng: np.random.Generator, limit: TimeLimit | None = None
 ) -> GaussianProcess:
     """Fit variances, time scales and fixed effects.
 
@@ -57,6 +58,8 @@ def fit_gaussian_process(
         The median gap between rows, in spans.
     rng : Generator
         Draws series and stretches of them, where there are many.
+    limit : TimeLimit, optional
+        The time this may take, but for one step. None means any time.
 
     References
     ----------
@@ -68,19 +71,22 @@ def fit_gaussian_process(
     )
     with one_thread():  # the matrices are small
         _start_at_periods(process, population)
-        _maximise_evidence(process, population)
+        _maximise_evidence(process, population, TimeLimit() if limit is None else limit)
         process.know_effects(process.evidence(population))
     return process.requires_grad_(requires_grad=False)
 
 
-def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]) -> None:
+def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries], limit: TimeLimit) -> None:
     initial = {name: value.detach().clone() for name, value in process.named_parameters()}
     period = process.log_lengths["period"]
     # The more turns a series makes, the more precisely its period is known, and the smaller are its steps.
     relative = PERIOD_RATE * period.detach().exp() / process.duration
     optimiser = torch.optim.Adam(process.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / STEPS)
-    for _ in range(STEPS):
+    for step in range(STEPS):
+        if step and limit.left <= 0:
+            limit.shortened.append(f"the Gaussian process took {step} of {STEPS} steps")
+            return
         optimiser.zero_grad()
         evidence = process.evidence(population)
         loss = (_penalty(process, initial) - evidence.log_likelihood) / max(evidence.n_values, 1)

@@ -52,6 +52,7 @@ class LatentODEModule(pl.LightningModule):
         self.first_step = 0  # steps before a checkpoint that training resumed from
         self.rate = 1.0  # factor of the learning rate, halved after a loss that is not finite
         self.annealed: tuple[int, int] | None = None  # first and last step of the annealing once it has started
+        self.n_steps = options.n_steps  # far fewer where the time limit allows no more: the warm-ups are then shorter
         self.losses: list[Tensor] = []
         self.scores: list[tuple[Tensor, Tensor]] = []
         self.solver_error = 0.0
@@ -116,7 +117,7 @@ class LatentODEModule(pl.LightningModule):
 
     def _first(self, n_steps: int, part: float) -> float:
         """A number of steps, limited to a fraction of all."""
-        return max(min(n_steps, part * self.options.n_steps), 1.0)
+        return max(min(n_steps, part * self.n_steps), 1.0)
 
 
 def gaussian_crps(mean: Tensor, scale: Tensor, target: Tensor) -> Tensor:

@@ -185,6 +185,12 @@ def test_generators_of_every_kind_are_restored(small, tmp_path, make):
     assert_same_weights(resumed, expected)
 
 
+def test_a_killed_fit_resumes_under_another_time_limit(small, whole, tmp_path):
+    killed_after(1, small, checkpoint_dir=tmp_path, time_limit=1e6)
+    assert_same_weights(forecaster(checkpoint_dir=tmp_path).fit(small), whole)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupt_leaves_the_state_and_the_next_fit_goes_on(small, whole, tmp_path, monkeypatch):
     write = Checkpoint.write
 

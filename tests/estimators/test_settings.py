@@ -164,6 +164,7 @@ RIGHT = {
     "observation_std": [2.5],
     "kl_weight": [2.5],
     "learning_rate": [2.5],
+    "time_limit": [2.5],
     "warm_start": [True],
     "stacking": [True],
     "verbose": [True],
@@ -189,6 +190,17 @@ def test_a_value_of_a_wrong_type_is_refused_at_fit_by_the_name_of_the_parameter(
 def test_devices_are_a_number_of_processes():
     with pytest.raises(ValueError, match=r"devices='cuda' must be at least 1 \(a whole number of processes"):
         quick(devices="cuda").fit(waves(3, 6))
+
+
+def test_processes_that_train_one_model_have_no_time_limit():
+    with pytest.raises(ValueError, match=r"devices=2.*give max_steps= instead of time_limit="):
+        check(Settings(devices=2, time_limit=60, random_state=0))
+
+
+@pytest.mark.parametrize("value", ["10", "1M", 0, "soon"])
+def test_a_time_limit_is_seconds_or_a_duration(value):
+    with pytest.raises(ValueError, match=f"time_limit={value!r} must be a positive number of seconds, or a duration"):
+        check(Settings(time_limit=value))
 
 
 @pytest.mark.parametrize(

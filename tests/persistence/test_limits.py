@@ -1,9 +1,11 @@
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from latentode.persistence.limits import Directory, Flag, OneOf, Range, Seed
+from latentode.persistence.limits import Directory, Duration, Flag, OneOf, Range, Seed, seconds_of
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("a", True), ("b", True), ("c", False), (None, False), (["a"], False)])
@@ -51,3 +53,27 @@ def test_flags_seeds_and_directories_are_what_they_say():
     assert not any(Seed().allows(value) for value in (-1, True, "a", 1.5, [1]))
     assert Directory().allows(Path("runs"))
     assert not any(Directory().allows(value) for value in (3, True, ["runs"]))
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (90, 90),
+        (0.5, 0.5),
+        (np.float64(2), 2),
+        ("1min 30s", 90),
+        (pd.Timedelta("1h"), 3600),
+        (dt.timedelta(minutes=2), 120),
+        (np.timedelta64(5, "s"), 5),
+    ],
+)
+def test_a_time_on_the_clock_is_seconds_or_a_duration(value, seconds):
+    assert Duration().allows(value)
+    assert seconds_of(value) == seconds
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, "-1s", float("nan"), float("inf"), True, None, "10", "1M", "soon", [1], object()]
+)
+def test_what_is_no_time_on_the_clock_is_refused(value):
+    assert not Duration().allows(value)
