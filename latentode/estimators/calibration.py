@@ -41,6 +41,9 @@ OUTLIER = 4.0
 CONTRADICTED = 2.0
 """Standard errors from the model's own width beyond which the pooled width is shrunk less."""
 
+MARGIN = 1.0
+"""Standard errors by which the pooled width is widened: with few held-out series too wide is better than too narrow."""
+
 DRAWS = 8
 """Draws of the latent state behind the spread of a prediction."""
 
@@ -85,7 +88,7 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
 
     A width is the quantile of the standardised residuals over the Gaussian's (split conformal prediction with a
     normalised score). With few residuals the width of a channel or a lead time is shrunk to the pooled width, and the
-    pooled width to the model's own. Residuals of one series are alike, so their number is divided by a design effect: a
+    pooled width to the model's own; a margin of one standard error is added. Residuals of one series are alike, so their number is divided by a design effect: a
     thousand residuals of nine series may hold no more information than sixty independent ones.
 
     Parameters
@@ -213,12 +216,12 @@ def _design_effect(residuals: Floats, series: Ints) -> float:
 
 
 def _pooled_width(residuals: Floats, design_effect: float) -> float:
-    """The width of all residuals, shrunk to the model's own, 1, unless they contradict it."""
+    """The width of all residuals, shrunk to the model's own, 1, unless they contradict it, with a margin."""
     n = len(residuals) / design_effect
     found = np.log(_width(residuals))
     variance = _LOG_WIDTH / n
     signal = max(_LOG_WIDTH / WIDTH_SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
-    return float(np.exp(found * signal / (signal + variance)))
+    return float(np.exp(found * signal / (signal + variance) + MARGIN * np.sqrt(variance)))
 
 
 def _shrunk_width(residuals: Floats, other: float, design_effect: float) -> float:
