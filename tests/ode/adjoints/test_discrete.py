@@ -37,12 +37,12 @@ GIVEN_STEPS = (0.0, 0.2, 0.9, 1.0)
 @pytest.mark.parametrize(
     ("n_steps", "method", "hidden"),
     [
-        # Implicit methods take a Newton iteration per stage: of these each number of steps meets one kind of field.
+        # Of each method each number of steps meets one kind of field; in the slow suite both.
         pytest.param(
             n_steps,
             method,
             hidden,
-            marks=[pytest.mark.slow] if METHODS[method].implicit and hidden == (n_steps == GIVEN_STEPS) else [],
+            marks=[pytest.mark.slow] if hidden == (n_steps == GIVEN_STEPS) else [],
         )
         for n_steps in (3, GIVEN_STEPS, None)
         for method in METHODS
