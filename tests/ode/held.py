@@ -1,6 +1,8 @@
 """Counting what is held at a time, in bytes of the storages that are alive: the machine cannot blur it."""
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +13,18 @@ from torch.utils._pytree import tree_leaves
 
 from latentode.ode import solve
 
-__all__ = ["Held", "peak_of"]
+__all__ = ["Held", "peak_of", "without_collector"]
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Within the block the garbage collector does not run: when it would depends on the tests before."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Held(TorchDispatchMode):
@@ -44,7 +57,7 @@ class Held(TorchDispatchMode):
 def peak_of(adjoint: str, n_steps: int, field: nn.Module, *, every: int = 50) -> int:
     """Return the most bytes held by a solve of 16 series with 4 dimensions by ``rk4``, and its gradient."""
     z0, times = torch.randn(16, 4, requires_grad=True), torch.rand(16, 3)
-    with Held(every) as held:
+    with without_collector(), Held(every) as held:
         z = solve(field, z0, times, t1=1.0, t_back=0.0, n_steps=n_steps, adjoint=adjoint, watch=False).z
         torch.autograd.grad(z.sum(), [z0, *field.parameters()])
     return held.peak

@@ -70,7 +70,13 @@ LONG = {"A3", "D2", "E2"}
 
 
 def is_slow(name, problem):
-    """Of tsit5 the systems are slow, too, which two other methods of its order and above solve."""
+    """Of the methods that solve a problem soon every second is slow."""
+    soon = [other for other in ADAPTIVE if problem in problems_of(other) and not takes_long(other, problem)]
+    return name not in soon or (len(soon) > 1 and soon.index(name) % 2 != list(PROBLEMS).index(problem) % 2)
+
+
+def takes_long(name, problem):
+    """Of tsit5 the systems, too, which two other methods of its order and above solve."""
     if name == "tsit5":
         return problem[0] in "BCE"
     return problem in LONG and (name in IMPLICIT or ADAPTIVE[name].order < 3)
