@@ -12,6 +12,7 @@ from latentode.evaluation.baselines import (
     SeriesMean,
     SplineInterpolation,
 )
+from latentode.evaluation.joint_scores import energy_score, variogram_score
 from latentode.evaluation.metrics import (
     coverage,
     crps_quantiles,
@@ -23,6 +24,7 @@ from latentode.evaluation.metrics import (
     naive_error,
     rmse,
 )
+from latentode.evaluation.reliability import coverage_by_lead, pit
 from latentode.evaluation.scores import score_table
 
 __all__ = [
@@ -38,14 +40,18 @@ __all__ = [
     "SplineInterpolation",
     "backtest",
     "coverage",
+    "coverage_by_lead",
     "crps_quantiles",
     "crps_samples",
+    "energy_score",
     "interval_width",
     "log_score_quantiles",
     "mae",
     "mase",
     "naive_error",
+    "pit",
     "rmse",
     "score_table",
     "summarise_backtest",
+    "variogram_score",
 ]

@@ -10,6 +10,7 @@ import pandas as pd
 from latentode.data import Schema, infer_schema
 from latentode.evaluation.baseline import LEVELS, Baseline
 from latentode.evaluation.baselines import LastValue, LinearTrend, PopulationMean, SeriesMean
+from latentode.evaluation.joint_scores import energy_score
 from latentode.evaluation.metrics import (
     coverage,
     crps_quantiles,
@@ -20,10 +21,12 @@ from latentode.evaluation.metrics import (
     naive_error,
     rmse,
 )
+from latentode.evaluation.reliability import binned
 
 __all__ = ["Forecaster", "backtest", "summarise_backtest"]
 
 _PARTS = (0.5, 0.7)
+_SAMPLE = "sample"
 _ROLES = ("id_col", "time_col", "target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols")
 _NAIVE: Mapping[str, type[Baseline]] = {
     "last value": LastValue,
@@ -61,6 +64,7 @@ def backtest(
     train: pd.DataFrame | None = None,
     quantiles: Sequence[float] = LEVELS,
     naive: Mapping[str, type[Baseline]] = _NAIVE,
+    n_samples: int = 0,
 ) -> pd.DataFrame:
     """Forecast from several origins, and set the truth beside the forecasts.
 
@@ -96,6 +100,9 @@ def backtest(
         The levels.
     naive : mapping of str to type of Baseline
         The naive forecasters to compare with, by name.
+    n_samples : int
+        Joint samples to draw from models with a method ``sample``, as that of ``LatentODEForecaster``, for the energy
+        score. The naive ones have none.
 
     Returns
     -------
@@ -103,7 +110,7 @@ def backtest(
         A row per model, origin and value observed, with the columns ``model`` (``"forecaster"`` or a name of
         `naive`), ``cut`` (the entry of `origins` or `fractions`), ``origin``, ``series``, ``channel``, ``time``,
         ``lead`` (time since the origin), ``y``, ``scale`` (the mean step between successive observations of the
-        channel in the histories), ``mean`` and ``q{level}``, in the units of `df`.
+        channel in the histories), ``mean``, ``q{level}`` and ``sample{number}``, in the units of `df`.
 
     Raises
     ------
@@ -157,7 +164,7 @@ def backtest(
         scale = naive_error(history, id_col, time_col, channels)
         for name, model in models.items():
             fitted = deepcopy(model).fit(history) if train is None else model
-            parts += _forecasts(fitted, query, history, future, {"model": name, **keys}, scale, quantiles)
+            parts += _forecasts(fitted, query, history, future, {"model": name, **keys}, scale, quantiles, n_samples)
     if not any(len(part) for part in parts):
         raise ValueError("no observation follows any origin within the horizon; choose earlier origins or a longer one")
     return pd.concat(parts, ignore_index=True)
@@ -224,14 +231,20 @@ def _forecasts(
     keys: dict[str, Any],
     scale: pd.Series,
     quantiles: Sequence[float],
+    n_samples: int,
 ) -> list[pd.DataFrame]:
     """The forecasts of one model, channel by channel, with the truth."""
     points = model.predict(query, history=history)
     bands = model.predict_quantiles(query, quantiles=quantiles, history=history)
+    sample = getattr(model, "sample", None) if n_samples else None
+    drawn = None if sample is None else sample(query, n_samples=n_samples, random_state=0, history=history)
     parts = []
     for channel in scale.index:
         part = {**keys, "channel": channel, "y": future[channel], "scale": scale[channel], "mean": points[channel]}
         part |= {f"q{level:g}": bands[f"{channel}-q{level:g}"] for level in quantiles}
+        if drawn is not None:
+            paths = drawn[channel].to_numpy(np.float64).reshape(n_samples, len(query))
+            part |= {f"{_SAMPLE}{number}": path for number, path in enumerate(paths)}
         parts.append(pd.DataFrame(part).dropna(subset=["y"]))
     return parts
 
@@ -253,7 +266,9 @@ def summarise_backtest(forecasts: pd.DataFrame, bins: int | Sequence[Any] = 3, l
     DataFrame
         A row per channel, bin and model, with the columns ``channel``, ``lead``, ``model``, ``n``, ``mae``, ``rmse``,
         ``crps``, ``coverage`` and ``width`` in the channel's own units, ``mase`` (see :func:`mase`) and ``log_score``.
-        ``mae``, ``rmse`` and ``mase`` are those of the mean, which has the least squared error.
+        ``mae``, ``rmse`` and ``mase`` are those of the mean, which has the least squared error. With samples there is
+        ``energy`` too: the :func:`energy_score` of the values of one series, origin, channel and bin together, NaN for
+        models without samples. Coverage at several levels, with standard errors, is in :func:`coverage_by_lead`.
 
     Raises
     ------
@@ -277,16 +292,12 @@ def summarise_backtest(forecasts: pd.DataFrame, bins: int | Sequence[Any] = 3, l
     missing = {low, high} - set(forecasts.columns)
     if missing:
         raise ValueError(f"forecasts has no column {sorted(missing)}; its columns are {list(forecasts.columns)}")
-    lead = forecasts["lead"]
-    binned = pd.qcut(lead, bins, duplicates="drop") if isinstance(bins, int) else pd.cut(lead, pd.Index(bins))
-    if binned.isna().any():
-        raise ValueError(
-            f"{int(binned.isna().sum())} leads lie in no bin; they reach from {lead.min()} to {lead.max()}"
-        )
+    where = binned(forecasts["lead"], bins)
+    samples = [c for c in forecasts.columns if str(c).startswith(_SAMPLE)]
     rows = []
-    for (channel, where, model), part in forecasts.groupby(["channel", binned, "model"], sort=False, observed=True):
+    for (channel, lead, model), part in forecasts.groupby(["channel", where, "model"], sort=False, observed=True):
         bands = part[[columns[tau] for tau in levels]].to_numpy(np.float64)
-        row = {"channel": channel, "lead": where, "model": model, "n": len(part)}
+        row = {"channel": channel, "lead": lead, "model": model, "n": len(part)}
         row |= {"mae": mae(part["y"], part["mean"]), "rmse": rmse(part["y"], part["mean"])}
         row |= {
             "crps": crps_quantiles(part["y"], bands, levels),
@@ -294,5 +305,14 @@ def summarise_backtest(forecasts: pd.DataFrame, bins: int | Sequence[Any] = 3, l
         }
         row |= {"width": interval_width(part["y"], part[low], part[high])}
         row |= {"mase": mase(part["y"], part["mean"], part["scale"])}
-        rows.append(row | {"log_score": log_score_quantiles(part["y"], bands, levels)})
+        row |= {"log_score": log_score_quantiles(part["y"], bands, levels)}
+        rows.append(row | ({"energy": _energy(part, samples)} if samples else {}))
     return pd.DataFrame(rows)
+
+
+def _energy(part: pd.DataFrame, samples: list[str]) -> float:
+    """The energy score of joint forecasts, each of one series from one origin."""
+    drawn = part[samples].to_numpy(np.float64)
+    if np.isnan(drawn).all():
+        return float("nan")
+    return energy_score(part["y"].to_numpy(), drawn, part.groupby(["cut", "series"], observed=True).ngroup())

@@ -5,13 +5,13 @@ because dropping it would reward a forecaster for silence. Where no truth is kno
 """
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from latentode.data import infer_schema
+from latentode.evaluation.known import Floats, check_levels, known_values, mean_or_nan
 
 __all__ = [
     "coverage",
@@ -24,8 +24,6 @@ __all__ = [
     "naive_error",
     "rmse",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -54,8 +52,8 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> mae([1.0, float("nan"), 4.0], [2.0, 9.0, 4.0])
     0.5
     """
-    truth, forecast = _known(y_true, y_pred=y_pred)
-    return _mean(np.abs(truth - forecast))
+    truth, forecast = known_values(y_true, y_pred=y_pred)
+    return mean_or_nan(np.abs(truth - forecast))
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -69,8 +67,8 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [3.0, -3.0])
     3.0
     """
-    truth, forecast = _known(y_true, y_pred=y_pred)
-    return float(np.sqrt(_mean((truth - forecast) ** 2)))
+    truth, forecast = known_values(y_true, y_pred=y_pred)
+    return float(np.sqrt(mean_or_nan((truth - forecast) ** 2)))
 
 
 def mase(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike) -> float:
@@ -105,10 +103,10 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike) -> float:
     0.25
     """
     wide = np.broadcast_to(np.asarray(scale, dtype=np.float64), np.shape(y_true))
-    truth, forecast, unit = _known(np.asarray(y_true), y_pred=np.asarray(y_pred), scale=wide)
+    truth, forecast, unit = known_values(np.asarray(y_true), y_pred=np.asarray(y_pred), scale=wide)
     if not (unit > 0).all():
         raise ValueError("scale must be positive: the channel's history holds no step")
-    return _mean(np.abs(truth - forecast) / unit)
+    return mean_or_nan(np.abs(truth - forecast) / unit)
 
 
 def naive_error(
@@ -189,7 +187,7 @@ def crps_samples(y_true: ArrayLike, samples: ArrayLike) -> float:
     >>> crps_samples([0.0], [[-1.0, 0.0, 2.0]])
     0.0
     """
-    truth, drawn = _known(y_true, samples=samples, trailing=1)
+    truth, drawn = known_values(y_true, samples=samples, trailing=1)
     m = drawn.shape[-1]
     if m < 2:
         raise ValueError(f"samples hold {m} per value on the last axis; the fair estimator needs at least 2")
@@ -197,7 +195,7 @@ def crps_samples(y_true: ArrayLike, samples: ArrayLike) -> float:
     error = np.abs(ordered - truth[:, None]).mean(axis=-1)
     # Each sorted sample x_(i) is added in i - 1 and subtracted in m - i of the pairwise distances.
     spread = ordered @ (2.0 * np.arange(1, m + 1) - m - 1) / (m * (m - 1))
-    return _mean(error - spread)
+    return mean_or_nan(error - spread)
 
 
 def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> float:
@@ -237,12 +235,12 @@ def crps_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -
     >>> crps_quantiles([3.0], [[1.0]], levels=[0.5])  # the median alone: the absolute error
     2.0
     """
-    truth, forecast = _known(y_true, quantiles=quantiles, trailing=1)
-    tau = _levels(levels, forecast)
+    truth, forecast = known_values(y_true, quantiles=quantiles, trailing=1)
+    tau = check_levels(levels, forecast)
     edges = np.concatenate([[0.0], (tau[1:] + tau[:-1]) / 2, [1.0]])
     gap = forecast - truth[:, None]
     loss = np.where(gap > 0, (1 - tau) * gap, -tau * gap)
-    return _mean(2 * loss @ np.diff(edges))
+    return mean_or_nan(2 * loss @ np.diff(edges))
 
 
 def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> float:
@@ -277,8 +275,8 @@ def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLi
     >>> round(log_score_quantiles([0.5], [[0.0, 1.0]], levels=[0.25, 0.75]), 4)  # density 1/2
     0.6931
     """
-    truth, forecast = _known(y_true, quantiles=quantiles, trailing=1)
-    tau = _levels(levels, forecast)
+    truth, forecast = known_values(y_true, quantiles=quantiles, trailing=1)
+    tau = check_levels(levels, forecast)
     if len(tau) < 2:
         raise ValueError("a density needs two levels at least")
     ordered = np.sort(forecast, axis=-1)
@@ -296,7 +294,7 @@ def log_score_quantiles(y_true: ArrayLike, quantiles: ArrayLike, levels: ArrayLi
     ):
         density = part / gap
         tails.append(-np.log(density) + np.abs(truth - ordered[:, edge]) * density / weight)
-    return _mean(np.where(place == 0, tails[0], np.where(place == len(tau), tails[1], within)))
+    return mean_or_nan(np.where(place == 0, tails[0], np.where(place == len(tau), tails[1], within)))
 
 
 def coverage(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
@@ -326,7 +324,7 @@ def coverage(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
     0.75
     """
     truth, low, high = _interval(y_true, lower, upper)
-    return _mean((low <= truth) & (truth <= high))
+    return mean_or_nan((low <= truth) & (truth <= high))
 
 
 def interval_width(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
@@ -341,56 +339,12 @@ def interval_width(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> flo
     3.0
     """
     _, low, high = _interval(y_true, lower, upper)
-    return _mean(high - low)
-
-
-def _levels(levels: ArrayLike, forecast: Floats) -> Floats:
-    tau = np.asarray(levels, dtype=np.float64)
-    if tau.shape != forecast.shape[-1:]:
-        raise ValueError(f"levels have shape {tau.shape}, but quantiles hold {forecast.shape[-1]} on the last axis")
-    if not (np.all(np.diff(tau) > 0) and tau[0] > 0 and tau[-1] < 1):
-        raise ValueError(f"levels must increase and lie between 0 and 1, got {tau.tolist()}")
-    return tau
+    return mean_or_nan(high - low)
 
 
 def _interval(y_true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    truth, low, high = _known(y_true, lower=lower, upper=upper)
+    truth, low, high = known_values(y_true, lower=lower, upper=upper)
     crossed = int((low > high).sum())
     if crossed:
         raise ValueError(f"lower is above upper for {crossed} of {len(truth)} values; swap or sort the bounds")
     return truth, low, high
-
-
-def _known(y_true: ArrayLike, *, trailing: int = 0, **forecasts: ArrayLike) -> tuple[Floats, ...]:
-    """Flatten to the entries whose truth is known; a forecast may have `trailing` axes more than the truth."""
-    truth = np.asarray(y_true, dtype=np.float64)
-    known = ~np.isnan(truth)
-    kept = [truth[known]]
-    for name, forecast in forecasts.items():
-        _check_labels(y_true, name, forecast)
-        values = np.asarray(forecast, dtype=np.float64)
-        if values.ndim != truth.ndim + trailing or values.shape[: truth.ndim] != truth.shape:
-            wanted = f"{truth.shape}" + " and one axis more" * trailing
-            raise ValueError(f"{name} has shape {values.shape}, but y_true needs {wanted}")
-        predicted = values[known]
-        n_missing = int(np.isnan(predicted).reshape(len(predicted), -1).any(axis=1).sum()) if predicted.size else 0
-        if n_missing:
-            raise ValueError(
-                f"{name} is NaN for {n_missing} of {len(predicted)} values whose truth is known; predict them all"
-            )
-        kept.append(predicted)
-    return tuple(kept)
-
-
-def _check_labels(y_true: Any, name: str, forecast: Any) -> None:
-    if not (isinstance(y_true, pd.DataFrame | pd.Series) and type(y_true) is type(forecast)):
-        return
-    pairs = zip(y_true.axes, forecast.axes, strict=True)
-    if y_true.shape == forecast.shape and not all(ours.equals(theirs) for ours, theirs in pairs):
-        raise ValueError(
-            f"{name} and y_true carry different labels; bring both into the same order of rows and columns"
-        )
-
-
-def _mean(values: NDArray[Any]) -> float:
-    return float(values.mean()) if values.size else float("nan")

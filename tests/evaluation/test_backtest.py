@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.evaluation import LastValue, backtest, summarise_backtest
+from latentode.evaluation import LastValue, backtest, energy_score, summarise_backtest
 
 DF = pd.DataFrame({"id": [1] * 5 + [2] * 5, "time": [0, 1, 2, 3, 4, 10, 11, 12, 13, 14], "x": np.arange(10.0)})
 
@@ -193,3 +193,21 @@ def test_training_series_are_read_with_the_same_columns():
 def test_a_frame_without_columns_of_ids_and_times_is_refused_with_what_to_do(frame, message):
     with pytest.raises(ValueError, match=message):
         backtest(Stub(), frame)
+
+
+class Sampler(LastValue):
+    """The last value, with joint samples: walks that start there."""
+
+    def sample(self, query, n_samples=100, random_state=None, history=None):
+        steps = np.random.default_rng(random_state).standard_normal((n_samples, len(query))).cumsum(1)
+        return pd.DataFrame({"x": (self.predict(query, history)["x"].to_numpy() + steps).ravel()})
+
+
+def test_samples_give_an_energy_score_and_naive_models_have_none():
+    forecasts = backtest(Sampler(), DF, fractions=[0.5], n_samples=6, naive={"last": LastValue})
+    table = summarise_backtest(forecasts, bins=1).set_index("model")
+    ours = forecasts[forecasts["model"] == "forecaster"]
+    samples = ours[[f"sample{k}" for k in range(6)]].to_numpy()
+    assert table.loc["forecaster", "energy"] == energy_score(ours["y"].to_numpy(), samples, ours["series"])
+    assert np.isnan(table.loc["last", "energy"])
+    assert "energy" not in summarise_backtest(backtest(LastValue(), DF, fractions=[0.5]), bins=1)

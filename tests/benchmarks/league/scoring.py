@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from latentode.evaluation import energy_score
 from tests.benchmarks.league.contest import Contest
 
 __all__ = ["QUANTILES", "scores"]
@@ -48,12 +49,7 @@ def _mean(x: Floats) -> float:
 def _energy(ids: pd.Series, truth: Floats, samples: Floats) -> float:
     found = []
     for rows in ids.reset_index(drop=True).groupby(ids.to_numpy()).indices.values():
-        known = ~np.isnan(truth[rows])
-        drawn, seen = samples[:, rows][:, known], truth[rows][known]
-        if not len(seen):
-            continue
-        near = np.linalg.norm(drawn - seen, axis=1).mean()
-        half = len(drawn) // 2
-        apart = np.linalg.norm(drawn[:half] - drawn[half : 2 * half], axis=1).mean()
-        found.append((near - 0.5 * apart) / np.sqrt(len(seen)))
+        n_known = int((~np.isnan(truth[rows])).sum())
+        if n_known:
+            found.append(energy_score(truth[rows][None], np.moveaxis(samples[:, rows], 0, -1)[None]) / np.sqrt(n_known))
     return float(np.mean(found))
