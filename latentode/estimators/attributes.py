@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from latentode.data import ChannelScaler, Coding, Panel, Schema, Seasons, TimeAxis
+from latentode.estimators.calibration_table import calibration_frame
 from latentode.estimators.stacking_weights import weights_frame
 from latentode.nn import Model
-from latentode.persistence.calibration import Calibration
 from latentode.persistence.state import FittedState
 
 __all__ = ["FittedAttributes"]
@@ -109,9 +109,21 @@ class FittedAttributes:
         return self._fitted().scaler
 
     @property
-    def calibration_(self) -> Calibration:
-        """The calibration of the model's uncertainty."""
-        return self._fitted().calibration
+    def calibration_(self) -> pd.DataFrame | None:
+        """What prediction intervals held on held-out series: a row per channel, range of lead times and level.
+
+        Columns: ``channel``; ``lead``, the end of the range, which begins where that of the row before ends (0 for
+        times within the history; a Timedelta, or a number in the unit of the times); ``nominal``, the level;
+        ``achieved``, the share of held-out values that lay in their interval, each with intervals that other series
+        calibrated; ``standard_error``, all three in per cent; ``n`` values of ``n_series`` held-out series. The
+        standard error counts whole series. With fewer than 8 series of fit, what is held out is the end of each. NaN
+        where nothing was held out, and for channels of counts, which are not calibrated. None for a model that was
+        saved by an earlier version.
+        """
+        state = self._fitted()
+        if state.coverage is None:
+            return None
+        return calibration_frame(state.coverage, state.schema.channels, state.time_axis, state.horizon)
 
     @property
     def feature_names_in_(self) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from latentode.nn import Batch, GaussianProcess, LatentODE, Stacked, mixture_spread
 from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
 
-__all__ = ["Trained", "calibrate", "reached_by"]
+__all__ = ["Residuals", "Trained", "calibrate", "held_out_residuals", "reached_by"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -83,7 +83,49 @@ class Trained:
         return network
 
 
-def calibrate(trained: Sequence[Trained]) -> Calibration:
+@dataclass(frozen=True)
+class Residuals:
+    """Standardised residuals on held-out data.
+
+    Parameters
+    ----------
+    values : array of float
+        (query, channel), errors of the mean over the predicted standard deviation; NaN without a target, and for
+        channels of counts, which are not calibrated.
+    leads : array of float
+        (query,), lead times in spans.
+    series : array of int
+        (query,), numbers of the series.
+    counts : array of bool
+        (channel,), which channels hold counts.
+    """
+
+    values: Floats
+    leads: Floats
+    series: Ints
+    counts: NDArray[np.bool_]
+
+    def where(self, keep: NDArray[np.bool_]) -> "Residuals":
+        """Those of some queries."""
+        return Residuals(self.values[keep], self.leads[keep], self.series[keep], self.counts)
+
+
+def held_out_residuals(trained: Sequence[Trained]) -> Residuals:
+    """The residuals of all models of a fit, each on its own held-out data (cross-conformal prediction).
+
+    Parameters
+    ----------
+    trained : sequence of Trained
+        The models of the ensemble.
+    """
+    found = zip(*(_residuals(one) for one in trained), strict=True)
+    values, leads, series = (np.concatenate(of_models) for of_models in found)
+    counts = trained[0].model.likelihood.of_counts
+    values[:, counts] = np.nan
+    return Residuals(values, leads, series, counts)
+
+
+def calibrate(held_out: Residuals) -> Calibration:
     """Learn widths by channel and lead time, shapes by channel, and correlations, from residuals on held-out data.
 
     A width is the quantile of the standardised residuals over the Gaussian's (split conformal prediction with a
@@ -93,8 +135,8 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
 
     Parameters
     ----------
-    trained : sequence of Trained
-        The models of the ensemble, each with its own held-out data (cross-conformal prediction).
+    held_out : Residuals
+        Of all models of the fit.
 
     Returns
     -------
@@ -106,11 +148,8 @@ def calibrate(trained: Sequence[Trained]) -> Calibration:
     ----------
     Vovk (2015), Cross-conformal predictors. Kish (1965), Survey sampling (the design effect of clusters).
     """
-    found = zip(*(_residuals(one) for one in trained), strict=True)
-    residuals, leads, series = (np.concatenate(of_models) for of_models in found)
+    residuals, leads, series, counts = held_out.values, held_out.leads, held_out.series, held_out.counts
     n_channels = residuals.shape[1]
-    counts = trained[0].model.likelihood.of_counts
-    residuals[:, counts] = np.nan
     known = ~np.isnan(residuals)
     none = Calibration.none(n_channels)
     if not known.any():

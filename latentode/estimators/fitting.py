@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, GrowingPanel, slices
-from latentode.estimators.calibration import Trained, calibrate, reached_by
+from latentode.estimators.calibration import Trained, calibrate, held_out_residuals, reached_by
 from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for, typical_duration
 from latentode.estimators.frames import keys_of
+from latentode.estimators.held_out_coverage import held_out_coverage
 from latentode.estimators.holdout import Fold, hold_out
 from latentode.estimators.lognormal import variance_shares
 from latentode.estimators.preparation import TrainingData
@@ -35,6 +36,7 @@ from latentode.nn import (
     members_of,
 )
 from latentode.persistence.calibration import Calibration
+from latentode.persistence.coverage import HeldOutCoverage
 from latentode.persistence.state import FittedState
 from latentode.training import (
     Checkpoint,
@@ -90,6 +92,10 @@ class FittedModel:
         How far ahead the held-out forecasts went, as in :class:`FittedState`.
     solver_error : array of float, optional
         (channel,), as in :class:`FittedState`.
+    coverage : HeldOutCoverage, optional
+        As in :class:`FittedState`.
+    doubts : list of str
+        What to warn of: held-out series that say too little of the intervals.
     interrupted : str
         Where the user interrupted training, and what is kept; empty otherwise.
     trained_rows : array of bool, optional
@@ -103,6 +109,8 @@ class FittedModel:
     stacking: Stacking | None = None
     reached: NDArray[np.float64] | None = None
     solver_error: NDArray[np.float64] | None = None
+    coverage: HeldOutCoverage | None = None
+    doubts: list[str] = field(default_factory=list)
     interrupted: str = ""
     trained_rows: Bools | None = None
 
@@ -144,6 +152,7 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
         stacking=fitted.stacking,
         reached=fitted.reached,
         solver_error=fitted.solver_error,
+        coverage=fitted.coverage,
         keys=keys_of(data.df.iloc[:0], data.schema),
         given=data.given,
     )
@@ -236,10 +245,21 @@ def _finished(
     models = [one.network for one in trained]
     together = models[0] if len(models) == 1 else Ensemble(models).eval()
     stacked, stacking = stack(trained, plan.process)
-    calibration = calibrate(stacked)
+    residuals = held_out_residuals(stacked)
+    calibration = calibrate(residuals)
     calibration = replace(calibration, variance_share=variance_shares(stacked, calibration, scaler))
-    errors = solver_errors(trained)
-    return FittedModel(together, plan.span, calibration, history, stacking, reached_by(trained), errors)
+    coverage, doubts = held_out_coverage(residuals)
+    return FittedModel(
+        model=together,
+        span=plan.span,
+        calibration=calibration,
+        history=history,
+        stacking=stacking,
+        reached=reached_by(trained),
+        solver_error=solver_errors(trained),
+        coverage=coverage,
+        doubts=doubts,
+    )
 
 
 @dataclass(frozen=True)

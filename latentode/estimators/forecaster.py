@@ -146,6 +146,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         The fitted module; an ensemble has ``members``.
     weights_ : DataFrame or None
         How much of a forecast is the Gaussian process's, by lead time, length of history and channel.
+    calibration_ : DataFrame or None
+        What prediction intervals held on held-out series, by channel, lead time and level, with its standard error.
     history_ : DataFrame
         Losses by model and step.
     feature_names_in_ : array of str
@@ -210,8 +212,10 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
             another role than was meant: numbers that read as dates as times, columns without numbers that are not used,
             channels that never change within a series.
         UserWarning
-            When ``checkpoint_dir`` holds a checkpoint of another fit, when the loss or a gradient was not finite, or
-            when the error of the ODE solver is more than a tenth of the noise of a channel.
+            When ``checkpoint_dir`` holds a checkpoint of another fit, when the loss or a gradient was not finite, when
+            the error of the ODE solver is more than a tenth of the noise of a channel, or when the held-out series do
+            not suffice to promise the level of an interval: the coverage of the 80 % intervals on them has a standard
+            error of more than ten points, or is of one series only.
         """
         settings = settings_of(self)
         check(settings)
@@ -226,7 +230,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         self.state_ = fitted_state(data, fitted)
         monitor.end()
         steps = fitted.model.config.n_steps
-        warn_data(solver_sentences(fitted.solver_error, data.schema.channels, steps), UserWarning)
+        sentences = solver_sentences(fitted.solver_error, data.schema.channels, steps) + fitted.doubts
+        warn_data(sentences, UserWarning)
         if fitted.interrupted:
             raise KeyboardInterrupt(f"training was interrupted {fitted.interrupted} and can be used as it is")
         return self

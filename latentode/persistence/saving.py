@@ -22,6 +22,7 @@ from latentode.io.locks import alone
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, Stacking, StackingConfig, model_from
 from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
 from latentode.persistence.covariates import arrays_of_covariates, covariates_from_arrays, shapes_of_covariates
+from latentode.persistence.coverage import LEAD_ENDS, NOMINAL, HeldOutCoverage
 from latentode.persistence.earlier_formats import EARLIER, completed, current_name, from_earlier, missing_arrays
 from latentode.persistence.limits import Limit
 from latentode.persistence.plain import (
@@ -66,7 +67,9 @@ DIGEST = "weights_sha256"
 """Key of the config that holds the digest of the weights it was written with. Early models have none."""
 
 CALIBRATION = tuple(f.name for f in fields(Calibration))
+COVERAGE = tuple(f.name for f in fields(HeldOutCoverage))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
+HELD_OUT = ("reached", "solver_error")
 LISTED = ("target_cols", "static_cols", "known_cols", "past_cols", "impulse_cols")
 
 T = TypeVar("T")
@@ -162,7 +165,9 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
         "panel.times": panel.times,
         "panel.values": panel.values,
     }
-    arrays |= {k: x for k in _shapes_of_held_out(0) if (x := getattr(state, k)) is not None}
+    arrays |= {k: x for k in HELD_OUT if (x := getattr(state, k)) is not None}
+    if state.coverage is not None:
+        arrays |= {f"coverage.{k}": getattr(state.coverage, k) for k in COVERAGE}
     if panel.covariates is not None:
         arrays |= arrays_of_covariates(panel.covariates)
     return arrays
@@ -270,7 +275,8 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         observed=GrowingPanel(panel),
         history=_history_of(config["history"]),
         feature_names=np.array(config["feature_names_in"], dtype=object),
-        **{name: arrays.get(name) for name in held_out},
+        coverage=_coverage_of(arrays),
+        **{name: arrays.get(name) for name in HELD_OUT},
     )
 
 
@@ -353,6 +359,20 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
     }
 
 
+def _coverage_of(arrays: dict[str, Any]) -> HeldOutCoverage | None:
+    """What intervals held on held-out series, if the model has it."""
+    names = [f"coverage.{k}" for k in COVERAGE]
+    return HeldOutCoverage(*(arrays[name] for name in names)) if any(name in arrays for name in names) else None
+
+
 def _shapes_of_held_out(n_channels: int) -> Shapes:
-    """What was found on held-out data: fields of the fitted state."""
-    return {"reached": (np.float64, (len(REACHED),)), "solver_error": (np.float64, (n_channels,))}
+    """What was found on held-out data; models saved by earlier versions have none of it, or only some."""
+    by_lead = len(LEAD_ENDS), n_channels
+    return {
+        "reached": (np.float64, (len(REACHED),)),
+        "solver_error": (np.float64, (n_channels,)),
+        "coverage.achieved": (np.float64, (len(NOMINAL), *by_lead)),
+        "coverage.standard_error": (np.float64, (len(NOMINAL), *by_lead)),
+        "coverage.n_values": (np.int64, by_lead),
+        "coverage.n_series": (np.int64, by_lead),
+    }

@@ -11,6 +11,7 @@ from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, S
 from latentode.data.native import Given
 from latentode.nn import Model, Stacked, Stacking
 from latentode.persistence.calibration import Calibration
+from latentode.persistence.coverage import HeldOutCoverage
 
 __all__ = ["FittedState"]
 
@@ -52,6 +53,8 @@ class FittedState:
         The Gaussian process beside the network, and its weight. None where the network is alone.
     solver_error : array of float, optional
         (channel,), error of the ODE solver, in standard deviations of a predicted value. None where it is not known.
+    coverage : HeldOutCoverage, optional
+        What prediction intervals held on held-out series. None where it is not known.
     keys : DataFrame, optional
         Ids and times of that frame without its rows, for their dtypes. A saved model has none.
     given : Given, optional
@@ -72,6 +75,7 @@ class FittedState:
     stacking: Stacking | None = None
     reached: NDArray[np.float64] | None = None
     solver_error: NDArray[np.float64] | None = None
+    coverage: HeldOutCoverage | None = None
     keys: pd.DataFrame | None = None
     given: Given | None = None
 

@@ -42,7 +42,15 @@ _ID_DTYPES = re.compile(
     r"|(string|bool|double|float|u?int(8|16|32|64))\[(pyarrow|python)\]"
 )
 _LISTED = ("target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols")
-_MAY_BE_NAN = ("panel.values", "covariates.static", "impulses.values", "scaler.log_floor", "calibration.factor")
+_MAY_BE_NAN = (
+    "panel.values",
+    "covariates.static",
+    "impulses.values",
+    "scaler.log_floor",
+    "calibration.factor",
+    "coverage.achieved",
+    "coverage.standard_error",
+)
 _POSITIVE = ("scaler.scale", "scaler.spread")
 
 

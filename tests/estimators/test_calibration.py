@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import Trained
-from latentode.estimators.calibration import calibrate as calibrate_all
+from latentode.estimators.calibration import Trained, held_out_residuals
+from latentode.estimators.calibration import calibrate as calibrate_residuals
 from latentode.nn import Batch, Prediction, mixture_spread
 from latentode.nn.mixture import mixture_quantiles
 from latentode.persistence.calibration import LEADS, LEVELS, Calibration
@@ -43,6 +43,10 @@ def queried(targets, mask=None, leads=0.5):
 def calibrate(model, held_out, n_series):
     """Of one model."""
     return calibrate_all([Trained(model, held_out, np.arange(n_series))])
+
+
+def calibrate_all(trained):
+    return calibrate_residuals(held_out_residuals(trained))
 
 
 def residuals(n, *spreads, seed=0):

@@ -27,7 +27,7 @@ def test_batches_of_any_size_give_the_same_predictions(df, fitted, monkeypatch):
 def test_the_mean_of_a_channel_in_logarithms_depends_on_its_width_by_its_share():
     df = waves().assign(x=lambda d: np.exp(3 * d["x"]))
     forecaster = quick().fit(df)
-    learned = replace(forecaster.calibration_, variance_share=np.zeros(2))
+    learned = replace(forecaster.state_.calibration, variance_share=np.zeros(2))
     forecaster.state_ = replace(forecaster.state_, calibration=learned)
     answer, interval = forecaster.predict(df), forecaster.predict_interval(df, 80)
     assert (answer["x"] > 0).all()
@@ -46,7 +46,7 @@ def test_the_same_intervals_are_predicted_twice(df, fitted):
 
 def test_samples_go_together_over_times_and_channels_as_was_learned(df, fitted):
     forecaster = copy.copy(fitted)
-    together = replace(fitted.calibration_, correlation=np.array([[1.0, -0.9], [-0.9, 1.0]]))
+    together = replace(fitted.state_.calibration, correlation=np.array([[1.0, -0.9], [-0.9, 1.0]]))
     query = grid(df[df["id"] == "s00"]["time"].max() + np.array([0.5, 0.6, 5.0]))
 
     def correlations(calibration):

@@ -86,7 +86,7 @@ def test_the_median_is_the_middle_quantile(skewed):
 
 def test_the_share_of_a_channel_is_kept_in_a_file(skewed, tmp_path):
     forecaster, fresh = skewed
-    assert forecaster.calibration_.variance_share > 0.3
+    assert forecaster.state_.calibration.variance_share > 0.3
     forecaster.save(tmp_path / "model")
     loaded = type(forecaster).load(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.predict(fresh, fresh), forecaster.predict(fresh, fresh), check_exact=True)

@@ -80,7 +80,7 @@ def assert_same_weights(left, right):
     for name, weight in left.model_.state_dict().items():
         assert torch.equal(weight, theirs[name]), name
     for name in ("factor", "shape"):
-        np.testing.assert_array_equal(getattr(left.calibration_, name), getattr(right.calibration_, name))
+        np.testing.assert_array_equal(getattr(left.state_.calibration, name), getattr(right.state_.calibration, name))
 
 
 def states(directory):

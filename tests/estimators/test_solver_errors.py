@@ -27,7 +27,7 @@ def test_a_fit_tells_the_error_of_each_channel_and_keeps_it(tmp_path):
 def test_few_steps_that_are_enough_give_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        quick(n_steps=1).fit(waves(9, 6))
+        quick(n_steps=1).fit(waves(16, 8))
 
 
 def test_steps_that_are_too_few_give_a_warning_with_the_channel(monkeypatch):

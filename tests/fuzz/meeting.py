@@ -58,7 +58,7 @@ def brought_to_fit(case: Case) -> None:
     before = case.frame.copy()
     model = quick(**TINY, **case.params).fit(case.frame)
     assert all(p.isfinite().all() for p in model.model_.state_dict().values())
-    empty = model.calibration_.factor[0, : len(model.channels_)]
+    empty = model.state_.calibration.factor[0, : len(model.channels_)]
     found = model.predict(case.frame)
     assert found.index.equals(case.frame.index)
     timed = ~np.isnan(model.time_axis_.to_float(model.schema_.times_of(case.frame)))

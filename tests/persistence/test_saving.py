@@ -557,6 +557,27 @@ def test_a_model_saved_without_it_loads_and_does_not_warn(df, fitted, saved, tmp
         loaded.forecast(far)
 
 
+def test_what_intervals_held_on_held_out_series_is_missing_in_earlier_models(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "model")
+
+    def drop(arrays):
+        for name in [name for name in arrays if name.startswith("coverage.")]:
+            arrays.pop(name)
+
+    edit_arrays(tmp_path / "model", drop)
+    assert load(tmp_path / "model").calibration_ is None
+
+
+def test_coverage_of_another_shape_or_with_a_part_missing_is_refused(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "model")
+    edit_arrays(tmp_path / "model", lambda arrays: arrays.update({"coverage.n_series": np.zeros((4, 9), np.int64)}))
+    with pytest.raises(ValueError, match=r"coverage.n_series holds int64 of shape \(4, 9\)"):
+        load(tmp_path / "model")
+    edit_arrays(tmp_path / "model", lambda arrays: arrays.pop("coverage.n_series"))
+    with pytest.raises(ValueError, match=r"coverage.n_series. is missing"):
+        load(tmp_path / "model")
+
+
 @pytest.mark.parametrize(
     ("reached", "message"),
     [(np.zeros(3), "reached holds float64 of shape"), (np.linspace(1.0, 0.0, 101), "quantiles that fall")],
