@@ -153,6 +153,7 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
         reached=fitted.reached,
         solver_error=fitted.solver_error,
         coverage=fitted.coverage,
+        bounds=data.bounds,
         keys=keys_of(data.df.iloc[:0], data.schema),
         given=data.given,
     )

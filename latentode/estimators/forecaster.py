@@ -74,6 +74,12 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         channels of 0 and 1 or of counts, their own distributions. "auto" means negative binomial for channels of counts
         with zeros and Gaussian for all others. A dict names it by channel, ``{"lapwing": "poisson"}``; channels that
         are not in it are Gaussian.
+    bounds : "auto", None or dict
+        What no forecast goes beyond: means, quantiles, intervals, samples and imputed values. "auto" bounds a channel
+        by 0 from below if none of its values in fit is negative. A dict states more, ``{"share": (0, 1)}``, with None
+        for a bound that there is not; other channels keep "auto". None sets no bounds: choose it, or
+        ``{"balance": (None, None)}``, for a channel that may fall below zero though fit has not seen it. The
+        probability beyond a bound is put on the bound, so that quantiles within are as they would be.
     latent_dim, hidden_dim : int, optional
         Sizes of the latent state and of the hidden layers. None means by the number of observations.
     anchor : {"end", "start"}
@@ -198,7 +204,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Raises
         ------
         DataError
-            When the frame cannot be used; the message says what is wrong, where, and what to do.
+            When the frame cannot be used, or a value lies outside the ``bounds`` given for its channel; the message
+            says what is wrong, where, and what to do.
         OSError
             When ``checkpoint_dir`` cannot be written to, for instance on a full disk. The last checkpoint is complete,
             and the next fit resumes from it.

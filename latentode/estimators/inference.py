@@ -161,6 +161,7 @@ class Predictor:
     def _unscaled(self, values: Floats, whole: bool) -> Floats:
         """The targets, which stand before the channels that are only read, in their own units; counts are whole."""
         unscaled = self.state.model.likelihood.possible(self.state.scaler.inverse(values), whole)
+        unscaled = self.state.within_bounds(unscaled)
         unscaled[..., np.isnan(self.state.calibration.factor[0])] = np.nan
         return unscaled[..., : self.state.n_targets]
 

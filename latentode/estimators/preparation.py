@@ -25,6 +25,7 @@ from latentode.data import (
 )
 from latentode.data.doubtful import constant_channels, dates_as_numbers, left_out
 from latentode.data.native import Given
+from latentode.estimators.bounds import bounds_for
 from latentode.estimators.frames import join_targets, weights_of
 from latentode.estimators.likelihoods import likelihoods_for
 from latentode.estimators.settings import Settings
@@ -59,6 +60,8 @@ class TrainingData:
         The observations, at least one value in every row.
     likelihoods : tuple of str
         (channel,), the likelihood of each channel.
+    bounds : array of float
+        (2, channel), the lower and upper bound of each channel; NaN where there is none.
     scaler : ChannelScaler
         The scaling of the channels.
     seasons : Seasons
@@ -81,6 +84,7 @@ class TrainingData:
     coding: Coding | None
     panel: Panel
     likelihoods: tuple[str, ...]
+    bounds: Floats
     scaler: ChannelScaler
     seasons: Seasons
     horizon: float | None
@@ -168,6 +172,7 @@ def prepare(
         coding=coding,
         panel=panel,
         likelihoods=likelihoods,
+        bounds=bounds_for(settings.bounds, df, panel, schema, likelihoods, previous),
         scaler=ChannelScaler.from_values(panel.values, logarithms) if previous is None else previous.scaler,
         seasons=find_seasons(panel, axis, settings.seasonality) if previous is None else previous.seasons,
         horizon=_horizon_of(settings, panel, axis, previous),

@@ -6,6 +6,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+from latentode.estimators.bounds import BoundsChoice
 from latentode.estimators.likelihoods import LikelihoodChoice
 from latentode.nn import DECODERS, DYNAMICS, ENCODERS
 from latentode.ode import METHODS
@@ -49,6 +50,7 @@ class Settings:
     dynamics: Annotated[str, OneOf(DYNAMICS)] = "mixed"
     decoder: Annotated[str, OneOf(DECODERS)] = "skip"
     likelihood: Annotated[str | Mapping[Any, str], LikelihoodChoice()] = "auto"
+    bounds: Annotated[str | Mapping[Any, Any] | None, BoundsChoice()] = "auto"
     latent_dim: Annotated[int | None, SIZE] = None
     hidden_dim: Annotated[int | None, SIZE] = None
     anchor: Annotated[str, OneOf(ANCHORS)] = "end"

@@ -45,6 +45,8 @@ def plain(value: Any, name: str) -> Any:
         return [plain(v, "column") for v in value]
     if name == "likelihood" and isinstance(value, Mapping):
         return [[plain(channel, "column"), plain(kind, name)] for channel, kind in value.items()]
+    if name == "bounds" and isinstance(value, Mapping):
+        return [[plain(channel, "column"), *(plain(one, name) for one in pair)] for channel, pair in value.items()]
     if isinstance(value, pd.Timedelta | dt.timedelta | np.timedelta64):
         return str(pd.Timedelta(value))
     if isinstance(value, np.generic) and not isinstance(value, np.datetime64):  # its item may be a bare number
@@ -59,9 +61,13 @@ def plain(value: Any, name: str) -> Any:
 
 
 def params_from_plain(stored: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as :func:`plain` wrote them: likelihoods by channel, kept as pairs, become a mapping again."""
-    likelihood = stored.get("likelihood")
-    return {**stored, "likelihood": dict(map(tuple, likelihood))} if isinstance(likelihood, list) else stored
+    """Parameters as :func:`plain` wrote them: what is by channel, kept as lists, becomes a mapping again."""
+    likelihood, bounds = stored.get("likelihood"), stored.get("bounds")
+    if isinstance(likelihood, list):
+        stored = {**stored, "likelihood": dict(map(tuple, likelihood))}
+    if isinstance(bounds, list):
+        stored = {**stored, "bounds": {channel: (low, high) for channel, low, high in bounds}}
+    return stored
 
 
 def plain_ids(ids: pd.Index) -> dict[str, Any]:

@@ -69,7 +69,9 @@ DIGEST = "weights_sha256"
 CALIBRATION = tuple(f.name for f in fields(Calibration))
 COVERAGE = tuple(f.name for f in fields(HeldOutCoverage))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
-HELD_OUT = ("reached", "solver_error")
+OPTIONAL = ("reached", "solver_error", "bounds")
+"""Arrays of the fitted state that models saved by earlier versions lack."""
+
 LISTED = ("target_cols", "static_cols", "known_cols", "past_cols", "impulse_cols")
 
 T = TypeVar("T")
@@ -165,7 +167,7 @@ def _arrays_of(state: FittedState) -> dict[str, Any]:
         "panel.times": panel.times,
         "panel.values": panel.values,
     }
-    arrays |= {k: x for k in HELD_OUT if (x := getattr(state, k)) is not None}
+    arrays |= {k: x for k in OPTIONAL if (x := getattr(state, k)) is not None}
     if state.coverage is not None:
         arrays |= {f"coverage.{k}": getattr(state.coverage, k) for k in COVERAGE}
     if panel.covariates is not None:
@@ -247,10 +249,12 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         arrays |= missing_arrays(sizes.n_channels)
     model, stacking = _modules_of(sizes, stacked, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
-    held_out = _shapes_of_held_out(sizes.n_channels)  # models saved by earlier versions have none
-    require_arrays(arrays, {name: shape for name, shape in held_out.items() if name in arrays})
+    optional = _shapes_of_optional(sizes.n_channels)
+    require_arrays(arrays, {name: shape for name, shape in optional.items() if name in arrays})
     if (np.diff(arrays.get("reached", ())) < 0).any():
         raise ValueError("reached holds quantiles that fall")
+    if "bounds" in arrays and (arrays["bounds"][0] > arrays["bounds"][1]).any():
+        raise ValueError("bounds holds a lower bound above the upper")
     covariates = None if coding is None else covariates_from_arrays(arrays, coding, len(ids))
     require_finite(arrays)
     require_correlations("calibration.correlation", arrays["calibration.correlation"])
@@ -276,7 +280,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
         history=_history_of(config["history"]),
         feature_names=np.array(config["feature_names_in"], dtype=object),
         coverage=_coverage_of(arrays),
-        **{name: arrays.get(name) for name in HELD_OUT},
+        **{name: arrays.get(name) for name in OPTIONAL},
     )
 
 
@@ -301,7 +305,7 @@ def _arrays_in(
     """The arrays of a file that is no larger than such a model can be, and is the one the config was written with."""
     known = {
         **expected,
-        **_shapes_of_held_out(sizes.n_channels),
+        **_shapes_of_optional(sizes.n_channels),
         **_shapes(sizes.n_channels, len(ids), 0),
         **shapes_of_covariates(coding, len(ids)),
     }
@@ -365,12 +369,13 @@ def _coverage_of(arrays: dict[str, Any]) -> HeldOutCoverage | None:
     return HeldOutCoverage(*(arrays[name] for name in names)) if any(name in arrays for name in names) else None
 
 
-def _shapes_of_held_out(n_channels: int) -> Shapes:
-    """What was found on held-out data; models saved by earlier versions have none of it, or only some."""
+def _shapes_of_optional(n_channels: int) -> Shapes:
+    """Dtype and shape of arrays of which models saved by earlier versions have none, or only some."""
     by_lead = len(LEAD_ENDS), n_channels
     return {
         "reached": (np.float64, (len(REACHED),)),
         "solver_error": (np.float64, (n_channels,)),
+        "bounds": (np.float64, (2, n_channels)),
         "coverage.achieved": (np.float64, (len(NOMINAL), *by_lead)),
         "coverage.standard_error": (np.float64, (len(NOMINAL), *by_lead)),
         "coverage.n_values": (np.int64, by_lead),

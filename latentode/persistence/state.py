@@ -55,6 +55,9 @@ class FittedState:
         (channel,), error of the ODE solver, in standard deviations of a predicted value. None where it is not known.
     coverage : HeldOutCoverage, optional
         What prediction intervals held on held-out series. None where it is not known.
+    bounds : array of float, optional
+        (2, channel), lower and upper bounds that no forecast goes beyond; NaN where there is none. None for models
+        saved by earlier versions, which have no bounds.
     keys : DataFrame, optional
         Ids and times of that frame without its rows, for their dtypes. A saved model has none.
     given : Given, optional
@@ -76,6 +79,7 @@ class FittedState:
     reached: NDArray[np.float64] | None = None
     solver_error: NDArray[np.float64] | None = None
     coverage: HeldOutCoverage | None = None
+    bounds: NDArray[np.float64] | None = None
     keys: pd.DataFrame | None = None
     given: Given | None = None
 
@@ -93,6 +97,13 @@ class FittedState:
     def n_targets(self) -> int:
         """Channels that are forecast; they stand before those that are only read."""
         return len(self.schema.target_cols)
+
+    def within_bounds(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values in their own unit, (..., channel), drawn in to the bounds; NaN stays."""
+        if self.bounds is None:
+            return values
+        lowest, highest = np.where(np.isnan(self.bounds), [[-np.inf], [np.inf]], self.bounds)
+        return np.clip(values, lowest, highest)
 
     def updated(self, new: Panel) -> "FittedState":
         """The state with further observations; at the same series and time the new value replaces the old."""

@@ -50,6 +50,7 @@ _MAY_BE_NAN = (
     "calibration.factor",
     "coverage.achieved",
     "coverage.standard_error",
+    "bounds",
 )
 _POSITIVE = ("scaler.scale", "scaler.spread")
 

@@ -24,7 +24,7 @@ def main() -> None:
     df = frame()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        forecaster = quick(static_cols="ward", known_cols=["dose"], seasonality=["1D"]).fit(df)
+        forecaster = quick(static_cols="ward", known_cols=["dose"], seasonality=["1D"], stacking=True).fit(df)
     path = MODELS / f"format_{FORMAT_VERSION}"
     forecaster.save(path)
     forecaster.predict_interval(df, 80).to_csv(path / "answers.csv", index=False)

@@ -105,7 +105,7 @@ CHOICES = [name for name, limit in LIMITS.items() if isinstance(limit, OneOf)]
 
 def test_every_parameter_that_is_one_of_several_names_has_its_choices():
     strings = {f.name for f in fields(Settings) if isinstance(f.default, str)}
-    assert strings - {"seasonality", "likelihood"} == set(CHOICES)
+    assert strings - {"seasonality", "likelihood", "bounds"} == set(CHOICES)
 
 
 @pytest.mark.parametrize("value", ["nothing", None, 3, ["poisson"], {"x": "nothing"}, {"x": "auto"}, {"x": None}])
@@ -174,7 +174,7 @@ RIGHT = {
 
 def is_right(field, value):
     if value is None:
-        return field.default is None or field.name == "seasonality"
+        return field.default is None or field.name in ("seasonality", "bounds")
     return any(type(value) is type(right) and value == right for right in RIGHT.get(field.name, []))
 
 
