@@ -30,6 +30,7 @@ __all__ = [
     "one_axes",
     "require_matplotlib",
     "tidy",
+    "unit_of",
 ]
 
 Floats = NDArray[np.float64]
@@ -100,6 +101,13 @@ class ForecastBands:
     levels: list[float]
 
 
+def unit_of(axis: TimeAxis, longest: float) -> tuple[str, float]:
+    """The largest unit that fits durations up to the longest, and its length; no unit, and 1, for numbers."""
+    if axis.kind == "number":
+        return "", 1.0
+    return next((unit for unit in _UNITS if longest >= 2 * unit[1]), _UNITS[-1])
+
+
 @dataclass(frozen=True)
 class TimeScale:
     """How the times of a series are shown on the horizontal axis."""
@@ -113,9 +121,7 @@ class TimeScale:
         """Time differences become numbers in the largest fitting unit, as matplotlib has no axis for them."""
         if axis.kind != "timedelta":
             return cls(axis, "", 1.0)
-        span = float(np.ptp(times))
-        unit, length = next((u for u in _UNITS if span >= 2 * u[1]), _UNITS[-1])
-        return cls(axis, unit, length)
+        return cls(axis, *unit_of(axis, float(np.ptp(times))))
 
     @property
     def dated(self) -> bool:

@@ -235,8 +235,10 @@ def _forecast_images(
 
 
 def _calibration(forecaster: LatentODEForecaster, test: _Test) -> str:
-    figure = plot_calibration(forecaster, test.held_out, test.history, ax=image_axes(4.6)).figure
-    return image(figure, "calibration")
+    axes = [image_axes(4.6), image_axes(3.2)]
+    plot_calibration(forecaster, test.held_out, test.history, axes=axes)
+    alts = ("coverage by level", "coverage by lead time")
+    return images([image(ax.figure, alt) for ax, alt in zip(axes, alts, strict=True)])
 
 
 def _errors(forecaster: LatentODEForecaster, test: _Test) -> str:

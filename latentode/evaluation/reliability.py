@@ -109,9 +109,9 @@ def coverage_by_lead(
     Returns
     -------
     DataFrame
-        A row for each value of `by`, bin and level, with the columns of `by`, ``lead`` (the bin), ``nominal`` and
-        ``achieved`` (per cent), ``standard_error`` (in points of per cent; NaN where all values are of one series),
-        ``n`` (values) and ``n_series``.
+        A row for each bin, in order, each value of `by` and each level. Columns: those of `by`, ``lead`` (the bin),
+        ``nominal`` and ``achieved`` (per cent), ``standard_error`` (in points of per cent; NaN where all values are of
+        one series), ``n`` (values) and ``n_series``.
 
     Raises
     ------
@@ -138,6 +138,7 @@ def coverage_by_lead(
     if missing:
         raise ValueError(f"forecasts has no column {missing}; its columns are {list(forecasts.columns)}")
     bounds = _bounds(forecasts, levels)
+    forecasts = forecasts.sort_values("lead", kind="stable")
     rows = []
     keys = [*(forecasts[name] for name in by), binned(forecasts["lead"], bins)]
     for (*values, where), part in forecasts.groupby(keys, sort=False, observed=True):

@@ -87,7 +87,9 @@ def test_coverage_is_by_model_lead_and_level():
     table = coverage_by_lead(frame(), bins=[0, 2, 4])
     assert list(table.columns) == ["model", "lead", "nominal", "achieved", "standard_error", "n", "n_series"]
     assert table["nominal"].tolist() == [50.0, 90.0] * 4
-    assert table["achieved"].tolist() == [100.0] * 4 + [0.0] * 4
+    assert table["achieved"].tolist() == [100.0, 100.0, 0.0, 0.0] * 2
+    backwards = coverage_by_lead(frame().iloc[::-1], bins=[0, 2, 4])
+    assert backwards["lead"].tolist() == table["lead"].tolist()
     assert set(table["n"]) == {12}
     assert set(table["n_series"]) == {6}
 
