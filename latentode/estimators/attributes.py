@@ -11,6 +11,7 @@ from latentode.data import ChannelScaler, Coding, Panel, Schema, Seasons, TimeAx
 from latentode.estimators.calibration_table import calibration_frame
 from latentode.estimators.stacking_weights import weights_frame
 from latentode.nn import Model
+from latentode.persistence.leaderboard import leaderboard_frame
 from latentode.persistence.state import FittedState
 
 __all__ = ["FittedAttributes"]
@@ -82,6 +83,57 @@ class FittedAttributes:
         state = self._fitted()
         errors = state.solver_error
         return None if errors is None else pd.Series(errors, pd.Index(state.schema.channels, tupleize_cols=False))
+
+    def leaderboard(self, by_channel: bool = False) -> pd.DataFrame:
+        """What every candidate forecast scored on the held-out series of the fit, the lowest RMSE first.
+
+        Candidates are ``"latentode"``, the product: network and Gaussian process, stacked; ``"network"`` and
+        ``"Gaussian process"``, each alone (not with ``stacking=False``); and naive ones: ``"last value"``,
+        ``"series' mean"`` and ``"overall mean"``. All forecast the same values, after the same forecast origins.
+
+        Parameters
+        ----------
+        by_channel : bool
+            Whether to give a row per channel and candidate, with errors in the channel's own unit. Otherwise a row is
+            the average over channels, with errors in units of each channel's spread.
+
+        Returns
+        -------
+        DataFrame
+            ``n``, scored values; ``mae`` and ``rmse`` of the mean; ``crps``, over the levels 0.05, 0.1, ..., 0.95, and
+            ``coverage`` of the 90 % interval, NaN for candidates without a distribution. Indexed by ``forecast``, or
+            ``channel`` and ``forecast``.
+
+        Raises
+        ------
+        ValueError
+            When there are no scores: nothing was held out, or the model was saved before there were any.
+
+        Notes
+        -----
+        Weights and calibration are learned on one half of the held-out series and scored on the other. Scores are still
+        a little optimistic for ``"latentode"`` and ``"network"``, as early stopping saw the same series; compare on
+        new data with :func:`latentode.evaluation.backtest`. The models of an ensemble are scored one by one; their mean
+        is usually better.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster
+        >>> from latentode.datasets import make_spirals
+        >>> df = make_spirals(n_series=25, n_points=10, random_state=0)
+        >>> board = LatentODEForecaster(max_steps=20, random_state=0).fit(df).leaderboard()
+        >>> board.columns.tolist()
+        ['n', 'mae', 'rmse', 'crps', 'coverage']
+        """
+        state = self._fitted()
+        if state.leaderboard is None:
+            raise ValueError(
+                "this model has no leaderboard: nothing was held out in its fit, or it was saved by an earlier version "
+                "of latentode; fit it again, or score it on new data with latentode.evaluation.backtest"
+            )
+        targets = slice(0, state.n_targets)
+        scores, spread = state.leaderboard[:, targets], state.scaler.spread[targets]
+        return leaderboard_frame(scores, spread, state.schema.target_cols, by_channel)
 
     @property
     def panel_(self) -> Panel:

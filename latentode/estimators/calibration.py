@@ -130,8 +130,9 @@ def calibrate(held_out: Residuals) -> Calibration:
 
     A width is the quantile of the standardised residuals over the Gaussian's (split conformal prediction with a
     normalised score). With few residuals the width of a channel or a lead time is shrunk to the pooled width, and the
-    pooled width to the model's own; a margin of one standard error is added. Residuals of one series are alike, so their number is divided by a design effect: a
-    thousand residuals of nine series may hold no more information than sixty independent ones.
+    pooled width to the model's own; a margin of one standard error is added. Residuals of one series are alike, so
+    their number is divided by a design effect: a thousand residuals of nine series may hold no more information than
+    sixty independent ones.
 
     Parameters
     ----------

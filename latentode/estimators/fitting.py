@@ -16,7 +16,8 @@ from latentode.estimators.calibration import Trained, calibrate, held_out_residu
 from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for, typical_duration
 from latentode.estimators.frames import keys_of
 from latentode.estimators.held_out_coverage import held_out_coverage
-from latentode.estimators.holdout import Fold, hold_out
+from latentode.estimators.holdout import Fold, by_content, hold_out
+from latentode.estimators.leaderboard import leaderboard_of, report_idle_network
 from latentode.estimators.lognormal import variance_shares
 from latentode.estimators.preparation import TrainingData
 from latentode.estimators.random import as_generator
@@ -96,6 +97,8 @@ class FittedModel:
         As in :class:`FittedState`.
     doubts : list of str
         What to warn of: held-out series that say too little of the intervals.
+    leaderboard : array of float, optional
+        (candidate, channel, score), as in :class:`FittedState`.
     interrupted : str
         Where the user interrupted training, and what is kept; empty otherwise.
     trained_rows : array of bool, optional
@@ -111,6 +114,7 @@ class FittedModel:
     solver_error: NDArray[np.float64] | None = None
     coverage: HeldOutCoverage | None = None
     doubts: list[str] = field(default_factory=list)
+    leaderboard: NDArray[np.float64] | None = None
     interrupted: str = ""
     trained_rows: Bools | None = None
 
@@ -154,6 +158,7 @@ def fitted_state(data: TrainingData, fitted: FittedModel) -> FittedState:
         solver_error=fitted.solver_error,
         coverage=fitted.coverage,
         bounds=data.bounds,
+        leaderboard=fitted.leaderboard,
         keys=keys_of(data.df.iloc[:0], data.schema),
         given=data.given,
     )
@@ -235,7 +240,11 @@ def _fit(
             history += [{**row, "model": float(number)} for row in ended.history]
         if unfinished:
             break
-    return replace(_finished(trained, history, plan, data.scaler), interrupted=interrupted)
+    fitted = _finished(trained, history, plan, data.scaler)
+    scores = leaderboard_of(trained, fitted.model, fitted.calibration, data.scaler, data.panel.values)
+    targets = slice(len(data.schema.target_cols))
+    report_idle_network(None if scores is None else scores[:, targets], data.scaler.spread[targets])
+    return replace(fitted, leaderboard=scores, interrupted=interrupted)
 
 
 def _finished(
@@ -306,7 +315,7 @@ def _plan(
     weights = None if data.weights is None else (data.weights / data.weights.mean()).astype(np.float32)
     values = scaled.astype(np.float32)
     series = RaggedSeries(panel.offsets, panel.times, values, data.seasons, panel.covariates, weights)
-    order = _by_content(series)
+    order = by_content(series)
     # Where the horizon is nearly as long as the series, queries come after the first few rows.
     early = EARLY if span >= NEARLY * duration else 0.0
     whole = TaskSampler(series.take(order), span, GAPS, early, rows_queried_for(panel, scaled, settings))
@@ -369,12 +378,6 @@ def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
         steps = int(history[-1]["step"]) if history else 0
         return f"after {steps} steps; the forecaster keeps the best weights so far"
     return f"in model {number + 1} of {n_models}; the forecaster keeps the {number} trained before it"
-
-
-def _by_content(series: RaggedSeries) -> Ints:
-    """An order of the series by their values, so that which are held out does not depend on their names."""
-    sums = np.add.reduceat(np.append(np.nan_to_num(series.values).sum(1, dtype=np.float64), 0.0), series.offsets[:-1])
-    return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
 def _on_check(monitor: Monitor, plan: _Plan, scaler: ChannelScaler, fold: Fold, trained_rows: Bools) -> OnCheck:

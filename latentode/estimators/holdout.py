@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.nn import Batch
-from latentode.training import TaskSampler, validation_batches
+from latentode.training import RaggedSeries, TaskSampler, validation_batches
 
-__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "hold_out", "n_held_out"]
+__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "by_content", "hold_out", "n_held_out"]
 
 Ints = NDArray[np.int64]
 
@@ -54,6 +54,18 @@ def n_held_out(n_series: int, fraction: float) -> int:
         return 0
     least = min(FEWEST_HELD_OUT, n_series // N_MODELS)
     return min(max(round(fraction * n_series), least), MOST_HELD_OUT, n_series - 1)
+
+
+def by_content(series: RaggedSeries) -> Ints:
+    """An order of the series by their values, so that which are held out does not depend on their names.
+
+    Parameters
+    ----------
+    series : RaggedSeries
+        The series.
+    """
+    sums = np.add.reduceat(np.append(np.nan_to_num(series.values).sum(1, dtype=np.float64), 0.0), series.offsets[:-1])
+    return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 
 
 def hold_out(whole: TaskSampler, fraction: float, n_folds: int, rng: np.random.Generator) -> Iterator[Fold]:

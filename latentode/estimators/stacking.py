@@ -12,7 +12,7 @@ from latentode.nn import Batch, GaussianProcess, Prediction, Stacked, Stacking, 
 from latentode.nn.stacking import StackingWeights, combined
 from latentode.training import one_thread
 
-__all__ = ["stack"]
+__all__ = ["Forecast", "fitted_weights", "forecasts_of", "stack", "taken"]
 
 SHRINKAGE = 30.0
 """Held-out series that weigh as much as the prior of the weights, up to a constant."""
@@ -20,7 +20,8 @@ SHRINKAGE = 30.0
 MOST_ITERATIONS = 60
 """Of L-BFGS, for a handful of parameters."""
 
-Forecasts = list[tuple[Batch, Prediction, Prediction]]
+Forecast = tuple[Batch, Prediction, Prediction]
+"""Held-out data, and what the network and the process say of it."""
 
 
 def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[list[Trained], Stacking | None]:
@@ -51,11 +52,9 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
     config = trained[0].model.config
     n_given = process.n_given
     sizes = StackingConfig(config.n_channels, n_given, process.usual_gap, process.duration)
-    weights = StackingWeights(config.n_channels, process.usual_gap)
-    with one_thread():
-        _fit(weights, [forecast for one in trained for forecast in _forecasts(one)], _n_series(trained))
-
-    weights.requires_grad_(requires_grad=False)
+    weights = fitted_weights(
+        [forecast for one in trained for forecast in forecasts_of(one)], process, _n_series(trained)
+    )
 
     def with_process(own: GaussianProcess) -> Stacking:
         stacking = Stacking(sizes)
@@ -70,18 +69,57 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
     return stacked, with_process(process)
 
 
-def _forecasts(one: Trained) -> Forecasts:
-    """What the network and the process forecast of the held-out data."""
+def forecasts_of(one: Trained) -> list[Forecast]:
+    """What a network and its process forecast of its held-out data.
+
+    Parameters
+    ----------
+    one : Trained
+        With a process.
+    """
     assert one.process is not None
     with torch.no_grad():
         return [(batch, one.network.predict(batch), one.process(batch)) for batch in one.held_out]
+
+
+def taken(forecast: Forecast, rows: Tensor) -> Forecast:
+    """A forecast of some series of its batch.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of a whole batch.
+    rows : Tensor of int
+        (series,), which ones.
+    """
+    batch, *both = forecast
+    network, process = (Prediction(one.mean[rows], one.scale[rows]) for one in both)
+    return batch.take(rows), network, process
+
+
+def fitted_weights(forecasts: Sequence[Forecast], process: GaussianProcess, n_series: int) -> StackingWeights:
+    """The weights with the least CRPS on held-out data.
+
+    Parameters
+    ----------
+    forecasts : sequence of Forecast
+        Of the held-out data.
+    process : GaussianProcess
+        Its sizes are read.
+    n_series : int
+        Held-out series: with few, the weights stay near one third.
+    """
+    weights = StackingWeights(len(process.effects), process.usual_gap)
+    with one_thread():
+        _fit(weights, forecasts, n_series)
+    return weights.requires_grad_(requires_grad=False)
 
 
 def _n_series(trained: Sequence[Trained]) -> int:
     return len(np.unique(np.concatenate([one.series for one in trained])))
 
 
-def _fit(weights: StackingWeights, forecasts: Forecasts, n_series: int) -> None:
+def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int) -> None:
     """Minimise the mean CRPS over that of equal weights, plus a penalty that fades with the number of series."""
     before = float(_crps(weights, forecasts).detach())
     if not np.isfinite(before) or before <= 0:  # nothing was held out, or the network has diverged
@@ -97,7 +135,7 @@ def _fit(weights: StackingWeights, forecasts: Forecasts, n_series: int) -> None:
     optimiser.step(loss)  # type: ignore[no-untyped-call]
 
 
-def _crps(weights: StackingWeights, forecasts: Forecasts) -> Tensor:
+def _crps(weights: StackingWeights, forecasts: Sequence[Forecast]) -> Tensor:
     """The mean CRPS of Gaussians over the targets (Gneiting & Raftery 2007, equation 21)."""
     total, n = torch.zeros(()), torch.zeros(())
     for batch, network, process in forecasts:

@@ -106,7 +106,7 @@ class Batch:
         """The same batch on another device."""
         return self._each(lambda tensor: tensor.to(device))
 
-    def take(self, series: slice) -> "Batch":
+    def take(self, series: slice | Tensor) -> "Batch":
         """Some of the series."""
         return self._each(lambda tensor: tensor[series])
 

@@ -24,6 +24,7 @@ from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibratio
 from latentode.persistence.covariates import arrays_of_covariates, covariates_from_arrays, shapes_of_covariates
 from latentode.persistence.coverage import LEAD_ENDS, NOMINAL, HeldOutCoverage
 from latentode.persistence.earlier_formats import EARLIER, completed, current_name, from_earlier, missing_arrays
+from latentode.persistence.leaderboard import CANDIDATES, SCORES
 from latentode.persistence.limits import Limit
 from latentode.persistence.plain import (
     coding_from_plain,
@@ -69,7 +70,7 @@ DIGEST = "weights_sha256"
 CALIBRATION = tuple(f.name for f in fields(Calibration))
 COVERAGE = tuple(f.name for f in fields(HeldOutCoverage))
 SCALER = tuple(f.name for f in fields(ChannelScaler))
-OPTIONAL = ("reached", "solver_error", "bounds")
+OPTIONAL = ("reached", "solver_error", "bounds", "leaderboard")
 """Arrays of the fitted state that models saved by earlier versions lack."""
 
 LISTED = ("target_cols", "static_cols", "known_cols", "past_cols", "impulse_cols")
@@ -380,4 +381,5 @@ def _shapes_of_optional(n_channels: int) -> Shapes:
         "coverage.standard_error": (np.float64, (len(NOMINAL), *by_lead)),
         "coverage.n_values": (np.int64, by_lead),
         "coverage.n_series": (np.int64, by_lead),
+        "leaderboard": (np.float64, (len(CANDIDATES), n_channels, len(SCORES))),
     }

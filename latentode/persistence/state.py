@@ -58,6 +58,8 @@ class FittedState:
     bounds : array of float, optional
         (2, channel), lower and upper bounds that no forecast goes beyond; NaN where there is none. None for models
         saved by earlier versions, which have no bounds.
+    leaderboard : array of float, optional
+        (candidate, channel, score), as the module of that name has them. None where it is not known.
     keys : DataFrame, optional
         Ids and times of that frame without its rows, for their dtypes. A saved model has none.
     given : Given, optional
@@ -80,6 +82,7 @@ class FittedState:
     solver_error: NDArray[np.float64] | None = None
     coverage: HeldOutCoverage | None = None
     bounds: NDArray[np.float64] | None = None
+    leaderboard: NDArray[np.float64] | None = None
     keys: pd.DataFrame | None = None
     given: Given | None = None
 

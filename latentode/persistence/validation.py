@@ -43,14 +43,8 @@ _ID_DTYPES = re.compile(
 )
 _LISTED = ("target_cols", "static_cols", "known_cols", "impulse_cols", "past_cols")
 _MAY_BE_NAN = (
-    "panel.values",
-    "covariates.static",
-    "impulses.values",
-    "scaler.log_floor",
-    "calibration.factor",
-    "coverage.achieved",
-    "coverage.standard_error",
-    "bounds",
+    *("panel.values", "covariates.static", "impulses.values", "scaler.log_floor", "calibration.factor"),
+    *("coverage.achieved", "coverage.standard_error", "bounds", "leaderboard"),
 )
 _POSITIVE = ("scaler.scale", "scaler.spread")
 
