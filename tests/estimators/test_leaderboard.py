@@ -28,7 +28,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def fitted(small):
-    return quick(max_steps=20).fit(small)
+    return quick(max_steps=20, stacking=True).fit(small)
 
 
 def scored(of_network, of_process, n_series=200, batch=None):
@@ -134,7 +134,7 @@ def test_channels_that_are_only_read_are_not_scored(small):
 def test_counts_are_scored_by_their_own_distribution(small):
     rng = np.random.default_rng(0)
     df = small.assign(y=rng.poisson(2.0, len(small)))
-    found = quick(likelihood={"y": "poisson"}).fit(df).leaderboard(by_channel=True).loc["y"]
+    found = quick(likelihood={"y": "poisson"}, stacking=True).fit(df).leaderboard(by_channel=True).loc["y"]
     assert np.isfinite(found.loc[["latentode", "network", "Gaussian process"]]).all(axis=None)
     assert found.loc["latentode", "mae"] == found.loc["network", "mae"]
 
