@@ -9,12 +9,14 @@ Gaussian forecasts with a spread of their own:
 - a straight line by least squares;
 - a local level: a random walk observed with noise, by maximum likelihood (Durbin & Koopman 2012, section 2.2).
 
-    python -m tests.benchmarks.single_series            # all
-    python -m tests.benchmarks.single_series Nile lynx
+    python -m tests.benchmarks.accuracy.single_series            # all, and writes results/single_series.json
+    python -m tests.benchmarks.accuracy.single_series Nile lynx
 """
 
+import json
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,7 +85,7 @@ def play(name):
     t, x = series_of(name)
     n = int(KNOWN * len(t))
     unit = x[:n].std()
-    row = {"rows": len(t)}
+    row = {"rows": float(len(t))}
     forecaster = LatentODEForecaster(random_state=0).fit(pd.DataFrame({"time": t[:n], "x": x[:n]}))
     query = pd.DataFrame({"time": t[n:]})
     bands = forecaster.predict_quantiles(query, LEVELS).to_numpy()
@@ -93,7 +95,7 @@ def play(name):
     for rival in (last_value, mean, line, local_level):
         center, spread = rival(t[:n], x[:n], t[n:])
         row[rival.__name__] = crps(x[n:], center[:, None] + spread[:, None] * ndtri(LEVELS)) / unit
-    return row
+    return {k: round(float(v), 4) for k, v in row.items()}
 
 
 if __name__ == "__main__":
@@ -102,10 +104,7 @@ if __name__ == "__main__":
     rows = {}
     for name in sys.argv[1:] or SERIES:
         rows[name] = play(name)
-        print(name, {k: round(float(v), 3) for k, v in rows[name].items()}, flush=True)
-    table = pd.DataFrame(rows).T
-    rivals = table[["last_value", "mean", "line", "local_level"]]
-    print(table.round(3).to_string())
-    print("better than each rival on", int((table["latentode"] < rivals.min(axis=1)).sum()), "of", len(table))
-    print("over each rival:", np.exp(np.log(table["latentode"].to_numpy()[:, None] / rivals).mean()).round(3).to_dict())
-    print("over the best:", round(float((table["latentode"] / rivals.min(axis=1)).mean()), 3))
+        print(name, rows[name], flush=True)
+    if len(rows) == len(SERIES):
+        path = Path(__file__).parent / "results" / "single_series.json"
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
