@@ -384,6 +384,7 @@ def test_a_table_of_one_measurement_a_row_is_fitted_by_its_variables(tmp_path, c
     words = [str(tmp_path / "a.csv"), "--variable", "sensor", "--max-steps", "2", "--n-models", "1"]
     assert main(["fit", *words, "--value", "reading", "--out", str(tmp_path / "m")]) == 0
     assert load(tmp_path / "m").channels_ == ("level", "temp")
+    capsys.readouterr()  # what the fit wrote
     assert "--variable and --value go together" in refused(capsys, "fit", *words, "--out", tmp_path / "n")
     assert "has no column 'x'" in refused(capsys, "fit", *words, "--value", "x", "--out", tmp_path / "n")
 

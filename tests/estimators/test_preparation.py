@@ -33,7 +33,8 @@ def sentences_of(df, *arguments, **params):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         quick(max_steps=1, **params).fit(df, *arguments)
-    return " ".join(str(w.message) for w in caught if issubclass(w.category, DataWarning)), len(caught)
+    of_data = [str(w.message) for w in caught if issubclass(w.category, DataWarning)]
+    return " ".join(of_data), len(of_data)
 
 
 def test_roles_that_may_be_others_are_said_in_one_warning():

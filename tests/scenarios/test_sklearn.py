@@ -202,7 +202,7 @@ def test_rows_dealt_out_at_random_are_noticed_and_never_scored_from_their_future
 
 def test_an_honest_split_is_not_warned_of(small):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", DataWarning)
         for cv in (GroupKFold(2), CutoffSplit(2)):
             cross_validate(quick(), small, groups=small["id"], cv=cv, error_score="raise")
         early = small["time"] < 3
