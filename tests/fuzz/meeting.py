@@ -110,7 +110,8 @@ def fault_of(meet: Callable[[], Any], reraise: bool = False) -> str | None:
             if reraise:
                 raise
             return _reported(error)
-    foreign = [w for w in said if w.category is not DataWarning]
+    of_few_series = "the levels of prediction intervals rest on"
+    foreign = [w for w in said if w.category is not DataWarning and not str(w.message).startswith(of_few_series)]
     if foreign:
         text = f"{foreign[0].category.__name__}: {foreign[0].message} ({foreign[0].filename}:{foreign[0].lineno})"
         if reraise:
