@@ -58,11 +58,10 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         The farthest lead time of interest, as a duration ("30D") or, for numeric times, a number. Training does not go
         beyond it. None means the length of the series.
     seasonality : "auto", None, duration or list of durations
-        Periods in which the data repeat ("1D", "365.25D", or numbers for numeric times), None for none. "auto" tests
-        day, week and year for dates, otherwise one period that all series share.
+        Periods in which the data repeat ("1D", "365.25D", or numbers), None for none. "auto" tests day, week and year
+        for dates, otherwise one period that all series share.
     encoder : {"gru", "odernn"}
-        The encoder of the history: a GRU over the rows beside a summary of the history; or the published ODE-RNN,
-        without a summary and without a context beside z.
+        The encoder of the history: a GRU over the rows beside a summary of the history; or the published ODE-RNN alone.
     dynamics : {"mixed", "mlp", "linear"}
         The dynamics of the latent state: a neural ODE for one half and damped rotations in closed form for the other;
         a neural ODE for all of it; or rotations for all of it, without a solver.
@@ -70,16 +69,13 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         The decoder to channels: a network that corrects an interpolation of the history; a network alone; or one
         linear layer.
     likelihood : {"auto", "gaussian", "fixed", "bernoulli", "poisson", "negative_binomial"} or dict
-        The distribution of observations: a Gaussian with learned scales; one with a fixed ``observation_std``; or, for
-        channels of 0 and 1 or of counts, their own distributions. "auto" means negative binomial for channels of counts
-        with zeros and Gaussian for all others. A dict names it by channel, ``{"lapwing": "poisson"}``; channels that
-        are not in it are Gaussian.
+        The distribution of observations: Gaussian with learned scales, or with a fixed ``observation_std``; or those of
+        0 and 1 and of counts. "auto" means negative binomial for channels of counts with zeros, Gaussian for others. A
+        dict names it by channel, ``{"lapwing": "poisson"}``; channels that are not in it are Gaussian.
     bounds : "auto", None or dict
-        What no forecast goes beyond: means, quantiles, intervals, samples and imputed values. "auto" bounds a channel
-        by 0 from below if none of its values in fit is negative. A dict states more, ``{"share": (0, 1)}``, with None
-        for a bound that there is not; other channels keep "auto". None sets no bounds: choose it, or
-        ``{"balance": (None, None)}``, for a channel that may fall below zero though fit has not seen it. The
-        probability beyond a bound is put on the bound, so that quantiles within are as they would be.
+        What no forecast goes beyond. "auto" bounds a channel by 0 from below if none of its values in fit is negative.
+        A dict states more, ``{"share": (0, 1), "balance": (None, None)}``, None for no bound; other channels keep
+        "auto". The probability beyond a bound is put on the bound: quantiles within are as they would be.
     latent_dim, hidden_dim : int, optional
         Sizes of the latent state and of the hidden layers. None means by the number of observations.
     anchor : {"end", "start"}
@@ -97,19 +93,18 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Final weight of the Kullback-Leibler divergence in the objective: the latent state at the origin is then a
         distribution, and 1 is the evidence lower bound. None makes it a point, without a divergence.
     stacking : bool
-        Whether the forecast of the network is combined with that of a Gaussian process, by weights that were learned on
-        held-out series; channels of counts are the network's alone. The process takes seconds to fit and carries the
-        forecast where series are few or the network has nothing to add.
+        Whether the network's forecast is combined with that of a Gaussian process, by weights learned on held-out
+        series; channels of counts are the network's alone. The process carries the forecast where series are few.
     n_models : int, optional
-        Models of the ensemble, trained one after another from different initial weights and with different held-out
-        series; the prediction is their mean. None means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
+        Models of the ensemble, with different initial weights and held-out series; the prediction is their mean. None
+        means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
     max_steps : int, optional
         Training steps at most, for each model. None means 6 per series, from 600 to 3,000 (1,500 with many
         observations); 400 for each of several models.
     time_limit : number, str or Timedelta, optional
         How long ``fit`` may take in all, in seconds or as a duration ("10min"): a tenth more at most, plus, for limits
-        of seconds, the time to read the frame, take a step and calibrate. It may anneal sooner and train fewer models,
-        reports that at level INFO, and is then not reproducible; a limit that shortens nothing changes no bit.
+        of seconds, the time to read the frame, take a step and calibrate. A fit that it shortens reports that at level
+        INFO and is not reproducible; otherwise it changes no bit.
     batch_size : int, optional
         Series in a batch. None means by the number of series.
     learning_rate : float
@@ -123,20 +118,17 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     warm_start : bool
         Whether a second fit continues from the weights of the first, with its scales, times and horizon.
     devices, num_nodes : int
-        Processes per machine that share every batch of training, and machines. More than one needs an integer
-        ``random_state``. As usual with Lightning, the script is started once for every process; all read the same data
-        and have the same fitted forecaster afterwards. See the guide on scaling.
+        Processes per machine that share every batch of training, and machines, as usual with Lightning. More than one
+        needs an integer ``random_state``. See the guide on scaling.
     checkpoint_dir : str or Path, optional
         Directory of checkpoints, one at every validation check. A ``fit`` with the same data, parameters and
-        ``random_state`` resumes from the last checkpoint and ends with the weights of an uninterrupted fit, bit for bit
-        (on the same machine, with the same versions of torch and latentode). With ``random_state=None`` the interrupted
-        fit's random state is restored. A finished fit removes its file. Several fits may share a directory: a
-        checkpoint of other data, parameters or versions is left alone, with a warning that says what differs. The files
-        are safetensors and hold weights, not data; reading them executes nothing. None writes nothing.
+        ``random_state`` resumes from the last and ends with the weights of an uninterrupted fit, bit for bit (on the
+        same machine, with the same versions); ``random_state=None`` resumes the interrupted random state. A finished
+        fit removes its file; a checkpoint of other data, parameters or versions is left alone, with a warning.
     verbose : bool or int, optional
         Whether to show a progress bar; 2 also prints a line at every validation check. None shows a bar in a terminal
-        or a notebook. The logger ``latentode`` gets the same lines at level INFO. Where there is neither terminal nor
-        notebook, True shows these lines in place of a bar: by the program's logging, or else on the standard error.
+        or a notebook; elsewhere True shows these lines instead, by the program's logging or on the standard error. The
+        logger ``latentode`` gets them at level INFO.
     random_state : int, RandomState, Generator or None
         The only source of randomness: the same seed gives the same fit.
 
@@ -220,9 +212,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
             channels that never change within a series.
         UserWarning
             When ``checkpoint_dir`` holds a checkpoint of another fit, when the loss or a gradient was not finite, when
-            the error of the ODE solver is more than a tenth of the noise of a channel, or when the held-out series do
-            not suffice to promise the level of an interval: the coverage of the 80 % intervals on them has a standard
-            error of more than ten points, or is of one series only.
+            the error of the ODE solver is more than a tenth of the noise of a channel, or when the coverage of the 80 %
+            intervals on held-out series has a standard error of more than ten points, or is of one series only.
         """
         settings = settings_of(self)
         check(settings)
