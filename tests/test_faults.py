@@ -26,6 +26,10 @@ def grouped():
     return quick(static_cols=["kind"]).fit(BASE.assign(**GROUPS))
 
 
+OF_FEW_SERIES = "the levels of prediction intervals rest on"
+"""How the warning begins that the tables do not name: it is of these few series, not of a fault."""
+
+
 @contextlib.contextmanager
 def done_meanwhile(what, df):
     """Another thread does something to a frame, again and again."""
@@ -75,7 +79,7 @@ def test_a_fault_is_met_as_the_table_says(fault, request):
             assert nothing or np.isfinite(found).all().all()
     reported = [str(w.message) for w in said if w.category is DataWarning]
     foreign = [str(w.message) for w in said if w.category is not DataWarning]
-    assert not foreign
+    assert not [text for text in foreign if not text.startswith(OF_FEW_SERIES)]
     if fault.outcome == "said":
         assert any(fault.message in text for text in reported)
     if fault.outcome == "taken" and fault.where == "predict":
@@ -92,7 +96,8 @@ def test_a_fault_of_the_command_line_is_met_as_the_table_says(command, tmp_path,
         code = main(command.words)
     except SystemExit as end:  # what argparse refuses
         code = end.code
-    err = capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines(keepends=True)
+    err = "".join(line for line in lines if not line.startswith(f"latentode: note: {OF_FEW_SERIES}"))
     made = {p.name for p in tmp_path.iterdir()} - before
     if command.outcome == "refused":
         assert (code, made) == (2, set())
