@@ -12,13 +12,14 @@ from scipy.special import ndtri
 
 from latentode.nn import Batch, GaussianProcess, LatentODE, Stacked, mixture_spread
 from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
+from latentode.persistence.coverage import LEAD_ENDS
 
 __all__ = ["Residuals", "Trained", "calibrate", "held_out_residuals", "reached_by"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_BIN_ENDS = np.array([0.0, 0.1, 0.4])
+_BIN_ENDS = LEAD_ENDS[:-1]
 """Ends of the bins of lead times in whose middle the factors of ``LEADS`` stand, but for the last."""
 
 COVERAGE = 0.9
@@ -81,6 +82,15 @@ class Trained:
         network = self.model.network if isinstance(self.model, Stacked) else self.model
         assert isinstance(network, LatentODE)  # members of an ensemble are trained one by one
         return network
+
+    @property
+    def series_of_batches(self) -> list[Ints]:
+        """For each batch the number of the series of every row, (series,)."""
+        ends = np.cumsum([len(batch.lengths) for batch in self.held_out])
+        return [
+            self.series[np.arange(end - len(batch.lengths), end) % len(self.series)]
+            for batch, end in zip(self.held_out, ends, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -203,8 +213,7 @@ def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:
     model = one.model
     found, leads, series = [], [], []
     rng = torch.Generator().manual_seed(SEED)
-    n_rows = 0
-    for batch in one.held_out:
+    for batch, of_rows in zip(one.held_out, one.series_of_batches, strict=True):
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         with torch.no_grad():
@@ -217,9 +226,7 @@ def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:
         residual = torch.where(batch.target_mask > 0, (batch.targets - center.mean) / spread, torch.nan)
         found.append(residual.flatten(0, 1).double().numpy())
         leads.append(batch.query_times.flatten().double().numpy())
-        these = one.series[(n_rows + np.arange(len(residual))) % len(one.series)]
-        series.append(np.repeat(these, residual.shape[1]))
-        n_rows += len(residual)
+        series.append(np.repeat(of_rows, residual.shape[1]))
     return np.concatenate(found), np.concatenate(leads), np.concatenate(series)
 
 

@@ -131,7 +131,7 @@ def report_idle_network(scores: Floats | None, spread: Floats) -> None:
 def _queries(
     trained: Sequence[Trained], counts: NDArray[np.bool_], scaler: ChannelScaler, overall: Floats
 ) -> _Queries | None:
-    rows = [(batch, series) for one in trained for batch, series in _series_of_rows(one)]
+    rows = [pair for one in trained for pair in zip(one.held_out, one.series_of_batches, strict=True)]
     if not rows:
         return None
     every = np.unique(np.concatenate([series for _, series in rows]))
@@ -177,15 +177,6 @@ def _predicted(
         "network": [network for _, network, _ in forecasts],
         "Gaussian process": [of_process for _, _, of_process in forecasts],
     }
-
-
-def _series_of_rows(one: Trained) -> list[tuple[Batch, Ints]]:
-    """The held-out batches, each with the number of the series of every row."""
-    found, n_rows = [], 0
-    for batch in one.held_out:
-        found.append((batch, one.series[(n_rows + np.arange(len(batch.lengths))) % len(one.series)]))
-        n_rows += len(batch.lengths)
-    return found
 
 
 def _truth(batch: Batch) -> Tensor:

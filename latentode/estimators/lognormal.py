@@ -64,8 +64,7 @@ def variance_shares(trained: Sequence[Trained], calibration: Calibration, scaler
 def _gains(one: Trained, calibration: Calibration, scaler: ChannelScaler) -> list[tuple[int, Floats]]:
     """By how much the squared errors of each held-out series fall, (share, channel), with the number of the series."""
     found = []
-    n_rows = 0
-    for batch in one.held_out:
+    for batch, of_rows in zip(one.held_out, one.series_of_batches, strict=True):
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         with torch.no_grad():
@@ -83,7 +82,5 @@ def _gains(one: Trained, calibration: Calibration, scaler: ChannelScaler) -> lis
                 mean = median * np.exp(log_of_mean_over_median(deviation, np.full(shape[2], share)))
                 gain[k] = np.where(known, before - np.square(truth - mean), 0.0).sum(1)
         gain = np.nan_to_num(gain, nan=-1e100, posinf=-1e100, neginf=-1e100)
-        series = one.series[(n_rows + np.arange(shape[0])) % len(one.series)]
-        found += [(int(number), gain[:, row]) for row, number in enumerate(series)]
-        n_rows += shape[0]
+        found += [(int(number), gain[:, row]) for row, number in enumerate(of_rows)]
     return found
