@@ -218,7 +218,7 @@ def test_a_script_sees_no_line_no_warning_and_no_file(tmp_path):
         assert "torch" not in sys.modules, "import latentode costs torch"
         rng = np.random.default_rng(0)
         df = pd.DataFrame({
-            "id": np.repeat(list("abcdefghij"), 8), "time": rng.uniform(0, 5, 80).round(3), "x": rng.normal(size=80),
+            "id": np.repeat(range(40), 8), "time": rng.uniform(0, 5, 320).round(6), "x": rng.normal(size=320),
         })
         forecaster = latentode.LatentODEForecaster(max_steps=5, n_models=1).fit(df)
         forecaster.predict(df), forecaster.predict_interval(df), forecaster.forecast(), forecaster.sample(df)
