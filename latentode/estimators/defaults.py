@@ -67,8 +67,6 @@ def config_for(
         context_dim=0 if published else max(hidden // 4, 1),
         hidden_dim=hidden,
         given_dim=seasons.n_features + n_known,
-        bow=True,
-        bridge=True,
         log_beyond=LOG_BEYOND,
         static_dim=0 if panel.covariates is None else panel.covariates.static.shape[1],
         control_dim=n_known,

@@ -1,6 +1,7 @@
 """Latent-ODE models: encoders, dynamics, decoders, likelihoods, and what composes them."""
 
 from latentode.nn.batch import Batch, Prediction
+from latentode.nn.bridged_decoder import MODEL_DECODERS
 from latentode.nn.decoders import DECODERS, Decoder, DecoderInputs, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import ENCODERS, Encoder, Encoding, GRUEncoder, HistoryEncoder, ODERNNEncoder
@@ -28,6 +29,7 @@ __all__ = [
     "DYNAMICS",
     "ENCODERS",
     "LIKELIHOODS",
+    "MODEL_DECODERS",
     "Batch",
     "BernoulliLikelihood",
     "Decoder",

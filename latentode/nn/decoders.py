@@ -1,13 +1,14 @@
 """Decoders: from latent states to channels."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap
+from latentode.nn.batch import Batch
+from latentode.nn.features import INPUT_BOUND, Neighbours, log_gap, neighbours
 
 __all__ = ["DECODERS", "Decoder", "DecoderInputs", "LinearDecoder", "MLPDecoder", "SkipDecoder"]
 
@@ -15,15 +16,6 @@ LOG_SCALES = (-5.0, 5.0)
 
 BETWEEN = 2.0
 """Initial widening of the gate between two neighbours, before the sigmoid."""
-
-RELIABILITY, BEND = -1.0, -2.0
-"""Initial reliability of an observation at its own time, and initial weight of the bow, before the sigmoid."""
-
-REACH = math.log(0.25)
-"""Initial logarithm of the number of typical gaps after which the weight of the neighbours is halved."""
-
-LARGEST_REACH = 20.0
-"""Bound of a learned logarithm: beyond it nothing changes, and quotients stay finite."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +62,6 @@ class Decoder(nn.Module):
         The median gap between rows, in spans.
     given_dim : int
         Features known at every time, 0 for none.
-    bow, bridge : bool
-        Whether the line between two neighbours may be bent, and whether the mean is pulled towards them.
     log_beyond : float
         Magnitude of the latent state above which a skip decoder reads its logarithm, 0 for never. States that decay
         forward grow backward: far behind the origin a state of e^4 would otherwise dominate.
@@ -85,12 +75,10 @@ class Decoder(nn.Module):
         hidden_dim: int,
         usual_gap: float,
         given_dim: int = 0,
-        bow: bool = False,
-        bridge: bool = False,
         log_beyond: float = 0.0,
     ) -> None:
         super().__init__()
-        self.bow, self.bridge, self.log_beyond = bow, bridge, log_beyond
+        self.log_beyond = log_beyond
         self.register_buffer("usual_gap", torch.tensor(usual_gap))
         self._build(n_channels, latent_dim, context_dim, hidden_dim, given_dim)
 
@@ -98,6 +86,10 @@ class Decoder(nn.Module):
 
     def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
         raise NotImplementedError
+
+    def neighbours(self, batch: Batch, usual_gap: Tensor) -> Neighbours:
+        """What the decoder reads of the observations nearest to each query."""
+        return neighbours(batch, usual_gap)
 
     def tempered(self, z: Tensor) -> Tensor:
         """The latent state as a skip decoder reads it: unchanged where small, its logarithm where large."""
@@ -123,32 +115,6 @@ class Decoder(nn.Module):
             reach the mean.
         """
         raise NotImplementedError
-
-
-class BrownianBridge(nn.Module):
-    """Pulls a mean towards the neighbouring observations of a query, the more the nearer they are.
-
-    The weight of the neighbours is that of a Brownian bridge between them, combined with a mean of another, constant
-    variance. Three parameters are learned per channel: how reliable an observation is, how fast its weight falls with
-    distance, and how much of the bow is added to the line between the neighbours.
-
-    Parameters
-    ----------
-    n_channels : int
-        Channels.
-    """
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.reliability, self.reach, self.bend = (
-            nn.Parameter(torch.full((n_channels,), begin)) for begin in (RELIABILITY, REACH, BEND)
-        )
-
-    def forward(self, mean: Tensor, base: Tensor, near: Neighbours) -> Tensor:
-        """Pull a mean, (series, query, channel), towards base and bow."""
-        reach = self.reach.clamp(-LARGEST_REACH, LARGEST_REACH).exp() * near.nearness
-        weight = torch.sigmoid(self.reliability) * reach / (reach + 1 - near.nearness)
-        return torch.lerp(mean, base + torch.sigmoid(self.bend) * near.bow, weight)
 
 
 class LinearDecoder(Decoder):
@@ -189,34 +155,44 @@ class SkipDecoder(Decoder):
 
     The mean of a channel is ``level + gate * (base - level) + correction``: base is the last value, or the line
     between the neighbours of a query inside the history; level the history's mean; gate and correction are read
-    off z(t), and a channel's gate may be wider between neighbours. With a bridge, the mean is pulled back
-    to the base near observations. The query time itself is not an input of the mean: it enters through z(t), through
-    base, drift and nearness, and through the season. So the ODE must carry the dynamics. The scale also reads the
-    distance of the neighbours.
+    off z(t), and a channel's gate may be wider between neighbours. The query time itself is not an input of the mean:
+    it enters through z(t), through base and drift, and through the season. So the ODE must carry the dynamics. The
+    scale also reads the distance of the neighbours.
     """
+
+    n_gates: ClassVar[int] = 4
+    """What is read off z(t) for each channel: the gate of the base, the correction, the gates of the two drifts."""
 
     def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
         seen = latent_dim + context_dim + 2 * n_channels + given_dim
         self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU())
-        self.n_read = 4 + self.bow
-        self.to_mean = nn.Linear(hidden_dim, self.n_read * n_channels)
+        self.to_mean = nn.Linear(hidden_dim, self.n_gates * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
-        self.neighbour_bridge = BrownianBridge(n_channels) if self.bridge else None
         last = nn.Linear(hidden_dim, n_channels)
         self.to_scale = nn.Sequential(nn.Linear(hidden_dim + 4 * n_channels, hidden_dim), nn.SiLU(), last)
         _start_at_zero(last)
-        with torch.no_grad():  # start as the skip alone, with the scale of the channel
+        with torch.no_grad():  # start as the skip alone, with the scale of the channel and little drift
             self.to_mean.weight.mul_(0.1)
-            self.to_mean.bias.copy_(torch.tensor(_first_read(self.n_read)).repeat_interleave(n_channels))
+            begin = torch.tensor([2.0, 0.0, *[-2.0] * (self.n_gates - 2)])
+            self.to_mean.bias.copy_(begin.repeat_interleave(n_channels))
 
     def forward(self, z: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = known.level_and_base
         near = known.near
         hidden = self.trunk(known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
-        gates = self.to_mean(hidden).unflatten(-1, (self.n_read, -1)).unbind(-2)
+        gates = self.to_mean(hidden).unflatten(-1, (self.n_gates, -1)).unbind(-2)
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return _skip(level, base, near, gates, self.between, self.neighbour_bridge), log_scale.clamp(*LOG_SCALES)
+        return self._mean(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
+
+    def _mean(self, level: Tensor, base: Tensor, near: Neighbours, gates: Sequence[Tensor]) -> Tensor:
+        """The mean, from what was read off z(t)."""
+        gate, correction, last, recent = gates
+        gate = gate + self.between * (near.has_left * near.has_right)
+        mean = level + torch.sigmoid(gate) * (base - level)
+        for drift, part in zip(near.drift.unbind(-1), (last, recent), strict=True):
+            mean = mean + torch.sigmoid(part) * drift
+        return mean + correction
 
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -227,33 +203,9 @@ DECODERS: dict[str, type[Decoder]] = {
 """Decoders by the name that ``LatentODEForecaster(decoder=...)`` takes."""
 
 
-def _skip(
-    level: Tensor,
-    base: Tensor,
-    near: Neighbours,
-    read: Sequence[Tensor],
-    between: Tensor,
-    bridge: BrownianBridge | None,
-) -> Tensor:
-    """The mean, from what was read off z(t): the gates of level, drifts and bow, and the correction."""
-    gate, correction, *along = read
-    gate = gate + between * (near.has_left * near.has_right)
-    mean = level + torch.sigmoid(gate) * (base - level)
-    # A decoder without a bow has no gate for it, and zip drops the last path.
-    for path, part in zip((*near.drift.unbind(-1), near.bow), along, strict=False):
-        mean = mean + torch.sigmoid(part) * path
-    mean = mean + correction
-    return mean if bridge is None else bridge(mean, base, near)
-
-
 def _distance(near: Neighbours, usual_gap: Tensor) -> list[Tensor]:
     """How far the neighbours are, each (series, query, channel)."""
     return [log_gap(near.since, usual_gap), log_gap(near.until, usual_gap), near.has_left, near.has_right]
-
-
-def _first_read(n_read: int) -> list[float]:
-    """Initial gates and correction: the base, with little drift or bow."""
-    return [2.0, 0.0, *[-2.0] * (n_read - 2)]
 
 
 def _start_at_zero(layer: nn.Linear) -> None:

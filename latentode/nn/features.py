@@ -8,9 +8,13 @@ from torch import Tensor
 from latentode.nn.batch import Batch
 
 __all__ = [
+    "DRIFT_BOUND",
     "INPUT_BOUND",
+    "SHORTEST_GAP",
     "Neighbours",
+    "PickedRows",
     "TypicalScales",
+    "adjacent_rows",
     "log_gap",
     "neighbours",
     "row_features",
@@ -35,7 +39,7 @@ def log_gap(gap: Tensor, typical: Tensor) -> Tensor:
     return torch.log1p(gap.clamp_min(0) / typical)
 
 
-class _Picked:
+class PickedRows:
     """Rows of a history, one per channel, and the values there; where there is none, any row will do.
 
     Parameters
@@ -76,7 +80,7 @@ def _last_two(batch: Batch) -> _LastTwo:
     rows = batch.last_seen
     last = rows[:, -1:]
     before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
-    one, two = _Picked(batch, last), _Picked(batch, before)
+    one, two = PickedRows(batch, last), PickedRows(batch, before)
     there = ((rows >= 0).to(batch.values.dtype) for rows in (last, before))
     return _LastTwo(*(x[:, 0] for x in (one.value, one.time, two.value, two.time, *there)))
 
@@ -201,11 +205,6 @@ class Neighbours:
     drift : Tensor
         (series, query, channel, 2): change since the last value at the last rate of change, and at the slope of a
         line through recent values; 0 inside the history.
-    bow : Tensor
-        (series, query, channel), departure of the cubic through both neighbours, with the slopes there, from the line.
-    nearness : Tensor
-        (series, query, channel), 1 at an observation. Between two it is 1 / (1 + v), v the variance of a Brownian
-        bridge between them in typical gaps; outside it falls to 0 within :data:`SHORTEST_GAP` of the typical gap.
     """
 
     base: Tensor
@@ -215,21 +214,25 @@ class Neighbours:
     has_left: Tensor
     has_right: Tensor
     drift: Tensor
-    bow: Tensor
-    nearness: Tensor
 
 
-def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
-    """Find the observations nearest to each query, per channel, and the line between them."""
+def adjacent_rows(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Rows of the observations left and right of each query, (series, query, channel); -1 and n where there is none."""
     n = batch.times.shape[1]
     steps = torch.arange(n, device=batch.times.device)
     padded = torch.where(steps < batch.lengths[:, None], batch.times, torch.inf)
     position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)
     left_row = torch.where(position[..., None] > 0, _rows_at(batch.last_seen, position - 1), -1)
     right_row = torch.where(position[..., None] < n, _rows_at(batch.next_seen, position), n)
+    return left_row, right_row
+
+
+def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
+    """Find the observations nearest to each query, per channel, and the line between them."""
+    left_row, right_row = adjacent_rows(batch)
     has_left = (left_row >= 0).to(batch.values.dtype)
-    has_right = (right_row < n).to(batch.values.dtype)
-    left, right = _Picked(batch, left_row), _Picked(batch, right_row)
+    has_right = (right_row < batch.times.shape[1]).to(batch.values.dtype)
+    left, right = PickedRows(batch, left_row), PickedRows(batch, right_row)
     query = batch.query_times[..., None]
     since, until = (query - left.time) * has_left, (right.time - query) * has_right
     both = has_left * has_right
@@ -239,11 +242,7 @@ def neighbours(batch: Batch, usual_gap: Tensor) -> Neighbours:
     beyond = since * has_left * (1 - has_right)
     slopes = torch.stack([_last_slope(batch, usual_gap), _recent_slope(batch, usual_gap)], dim=-1)
     drift = (beyond[..., None] * slopes[:, None]).clamp(-DRIFT_BOUND, DRIFT_BOUND)
-    bow = (_bow(left, right, weight, _slopes(batch, usual_gap)) * both).clamp(-DRIFT_BOUND, DRIFT_BOUND)
-    outside = (1 - (since + until) / (SHORTEST_GAP * usual_gap)).clamp_min(0) * known
-    variance = weight * (1 - weight) * (since + until) / usual_gap
-    nearness = torch.where(both > 0, 1 / (1 + variance), outside)
-    return Neighbours(base, known, since, until, has_left, has_right, drift, bow, nearness)
+    return Neighbours(base, known, since, until, has_left, has_right, drift)
 
 
 def _rows_at(x: Tensor, rows: Tensor) -> Tensor:
@@ -251,30 +250,6 @@ def _rows_at(x: Tensor, rows: Tensor) -> Tensor:
     n_series, n, _ = x.shape
     begin = torch.arange(0, n_series * n, n, device=x.device)[:, None]
     return x.flatten(0, 1)[begin + rows.clamp(0, n - 1)]
-
-
-def _bow(left: _Picked, right: _Picked, weight: Tensor, slope: Tensor) -> Tensor:
-    """A cubic Hermite polynomial less its chord (Catmull-Rom for irregular times)."""
-    gap, chord = right.time - left.time, right.value - left.value
-    back = 1 - weight
-    return weight * back * (back * (gap * left.of(slope) - chord) - weight * (gap * right.of(slope) - chord))
-
-
-def _slopes(batch: Batch, usual_gap: Tensor) -> Tensor:
-    """Slope of each channel at each of its observations, (series, time, channel).
-
-    The slope of the parabola through an observation and its two neighbours, or of the line to its only neighbour.
-    """
-    n = batch.times.shape[1]
-    before_row, after_row = shifted(batch.last_seen), batch.next_seen
-    after_row = torch.cat([after_row[:, 1:], after_row.new_full(after_row[:, :1].shape, n)], dim=1)
-    before, after = _Picked(batch, before_row), _Picked(batch, after_row)
-    time, shortest = batch.times[..., None], SHORTEST_GAP * usual_gap
-    has_before, has_after = (before_row >= 0).to(time.dtype), (after_row < n).to(time.dtype)
-    since, until = torch.maximum(time - before.time, shortest), torch.maximum(after.time - time, shortest)
-    back, on = (batch.values - before.value) / since, (after.value - batch.values) / until
-    both = (back * until + on * since) / (since + until)
-    return torch.where(has_before * has_after > 0, both, has_before * back + has_after * on)
 
 
 def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.decoders import DECODERS, DecoderInputs
+from latentode.nn.bridged_decoder import MODEL_DECODERS
+from latentode.nn.decoders import DecoderInputs
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
-from latentode.nn.features import neighbours
 from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.impulse_filters import ImpulseFilters
 from latentode.nn.input_filters import InputFilters
@@ -38,10 +38,6 @@ class LatentODEConfig:
         The median gap between rows, in spans.
     usual_change : sequence of float, optional
         (channel,), typical change of a channel over such a gap, in scaled units. Empty means 1 for each.
-    bow : bool
-        Whether the decoder reads how far a cubic between two neighbours departs from their line.
-    bridge : bool
-        Whether the mean is pulled towards neighbours, see :class:`~latentode.nn.decoders.BrownianBridge`.
     log_beyond : float
         Magnitude of the latent state above which a skip decoder reads its logarithm, 0 for never.
     latent_dim, context_dim, hidden_dim : int
@@ -68,8 +64,8 @@ class LatentODEConfig:
         Method and gradient of :func:`latentode.ode.solve`.
     encoder, dynamics, decoder, likelihood : str
         Keys of :data:`~latentode.nn.encoders.ENCODERS`, :data:`DYNAMICS`,
-        :data:`~latentode.nn.decoders.DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`; the likelihood may
-        be a sequence of such keys, (channel,).
+        :data:`~latentode.nn.bridged_decoder.MODEL_DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`; the
+        likelihood may be a sequence of such keys, (channel,).
     anchor : {"end", "start"}
         The end of the history where the trajectory starts.
     summary : bool
@@ -89,8 +85,6 @@ class LatentODEConfig:
     n_channels: int
     usual_gap: float
     usual_change: tuple[float, ...] = ()
-    bow: bool = False
-    bridge: bool = False
     log_beyond: float = 0.0
     latent_dim: int = 16
     context_dim: int = 16
@@ -199,15 +193,13 @@ class LatentODE(nn.Module):
             static_dim=config.static_dim,
         )
         self.dynamics = _dynamics(config)
-        self.decoder = DECODERS[config.decoder](
+        self.decoder = MODEL_DECODERS[config.decoder](
             config.n_channels,
             config.latent_dim,
             config.context_dim,
             config.hidden_dim,
             usual_gap=config.usual_gap,
             given_dim=given_dim,
-            bow=config.bow,
-            bridge=config.bridge,
             log_beyond=config.log_beyond,
         )
         self.likelihood = likelihood_from(
@@ -245,7 +237,7 @@ class LatentODE(nn.Module):
     def decode(self, z0: Tensor, encoding: Encoding, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
-        near = neighbours(batch, self.encoder.usual_gap)
+        near = self.decoder.neighbours(batch, self.encoder.usual_gap)
         mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, batch.query_given))
         return mean if batch.response is None else mean + batch.response, log_scale
 

@@ -1,4 +1,4 @@
-"""Models saved in formats 3 to 5: converted to the present format, or refused with the reason."""
+"""Models saved in formats 3 to 6: converted to the present format, or refused with the reason."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["EARLIER", "completed", "current_name", "from_earlier", "missing_arrays"]
 
-EARLIER = (3, 4, 5)
+EARLIER = (3, 4, 5, 6)
 """Earlier formats that are read."""
 
 REMOVED_SIZES: dict[str, Any] = {
@@ -46,8 +46,8 @@ REMOVED_PARAMS = (
 )
 
 
-IRRELEVANT_SIZES = ("dropout",)
-"""Removed parts that mattered in training only."""
+IRRELEVANT_SIZES = ("dropout", "bow", "bridge")
+"""Removed parts that mattered in training only, and those that the name of the decoder now says."""
 
 RENAMED = {
     "encoder.reader.": "encoder.history_encoder.",
@@ -104,6 +104,8 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
     if params.get("variational") is False:
         kept["kl_weight"] = None
     sizes = {name: value for name, value in model.items() if name not in (*REMOVED_SIZES, *IRRELEVANT_SIZES)}
+    if model.get("decoder") == "skip" and (model.get("bow"), model.get("bridge")) == (True, True):
+        sizes["decoder"] = "bridged"
     return {**config, "format_version": version, "model": sizes, "params": kept}
 
 

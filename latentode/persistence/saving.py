@@ -55,7 +55,7 @@ from latentode.persistence.validation import (
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 CONFIG, LOCK = "config.json", ".lock"
 WEIGHTS = "weights.safetensors"
 """The weights of formats 3 to 5. Since then their name holds their digest, and the config names them."""
@@ -247,7 +247,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
     expected = _shapes_of_weights(sizes, stacked)
     arrays = _arrays_in(file, expected, sizes, ids, coding, config)
     if earlier:
-        arrays |= missing_arrays(sizes.n_channels)
+        arrays = missing_arrays(sizes.n_channels) | arrays
     model, stacking = _modules_of(sizes, stacked, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     optional = _shapes_of_optional(sizes.n_channels)

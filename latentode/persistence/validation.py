@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from latentode.data.covariates import MOST_CATEGORIES
 from latentode.data.time_axis import SHORTEST, is_zone_name
-from latentode.nn import ACTIVATIONS, LIKELIHOODS, LatentODEConfig, StackingConfig
+from latentode.nn import ACTIVATIONS, LIKELIHOODS, MODEL_DECODERS, LatentODEConfig, StackingConfig
 from latentode.persistence.limits import Limit, OneOf, Range
 
 __all__ = [
@@ -32,6 +32,7 @@ LEAST_LOG_BEYOND = 1e-3
 
 OF_THE_MODEL: dict[str, Limit] = {
     "activation": OneOf(ACTIVATIONS),
+    "decoder": OneOf(MODEL_DECODERS),
     "usual_gap": Range(above=0),
     "impulse_gap": Range(above=0),
 }

@@ -142,7 +142,7 @@ def test_counts_are_scored_by_their_own_distribution(small):
 def test_it_is_saved_and_loaded(fitted, tmp_path):
     fitted.save(tmp_path)
     pd.testing.assert_frame_equal(load(tmp_path).leaderboard(), fitted.leaderboard(), check_exact=True)
-    assert json.loads((tmp_path / "config.json").read_text())["format_version"] == 6
+    assert json.loads((tmp_path / "config.json").read_text())["format_version"] == 7
 
 
 def test_an_earlier_model_says_why_it_has_none():

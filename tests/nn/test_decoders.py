@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from latentode.nn import DECODERS, DecoderInputs, SkipDecoder
-from latentode.nn.decoders import BrownianBridge
 from latentode.nn.features import Neighbours
 from tests.nn.batches import lively
 
 
-def near(base, since=0.1, until=0.0, known=1.0, drift=0.0, bow=0.0, nearness=0.0):
+def near(base, since=0.1, until=0.0, known=1.0, drift=0.0):
     """The same neighbours for two queries of one series with two channels."""
     ones = torch.ones(1, 2, 2)
     return Neighbours(
@@ -20,8 +19,6 @@ def near(base, since=0.1, until=0.0, known=1.0, drift=0.0, bow=0.0, nearness=0.0
         has_left=ones * float(since > 0),
         has_right=ones * float(until > 0),
         drift=torch.ones(1, 2, 2, 2) * drift,
-        bow=torch.ones(1, 2, 2) * bow,
-        nearness=ones * nearness,
     )
 
 
@@ -134,43 +131,6 @@ def test_nothing_flows_from_the_scale_into_the_mean(name):
     z = z.clone().requires_grad_()
     _, log_scale = decoded(decoder, near(0.5), z, context, level)
     assert torch.autograd.grad(log_scale.sum(), z, allow_unused=True)[0] is None
-
-
-@pytest.mark.parametrize("name", ["skip"])
-def test_a_skip_with_a_bow_bends_the_line_and_one_without_does_not(name):
-    for bow in (False, True):
-        decoder = lively(decoder=name, bow=bow).decoder
-        straight, bent = (decoded(decoder, near(0.5, until=0.1, bow=b))[0] for b in (0.0, 0.5))
-        assert ((bent - straight).abs().max() > 1e-3) == bow
-
-
-@pytest.mark.parametrize("name", ["skip"])
-def test_a_skip_with_a_bridge_meets_an_observation_as_far_as_the_channel_is_reliable(name):
-    decoder = lively(decoder=name, bridge=True).decoder
-    away, there = (decoded(decoder, near(0.5, until=0.1, nearness=n))[0] for n in (0.0, 1.0))
-    reliability = torch.sigmoid(decoder.neighbour_bridge.reliability)
-    torch.testing.assert_close(there, torch.lerp(away, torch.full_like(away, 0.5), reliability))
-    assert (there - away).abs().min() > 1e-3
-
-
-def test_neighbours_are_believed_half_as_much_at_the_distance_a_channel_reaches():
-    bridge = BrownianBridge(2)
-    with torch.no_grad():
-        bridge.reach.copy_(torch.log(torch.tensor([0.5, 4.0])))
-    ones = torch.ones(1, 1, 2)
-    reliability = torch.sigmoid(bridge.reliability)
-    for variance, part in ((0.0, [1.0, 1.0]), (0.5, [1 / 2, 8 / 9]), (4.0, [1 / 9, 1 / 2])):
-        at = near(1.0, until=0.1, nearness=1 / (1 + variance))
-        at = replace(at, bow=torch.zeros_like(ones), nearness=at.nearness[:, :1])
-        torch.testing.assert_close(bridge(0 * ones, ones, at), ones * reliability * torch.tensor(part))
-
-
-def test_a_bridge_bends_with_the_bow_and_leaves_what_has_no_neighbour():
-    bridge = BrownianBridge(2)
-    zeros, ones = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
-    bent = bridge(zeros, zeros, near(0.0, until=0.1, bow=1.0, nearness=1.0))
-    torch.testing.assert_close(bent, ones * torch.sigmoid(bridge.reliability) * torch.sigmoid(bridge.bend))
-    torch.testing.assert_close(bridge(ones, zeros, near(0.0, until=0.1, bow=1.0)), ones)
 
 
 @pytest.mark.parametrize("name", ["skip"])

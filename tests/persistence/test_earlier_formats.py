@@ -44,3 +44,12 @@ def test_a_model_of_format_3_is_saved_in_the_present_format(of_format_3, tmp_pat
     pd.testing.assert_frame_equal(
         load(tmp_path / "again").predict(frame()), load(of_format_3).predict(frame()), check_exact=True
     )
+
+
+def test_a_skip_decoder_that_was_drawn_to_observations_is_the_bridged_one(tmp_path):
+    shutil.copytree(MODELS / "format_6", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (config["model"]["decoder"], config["model"]["bridge"]) == ("skip", True)
+    forecaster = load(tmp_path / "model")
+    assert forecaster.model_.config.decoder == "bridged"
+    assert forecaster.decoder == "skip"  # that of a new fit
