@@ -18,7 +18,7 @@ def solved(speed, begin, **options):
 
 
 def exact(speed, begin):
-    return solved(speed, begin, rtol=1e-11, atol=1e-12).z
+    return solved(speed, begin, method="dopri8", rtol=1e-11, atol=1e-12).z
 
 
 def test_a_fast_series_among_255_easy_ones_has_the_error_it_has_alone_whoever_chooses_the_steps():
@@ -40,7 +40,7 @@ def test_series_that_are_hard_at_different_times_take_fewer_evaluations_on_their
 
 @pytest.mark.parametrize("method", ["tsit5", "kvaerno3"])
 def test_on_its_own_steps_a_series_takes_the_steps_it_takes_alone(method):
-    speed, begin = [3.0, 40.0, 0.1], [9.0, 9.0, 0.5]
+    speed, begin = [3.0, 12.0, 0.1], [9.0, 9.0, 0.5]
     together = solved(speed, begin, independent=True, method=method).z
     for i in range(3):
         assert torch.allclose(

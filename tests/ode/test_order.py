@@ -4,6 +4,7 @@ The slopes are fitted where the leading term of the error rules: the spans are l
 enough, for that to happen well before rounding does, for orders from 1 to 8.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -56,6 +57,7 @@ EVERY = [
     for problem in PROBLEMS
     for name, method in METHODS.items()
 ]
+WITH_GRADIENTS = {"euler", "rk4", "bosh3", "tsit5", "dopri8", "trapezoid", "kvaerno3"}
 every_problem_and_method = pytest.mark.parametrize(("problem", "method"), EVERY)
 
 
@@ -90,57 +92,79 @@ def interpolant_order(method):
     return min(method.tableau.order_of(weights(theta), theta, highest) for theta in (0.21, 0.5, 0.83))
 
 
-# Each method goes both ways in the default suite, one way with each problem; implicit ones backwards alone.
-BOTH_WAYS = [
-    pytest.param(
-        problem,
-        name,
-        backwards,
-        marks=slow_if((problem == "swing") != backwards or (method.implicit and not backwards) or name == "kvaerno5"),
-    )
-    for problem in PROBLEMS
-    for name, method in METHODS.items()
-    for backwards in (False, True)
-]
+@functools.cache
+def forwards(problem, method, n):
+    """One solve for three tests: the start, and the answers at the end and then between the nodes."""
+    field, z0 = PROBLEMS[problem][0], START.clone().requires_grad_()
+    t1, times = queries(problem, method)
+    return z0, solve(
+        field, z0, times, t1=t1.squeeze(1), method=method, n_steps=n, adjoint="discrete", coarse=None
+    ).z  # fmt: skip
 
 
-@pytest.mark.parametrize(("problem", "method", "backwards"), BOTH_WAYS)
-def test_the_error_at_the_end_of_a_fixed_grid_shrinks_with_the_order_of_the_method(problem, method, backwards):
-    (field, solution), order = PROBLEMS[problem], METHODS[method].order
-    t1 = spans(problem, order)
-    t0, z0, exact = torch.zeros_like(t1), START, solution(START, t1)
-    if backwards:
-        t0, t1, z0, exact = t1, t0, exact[:, 0], START.unsqueeze(1)
+def queries(problem, method):
+    """The end of each series' span, (series, 1), and all times that are queried: the end, and 97 between."""
+    t1 = spans(problem, METHODS[method].order)
+    between = t1 * (0.05 + 0.6180339887498949 * torch.arange(97, dtype=torch.float64)).remainder(1.0)
+    return t1, torch.cat([t1, between], 1)
+
+
+@every_problem_and_method
+def test_the_error_at_the_end_of_a_fixed_grid_shrinks_with_the_order_of_the_method(problem, method):
+    solution, order = PROBLEMS[problem][1], METHODS[method].order
+    exact = solution(START, spans(problem, order))
 
     def error(n):
-        return solve(field, z0, t1, t0.squeeze(1), method=method, n_steps=n, coarse=None).z - exact
+        return forwards(problem, method, n)[1][:, :1].detach() - exact
+
+    assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
+
+
+# Backwards a method goes with the problem that it does not have forwards; implicit ones have swing both ways.
+@pytest.mark.parametrize(
+    ("problem", "method"),
+    [
+        pytest.param(problem, name, marks=slow_if(problem == "spiral" or name == "kvaerno5"))
+        for problem in PROBLEMS
+        for name in METHODS
+    ],
+)
+def test_backwards_the_error_at_the_end_shrinks_with_the_same_order(problem, method):
+    (field, solution), order = PROBLEMS[problem], METHODS[method].order
+    t0 = spans(problem, order)
+    z0, t1 = solution(START, t0)[:, 0], torch.zeros_like(t0)
+
+    def error(n):
+        z = solve(field, z0, t1, t0.squeeze(1), method=method, n_steps=n, coarse=None).z
+        return z - START.unsqueeze(1)
 
     assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
 
 
 @every_problem_and_method
 def test_the_error_between_nodes_shrinks_with_the_order_of_the_interpolant(problem, method):
-    (field, solution), order = PROBLEMS[problem], METHODS[method].order
-    t1 = spans(problem, order)
-    times = t1 * (0.05 + 0.6180339887498949 * torch.arange(97, dtype=torch.float64)).remainder(1.0)
-    exact = solution(START, times)
+    solution, order = PROBLEMS[problem][1], METHODS[method].order
+    exact = solution(START, queries(problem, method)[1][:, 1:])
 
     def error(n):
-        return solve(field, START, times, t1=t1.squeeze(1), method=method, n_steps=n, coarse=None).z - exact
+        return forwards(problem, method, n)[1][:, 1:].detach() - exact
 
     assert shrinkage(error, order) > min(order, interpolant_order(METHODS[method]) + 1) - 0.3
 
 
-@every_problem_and_method
+# That the discrete adjoint is autograd to rounding is tested of every method: here the default suite has some.
+@pytest.mark.parametrize(
+    ("problem", "method"),
+    [pytest.param(*p.values, marks=p.marks or slow_if(p.values[1] not in WITH_GRADIENTS)) for p in EVERY],
+)
 def test_the_gradient_of_the_start_converges_to_the_true_sensitivity_with_the_same_order(problem, method):
-    (field, solution), order = PROBLEMS[problem], METHODS[method].order
-    t1, z0 = spans(problem, order), START.clone().requires_grad_()
-    received = START.flip(0).unsqueeze(1)
-    (exact,) = torch.autograd.grad(solution(z0, t1), z0, received)
+    solution, order = PROBLEMS[problem][1], METHODS[method].order
+    received, z0 = START.flip(0).unsqueeze(1), START.clone().requires_grad_()
+    (exact,) = torch.autograd.grad(solution(z0, spans(problem, order)), z0, received)
 
     def error(n):
-        z = solve(field, z0, t1, method=method, n_steps=n, adjoint="discrete", coarse=None).z
-        return torch.autograd.grad(z, z0, received)[0] - exact
+        z0, z = forwards(problem, method, n)
+        return torch.autograd.grad(z[:, :1], z0, received, retain_graph=True)[0] - exact
 
     assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
 

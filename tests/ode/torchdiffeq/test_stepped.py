@@ -108,9 +108,17 @@ def test_steps_of_adams_that_did_not_converge_are_counted_in_one_warning():
         odeint(turning, start(), times(9), method="implicit_adams", options={"max_order": 13})
 
 
-@pytest.mark.parametrize("method", ["adaptive_heun", "bosh3", "dopri5", "dopri8", "kvaerno3"])
+OWN = [{"norm": lambda y: y.abs().max()}, {"first_step": 0.01}, {"safety": 0.7, "ifactor": 4.0}]
+
+
 @pytest.mark.parametrize(
-    "options", [{"norm": lambda y: y.abs().max()}, {"first_step": 0.01}, {"safety": 0.7, "ifactor": 4.0}]
+    ("method", "options"),
+    [
+        # Of methods that take many steps, or iterations, the default suite has one option each.
+        pytest.param(method, options, marks=[pytest.mark.slow] if few is not None and i != few else [])
+        for method, few in {"adaptive_heun": 2, "bosh3": None, "dopri5": None, "dopri8": None, "kvaerno3": 0}.items()
+        for i, options in enumerate(OWN)
+    ],
 )
 def test_steps_by_an_own_norm_or_control_are_right_to_the_tolerance(method, options):
     t = torch.tensor([0.0, 0.4, 1.3, 2.0], dtype=torch.float64)
