@@ -32,6 +32,8 @@ def assert_same(ours, theirs, tolerance):
 
 
 GIVEN_STEPS = (0.0, 0.2, 0.9, 1.0)
+# Of implicit methods that choose their steps kvaerno3 speaks for all in the default suite.
+SLOW = {(None, "sdirk2"), (None, "trbdf2"), (None, "kvaerno5"), (3, "kvaerno5")}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ GIVEN_STEPS = (0.0, 0.2, 0.9, 1.0)
             n_steps,
             method,
             hidden,
-            marks=[pytest.mark.slow] if hidden == (n_steps == GIVEN_STEPS) else [],
+            marks=[pytest.mark.slow] if hidden == (n_steps == GIVEN_STEPS) or (n_steps, method) in SLOW else [],
         )
         for n_steps in (3, GIVEN_STEPS, None)
         for method in METHODS
