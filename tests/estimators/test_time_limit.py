@@ -11,7 +11,7 @@ from latentode.estimators.time_limit import seconds_to_finish
 from latentode.nn import LatentODE
 from latentode.training import LatentODEModule, TimeLimit, TrainingConfig
 from latentode.training import time_limit as of_training
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import checks_every, quick, waves
 from tests.training.test_time_limit import Clock
 
 FEWEST = 10
@@ -88,8 +88,9 @@ def test_time_is_kept_for_stacking_and_calibration(small, clock, monkeypatch):
 
 def test_a_generous_limit_gives_the_same_bits_and_no_line(small, caplog):
     caplog.set_level(logging.INFO, "latentode")
-    expected = quick(n_models=2, max_steps=30).fit(small)
-    found = quick(n_models=2, max_steps=30, time_limit="1h").fit(small)
+    with checks_every(3):
+        expected = quick(n_models=2, max_steps=9).fit(small)
+        found = quick(n_models=2, max_steps=9, time_limit="1h").fit(small)
     assert lines(caplog) == []
     theirs = expected.model_.state_dict()
     assert all(torch.equal(weight, theirs[name]) for name, weight in found.model_.state_dict().items())

@@ -45,10 +45,12 @@ def counts_of(kind, n_series=40, seed=0):
     return pd.DataFrame({"id": np.repeat(np.arange(n_series), 15), "time": times.ravel(), "n": values.ravel() * 1.0})
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("bernoulli", 150), ("poisson", 80), ("negative_binomial", 80)])
-def test_counts_are_predicted_as_counts(kind, steps):
+@pytest.mark.parametrize("kind", ["bernoulli", "poisson", "negative_binomial"])
+def test_counts_are_predicted_as_counts(kind):
     df = counts_of(kind)
-    forecaster = LatentODEForecaster(likelihood=kind, max_steps=steps, n_models=1, random_state=0).fit(df)
+    size = {"hidden_dim": 32, "latent_dim": 8, "n_models": 1}
+    learned = {"max_steps": 40, "learning_rate": 0.03, "random_state": 0}
+    forecaster = LatentODEForecaster(likelihood=kind, **size, **learned).fit(df)
     mean, band = forecaster.predict(df)["n"], forecaster.predict_quantiles(df, (0.1, 0.5, 0.9))
     drawn = forecaster.sample(df.head(20), 5, random_state=0)["n"]
     for counts in (band.to_numpy(), drawn.to_numpy()):

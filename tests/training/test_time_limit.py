@@ -97,10 +97,10 @@ def rates_of(history):
 
 
 def test_training_ends_in_time_and_is_annealed(setting, a_second_a_step):  # noqa: F811
-    limit = TimeLimit(200.0, a_second_a_step)
-    _, history = trained(setting, n_steps=1000, steps_per_check=10, time_limit=limit)
-    assert 180 <= history[-1]["step"] <= 200
-    assert a_second_a_step.now <= 200
+    limit = TimeLimit(100.0, a_second_a_step)
+    _, history = trained(setting, n_steps=1000, steps_per_check=5, time_limit=limit)
+    assert 90 <= history[-1]["step"] <= 100
+    assert a_second_a_step.now <= 100
     rates = rates_of(history)
     assert (rates[5:13] == rates[5]).all()  # held for three quarters, then annealed
     assert (np.diff(rates[14:]) < 0).all()
@@ -108,7 +108,7 @@ def test_training_ends_in_time_and_is_annealed(setting, a_second_a_step):  # noq
 
 
 def test_under_a_short_limit_the_warm_ups_are_short_too(setting, a_second_a_step):  # noqa: F811
-    limit = TimeLimit(120.0, a_second_a_step)
+    limit = TimeLimit(60.0, a_second_a_step)
     _, history = trained(setting, n_steps=1000, steps_per_check=10, time_limit=limit)
     assert rates_of(history)[1] == 3e-3  # of 1,000 steps the first 50 warm up
 
@@ -163,8 +163,8 @@ def test_a_limit_in_the_past_still_leaves_a_model(setting, a_second_a_step):  # 
 
 
 def test_a_limit_that_is_not_reached_changes_no_bit(setting, a_second_a_step):  # noqa: F811
-    expected, history = trained(setting, n_steps=60, steps_per_check=10)
-    found, same = trained(setting, n_steps=60, steps_per_check=10, time_limit=TimeLimit(80.0, a_second_a_step))
+    expected, history = trained(setting, n_steps=30, steps_per_check=5)
+    found, same = trained(setting, n_steps=30, steps_per_check=5, time_limit=TimeLimit(40.0, a_second_a_step))
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), expected.parameters(), strict=True))
     assert [{**row, "seconds": 0} for row in same] == [{**row, "seconds": 0} for row in history]
 
