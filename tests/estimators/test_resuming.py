@@ -75,6 +75,20 @@ def killed_after(checks, df, **params):
     return kept
 
 
+@pytest.fixture(scope="module")
+def one_state(small, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("kept")
+    killed_after(1, small, checkpoint_dir=directory)
+    return next(directory.glob("*.safetensors"))
+
+
+@pytest.fixture
+def kept_state(small, one_state, tmp_path):
+    path = tmp_path / one_state.name
+    path.write_bytes(one_state.read_bytes())
+    return small, tmp_path, path
+
+
 def assert_same_weights(left, right):
     theirs = right.model_.state_dict()
     for name, weight in left.model_.state_dict().items():
@@ -87,8 +101,8 @@ def states(directory):
     return sorted(p.name for p in directory.iterdir() if p.suffix == ".safetensors")
 
 
-def test_a_fit_interrupted_twice_ends_with_the_weights_of_an_uninterrupted_one(small, whole, tmp_path):
-    killed_after(1, small, checkpoint_dir=tmp_path)
+def test_a_fit_interrupted_twice_ends_with_the_weights_of_an_uninterrupted_one(kept_state, whole):
+    small, tmp_path, _ = kept_state
     killed_after(1, small, checkpoint_dir=tmp_path)
     steps = []
     with pytest.MonkeyPatch.context() as patch:
@@ -175,10 +189,12 @@ def test_without_a_seed_the_random_state_of_the_killed_fit_is_restored(small, tm
     assert other.history_["loss"].iloc[0] != resumed.history_["loss"].iloc[0]
 
 
-@pytest.mark.parametrize("make", [np.random.RandomState, lambda s: np.random.Generator(np.random.MT19937(s))])
-def test_generators_of_every_kind_are_restored(small, tmp_path, make):
+@pytest.mark.parametrize(
+    ("make", "n_models"), [(np.random.RandomState, 1), (lambda s: np.random.Generator(np.random.MT19937(s)), 2)]
+)
+def test_generators_of_every_kind_are_restored(small, tmp_path, make, n_models):
     """The Gaussian process draws from them too, before the networks."""
-    params = {"max_steps": 2 * STEPS, "stacking": True}
+    params = {"max_steps": 2 * STEPS, "stacking": True, "n_models": n_models}
     expected = forecaster(random_state=make(3), **params).fit(small)
     killed_after(1, small, checkpoint_dir=tmp_path, random_state=make(3), **params)
     resumed = forecaster(random_state=make(3), checkpoint_dir=tmp_path, **params).fit(small)
@@ -219,8 +235,8 @@ def test_an_interrupt_leaves_the_state_and_the_next_fit_goes_on(small, whole, tm
     ],
     ids=lambda c: "".join(c) if isinstance(c, dict) else "",
 )
-def test_the_training_of_another_fit_is_not_mixed_with(small, tmp_path, change, message):
-    killed_after(1, small, checkpoint_dir=tmp_path)
+def test_the_training_of_another_fit_is_not_mixed_with(kept_state, change, message):
+    small, tmp_path, _ = kept_state
     before = {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")}
     params = {k: v for k, v in change.items() if k not in ("data", "sample_weight")}
     df = small.assign(x=small["x"] + 1) if "data" in change else small
@@ -255,28 +271,28 @@ def test_another_fit_that_ends_while_its_checkpoint_is_read_gives_no_warning(sma
     monkeypatch.setattr(Path, read, gone)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        forecaster(checkpoint_dir=tmp_path).fit(small)
+        quick(n_models=1, checkpoint_dir=tmp_path).fit(small)
     assert not other.exists()
 
 
-def test_a_checkpoint_of_another_version_of_torch_gives_a_warning(small, tmp_path, monkeypatch):
-    killed_after(1, small, checkpoint_dir=tmp_path)
+def test_a_checkpoint_of_another_version_of_torch_gives_a_warning(kept_state, monkeypatch):
+    small, tmp_path, _ = kept_state
     monkeypatch.setattr("torch.__version__", "9.9")
     with pytest.warns(UserWarning, match=r"torch was '2.*' and is '9.9'"):
         quick(n_models=1, checkpoint_dir=tmp_path).fit(small)
 
 
-def test_a_frame_in_another_order_and_a_bar_are_the_same_fit(small, whole, tmp_path, capsys):
-    killed_after(1, small, checkpoint_dir=tmp_path)
+def test_a_frame_in_another_order_and_a_bar_are_the_same_fit(kept_state, whole, capsys):
+    small, tmp_path, _ = kept_state
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         resumed = forecaster(checkpoint_dir=tmp_path, verbose=1).fit(small.sample(frac=1, random_state=0))
     assert_same_weights(resumed, whole)
 
 
-def test_the_state_of_a_fit_that_is_running_is_nobody_elses(small, whole, tmp_path):
+def test_the_state_of_a_fit_that_is_running_is_nobody_elses(kept_state, whole):
     """A fit of the same data and parameters at the same time takes a place of its own."""
-    killed_after(1, small, checkpoint_dir=tmp_path)
+    small, tmp_path, _ = kept_state
     (name,) = states(tmp_path)
     held = lock(tmp_path / name.replace(".safetensors", ".lock"))
     try:
@@ -374,20 +390,6 @@ def test_a_file_that_holds_something_else_is_refused(kept_state, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="Delete it to start again"):
         forecaster(checkpoint_dir=directory).fit(df)
-
-
-@pytest.fixture(scope="module")
-def one_state(small, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("kept")
-    killed_after(1, small, checkpoint_dir=directory)
-    return next(directory.glob("*.safetensors"))
-
-
-@pytest.fixture
-def kept_state(small, one_state, tmp_path):
-    path = tmp_path / one_state.name
-    path.write_bytes(one_state.read_bytes())
-    return small, tmp_path, path
 
 
 def test_a_pickle_in_its_place_is_not_executed(kept_state):
