@@ -93,7 +93,8 @@ def test_months_and_years_as_horizons_are_refused_with_the_days_to_give(european
         assert "give days" in said
 
 
-def test_evaluate_writes_the_page_of_rows_that_fit_has_not_seen(european, tmp_path, capsys):
+def test_evaluate_writes_the_page_of_rows_that_fit_has_not_seen(european, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("latentode.report.image", lambda figure, alt: "")  # its pictures take most of the time
     page = tmp_path / "page.html"
     assert main(["evaluate", str(european), "--report", str(page), *QUICK]) == 0
     assert f"report written to {page}" in capsys.readouterr().out

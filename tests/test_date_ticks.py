@@ -39,8 +39,18 @@ def test_a_day_of_two_months_and_an_hour_of_two_days_are_labelled_with_them():
     assert hours == ["12:00\nMay-11", "May-12", "12:00\nMay-12"]
 
 
-@pytest.mark.parametrize("n_columns", [1, 4])
-@pytest.mark.parametrize("days", [0.0057, 0.0064, 0.09, 1.6, 2.04, 2.87, 5, 40, 53.6, 81.3, 300, 517, 988, 5000])
+DAYS = [0.0057, 0.0064, 0.09, 1.6, 2.04, 2.87, 5, 40, 53.6, 81.3, 300, 517, 988, 5000]
+
+
+@pytest.mark.parametrize(
+    ("days", "n_columns"),
+    [
+        # Of four columns, which take four times as long, the default suite has every second span.
+        pytest.param(days, n, marks=[pytest.mark.slow] if n > 1 and i % 2 else [])
+        for i, days in enumerate(DAYS)
+        for n in (1, 4)
+    ],
+)
 def test_labels_differ_and_neither_touch_nor_leave_the_picture(days, n_columns):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

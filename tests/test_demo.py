@@ -55,7 +55,7 @@ def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("here") / "demo"
     said = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "LatentODEForecaster", partial(LatentODEForecaster, max_steps=5, verbose=False))
+        patch.setattr(demo, "LatentODEForecaster", partial(LatentODEForecaster, max_steps=5, n_models=1, verbose=False))
         scores = run_demo(out, random_state=1, echo=said.append)
     return out, scores, "\n".join(said)
 

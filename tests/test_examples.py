@@ -15,7 +15,7 @@ QUICKSTART = ROOT / "examples" / "quickstart.py"
 
 
 def test_the_quickstart_prints_forecasts_and_draws_where_it_should(tmp_path, monkeypatch, capsys):
-    quick = partial(latentode.LatentODEForecaster, max_steps=2, stacking=False, verbose=False)
+    quick = partial(latentode.LatentODEForecaster, max_steps=2, n_models=1, stacking=False, verbose=False)
     monkeypatch.setattr(latentode, "LatentODEForecaster", quick, raising=False)
     monkeypatch.chdir(tmp_path)
     for words, picture in (([], "quickstart.png"), (["mine.png"], "mine.png")):

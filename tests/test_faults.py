@@ -32,12 +32,12 @@ OF_FEW_SERIES = "the levels of prediction intervals rest on"
 
 @contextlib.contextmanager
 def done_meanwhile(what, df):
-    """Another thread does something to a frame, again and again."""
+    """Another thread does something to a frame, again and again, and lets the first one work in between."""
     over, begun, broken = threading.Event(), threading.Event(), []
 
     def again():
         try:
-            while not over.is_set():
+            while not over.wait(1e-4):
                 what(df)
                 begun.set()
         except Exception as error:  # the test would else go on without it
