@@ -45,7 +45,7 @@ def turned(t):
 @pytest.mark.parametrize("backwards", [False, True])
 def test_every_method_converges_with_its_order_in_both_directions(method, backwards):
     errors, options = [], {"max_order": 5, "max_iters": 20} if "adams" in method else {}
-    for n in (20, 40):
+    for n in (20, 40) if "adams" in method else (10, 20):
         t = times(n)
         t, y0 = (t.flip(0), turned(t[-1])) if backwards else (t, start())
         y = odeint(turning, y0, t, method=method, options=options)
