@@ -143,7 +143,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     model_ : LatentODE or Ensemble
         The fitted module; an ensemble has ``members``.
     weights_ : DataFrame or None
-        How much of a forecast is the Gaussian process's, by lead time, length of history and channel.
+        How much of a forecast is the Gaussian process's, by lead time (0 inside the history), observations and channel.
     calibration_ : DataFrame or None
         What prediction intervals held on held-out series, by channel, lead time and level, with its standard error.
     history_ : DataFrame

@@ -116,7 +116,7 @@ def report_idle_network(scores: Floats | None, spread: Floats) -> None:
     spread : array of float
         (channel,), the units in which channels are averaged.
     """
-    if scores is None:
+    if scores is None or not LOGGER.isEnabledFor(logging.INFO):
         return
     crps = leaderboard_frame(scores, spread, range(scores.shape[1]))["crps"]
     if crps.get("Gaussian process", np.inf) <= crps["latentode"]:

@@ -120,15 +120,20 @@ def _n_series(trained: Sequence[Trained]) -> int:
 
 
 def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int) -> None:
-    """Minimise the mean CRPS over that of equal weights, plus a penalty that fades with the number of series."""
-    before = float(_crps(weights, forecasts).detach())
-    if not np.isfinite(before) or before <= 0:  # nothing was held out, or the network has diverged
+    """Minimise the CRPS over that of the weights without data, plus a penalty that fades with the number of series.
+
+    Queries inside the history and after it count the same: there are few of the former in held-out data, and the
+    process, which knows both sides of a gap, is often right there where the network is right ahead.
+    """
+    before = _crps(weights, forecasts).detach()
+    if not bool((before > 0).any() & before.isfinite().all()):  # nothing was held out, or the network has diverged
         return
+    share = torch.where(before > 0, 1 / before, 0.0) / (before > 0).sum()
     optimiser = torch.optim.LBFGS(weights.parameters(), max_iter=MOST_ITERATIONS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = _crps(weights, forecasts) / before + 0.1 * SHRINKAGE / n_series * weights.penalty()
+        value = (share * _crps(weights, forecasts)).sum() + 0.1 * SHRINKAGE / n_series * weights.penalty()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
@@ -136,8 +141,11 @@ def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int)
 
 
 def _crps(weights: StackingWeights, forecasts: Sequence[Forecast]) -> Tensor:
-    """The mean CRPS of Gaussians over the targets (Gneiting & Raftery 2007, equation 21)."""
-    total, n = torch.zeros(()), torch.zeros(())
+    """The mean CRPS of Gaussians over the targets after the histories and inside them, (2,); 0 where there are none.
+
+    Gneiting & Raftery (2007), equation 21.
+    """
+    total, n = torch.zeros(2), torch.zeros(2)
     for batch, network, process in forecasts:
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
@@ -147,6 +155,8 @@ def _crps(weights: StackingWeights, forecasts: Sequence[Forecast]) -> Tensor:
         score = both.scale * (z * torch.erf(z / np.sqrt(2)) + 2 * density - 1 / np.sqrt(np.pi))
         # In units of the scales at hand: otherwise the farthest lead times would decide for the near ones.
         score = score / (network.scale * process.scale).sqrt()
-        queried = (batch.target_mask > 0).float()
-        total, n = total + (score * queried).sum(), n + queried.sum()
+        inside = (batch.query_times <= 0)[..., None]
+        for k, queried in enumerate((~inside, inside)):
+            queried = queried & (batch.target_mask > 0)
+            total[k], n[k] = total[k] + score[queried].sum(), n[k] + queried.sum()
     return total / n.clamp(min=1.0)

@@ -51,8 +51,8 @@ class StackingWeights(nn.Module):
     """The weight of the Gaussian process beside the network, by channel, lead time and length of the history.
 
     Its logit is linear: a common intercept, a deviation of each channel, and slopes for the logarithm of the lead time,
-    for queries inside the history, and for the logarithm of the number of observations of the channel. Without data it
-    is one third.
+    for queries inside the history, and for the logarithm of the number of observations of the channel. Inside it the
+    common weight is another, as free as the one after it. Without data both are one third.
 
     Parameters
     ----------
@@ -96,8 +96,12 @@ class StackingWeights(nn.Module):
         return (ONE_THIRD + self.intercept + self.of_channel + slopes).sigmoid()
 
     def penalty(self) -> Tensor:
-        """(), the squared distance from one third everywhere; the common weight is free the most."""
-        return 0.01 * self.intercept.square() + self.of_channel.square().mean() + 0.1 * self.slopes.square().sum()
+        """(), the squared distance from one third everywhere; the common weights are free the most."""
+        of_lead, more_inside, of_count = self.slopes
+        inside = self.intercept - of_lead + more_inside  # where the logarithm of the lead time is 0
+        common = self.intercept.square() + inside.square()
+        penalty: Tensor = 0.01 * common + self.of_channel.square().mean() + 0.1 * (of_lead.square() + of_count.square())
+        return penalty
 
 
 class Stacking(nn.Module):

@@ -210,8 +210,10 @@ class EarlyStopping(pl.Callback):
         return losses
 
     def _keep(self) -> None:
-        self.average = copy.deepcopy(self.module.average.state_dict())
-        self.weights = copy.deepcopy(self.module.model.state_dict())
+        self.average, self.weights = (
+            {name: value.clone() for name, value in of.state_dict().items()}
+            for of in (self.module.average, self.module.model)
+        )
 
     def _snapshot(self, trainer: pl.Trainer) -> Snapshot:
         """Everything that a resumed training needs."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,16 +11,16 @@ from tests.estimators.tiny import quick, waves
 
 
 class Foreseen:
-    """Forecasts with errors of a given size, in place of those of a network or a process."""
+    """Forecasts with errors of a given size, (), or by query, in place of those of a network or a process."""
 
-    def __init__(self, error: float, batch: Batch) -> None:
-        rng = torch.Generator().manual_seed(int(1e4 * error))
+    def __init__(self, error: float | torch.Tensor, batch: Batch) -> None:
+        self.error = torch.as_tensor(error)
+        rng = torch.Generator().manual_seed(int(1e4 * self.error.max()))
         assert batch.targets is not None
-        self.mean = batch.targets + error * torch.randn(batch.targets.shape, generator=rng)
-        self.error = error
+        self.mean = batch.targets + self.error * torch.randn(batch.targets.shape, generator=rng)
 
     def __call__(self, batch: Batch) -> Prediction:
-        return Prediction(self.mean, torch.full_like(self.mean, self.error))
+        return Prediction(self.mean, self.error.expand(self.mean.shape))
 
 
 def held_out(n_series: int, n_channels: int = 2) -> Batch:
@@ -36,7 +38,12 @@ def held_out(n_series: int, n_channels: int = 2) -> Batch:
 
 def weight(of_network: float, of_process: float, n_series: int) -> float:
     """The mean weight of the process, given the sizes of both errors."""
-    batch = held_out(n_series)
+    return float(weights(of_network, of_process, held_out(n_series)).mean())
+
+
+def weights(of_network: float | torch.Tensor, of_process: float | torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The weights of the process, given the sizes of both errors."""
+    n_series = len(batch.lengths)
     network = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1))
     network.predict = Foreseen(of_network, batch)  # type: ignore[method-assign]
     process = GaussianProcess(2, 0, 0.1, 1.0)
@@ -45,13 +52,24 @@ def weight(of_network: float, of_process: float, n_series: int) -> float:
     assert isinstance(trained[0].model, Stacked)
     assert stacking is not None
     with torch.no_grad():
-        return float(stacking.weights(batch).mean())
+        return stacking.weights(batch)
 
 
 def test_the_better_forecast_gets_the_weight():
     assert weight(1.0, 0.1, 300) > 0.9
     assert weight(0.1, 1.0, 300) < 0.1
     assert 0.4 < weight(0.5, 0.5001, 300) < 0.6  # independent errors of one size cancel best at one half
+
+
+def test_a_few_queries_inside_the_history_have_a_weight_of_their_own():
+    """One query of twenty lies inside; there the process is right, and ahead the network."""
+    batch = held_out(16)
+    inside = torch.arange(80).view(16, 5) % 20 == 0
+    batch = replace(batch, query_times=torch.where(inside, -batch.query_times, batch.query_times), backward=True)
+    good, bad = (torch.where(inside[..., None] == here, 0.1, 1.0) for here in (True, False))
+    found = weights(of_network=bad, of_process=good, batch=batch)
+    assert found[inside].mean() > 0.6
+    assert found[~inside].mean() < 0.2
 
 
 def test_few_series_leave_the_weight_near_one_third():
