@@ -145,7 +145,8 @@ import os, signal, sys
 from functools import partial
 from latentode.cli import main
 from latentode.estimators import defaults
-from latentode.training import LatentODEModule, TrainingConfig
+from latentode.training import TrainingConfig
+from latentode.training.module import LatentODEModule
 
 defaults.TrainingConfig = partial(TrainingConfig, steps_per_check=2)
 step = LatentODEModule.training_step

@@ -2,9 +2,9 @@
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
 from latentode.training.config import TrainingConfig
-from latentode.training.fit import TrainingResult, train, validation_batches
+from latentode.training.fit import train, validation_batches
 from latentode.training.lightning_silence import TERMINATED, silent_lightning
-from latentode.training.module import LatentODEModule, gaussian_crps
+from latentode.training.result import TrainingResult
 from latentode.training.tasks import RaggedSeries, TaskSampler, query_batch
 from latentode.training.threads import fork_safe, one_thread
 from latentode.training.time_limit import TimeLimit
@@ -12,7 +12,6 @@ from latentode.training.time_limit import TimeLimit
 __all__ = [
     "TERMINATED",
     "Checkpoint",
-    "LatentODEModule",
     "RaggedSeries",
     "TaskSampler",
     "TimeLimit",
@@ -20,7 +19,6 @@ __all__ = [
     "TrainingResult",
     "checkpoint_in",
     "fork_safe",
-    "gaussian_crps",
     "one_thread",
     "query_batch",
     "silent_lightning",

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from latentode.training import LatentODEModule
+from latentode.training.module import LatentODEModule
 from tests.estimators.tiny import checks_every, quick, waves
 
 

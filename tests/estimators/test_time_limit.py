@@ -9,8 +9,9 @@ import torch
 from latentode.estimators import defaults, time_limit
 from latentode.estimators.time_limit import seconds_to_finish
 from latentode.nn import LatentODE
-from latentode.training import LatentODEModule, TimeLimit, TrainingConfig
+from latentode.training import TimeLimit, TrainingConfig
 from latentode.training import time_limit as of_training
+from latentode.training.module import LatentODEModule
 from tests.estimators.tiny import checks_every, quick, waves
 from tests.training.test_time_limit import Clock
 

@@ -12,7 +12,7 @@ from latentode.estimators import fitting
 from latentode.estimators.fitting import HISTORY
 from latentode.nn import Ensemble, LatentODE, members_of
 from latentode.plotting import plot_training
-from latentode.training import LatentODEModule
+from latentode.training.module import LatentODEModule
 from tests.estimators import tiny
 from tests.estimators.tiny import waves
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskSampler, TrainingConfig, gaussian_crps, train, validation_batches
-from latentode.training.module import LatentODEModule
+from latentode.training import RaggedSeries, TaskSampler, TrainingConfig, train, validation_batches
+from latentode.training.module import LatentODEModule, gaussian_crps
 
 
 def waves(n_series=8, n_rows=12, seed=0):

@@ -7,7 +7,8 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from latentode.nn import Batch, LatentODE, LatentODEConfig
-from latentode.training import LatentODEModule, TrainingConfig, gaussian_crps
+from latentode.training import TrainingConfig
+from latentode.training.module import LatentODEModule, gaussian_crps
 
 
 def module_of(**options):

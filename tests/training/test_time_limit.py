@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from latentode.nn import GaussianProcess
-from latentode.training import LatentODEModule, TimeLimit
+from latentode.training import TimeLimit
 from latentode.training import gaussian_process as fitting_process
 from latentode.training.callbacks import EarlyStopping
 from latentode.training.gaussian_process import fit_gaussian_process
+from latentode.training.module import LatentODEModule
 from latentode.training.time_limit import FEWEST_STEPS
 from tests.training.test_fit import setting, trained, waves  # noqa: F401  (setting is a fixture)
 

@@ -210,6 +210,8 @@ SETS: dict[str, LeagueSet] = {
         _generated("reservoir", True, generators.reservoir, 40, _reservoir),
         _generated("motion", True, generators.motion, 20, _motion),
         _generated("relaxations, gaps", True, generators.kicked_relaxations, 200, interpolation),
+        _generated("logistic growth, gaps", True, generators.logistic_growth, 60, interpolation),
+        _generated("Brusselator, gaps", True, generators.brusselator, 160, interpolation),
         LeagueSet("air quality, training weeks", "shared", True, partial(_air_quality, truth=False)),
         LeagueSet("climate, training stations", "shared", True, partial(_climate, truth=False)),
         # ------------------------------------------------------------------------------------- untouched

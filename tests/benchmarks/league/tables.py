@@ -31,6 +31,7 @@ def ratios(results: Path, label: str, quick: bool) -> pd.DataFrame:
     """A row per set: errors in the mean over seeds, over boosting's and over the best naive forecast's."""
     ours = _frame(results, label, quick)
     others = _frame(results, "baselines", quick)
+    ours = ours.merge(others[KEYS].drop_duplicates())  # the seeds that all have played
     others = others.merge(ours[KEYS])
     mean = others.groupby(["player", "set"])[["mse", "crps"]].mean()
     boosting = mean.loc["boosting"]
