@@ -329,7 +329,7 @@ def _plan(
     if settings.stacking:
         own = np.random.default_rng(int(rng.integers(2**62)))
         limit.share(OF_GAUSSIAN_PROCESS)
-        process = fit_gaussian_process(whole.series, span, config.usual_gap, own, limit)
+        process = fit_gaussian_process(whole.series, span, config.usual_gap, own, limit, config.impulse_gap)
     return _Plan(
         config=config,
         options=options_for(panel, scaled, n_models, settings),

@@ -49,9 +49,14 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
     """
     if process is None:
         return list(trained), None
-    config = trained[0].model.config
-    n_given = process.n_given
-    sizes = StackingConfig(config.n_channels, n_given, process.usual_gap, process.duration)
+    sizes = StackingConfig(
+        trained[0].model.config.n_channels,
+        process.n_given,
+        process.usual_gap,
+        process.duration,
+        process.n_impulses,
+        process.impulse_gap,
+    )
     weights = fitted_weights(
         [forecast for one in trained for forecast in forecasts_of(one)], process, _n_series(trained)
     )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.channel_series import ChannelSeries, Points, by_channel, queries_by_channel
+from latentode.nn.impulse_filters import ImpulseFeatures
 
 __all__ = ["Evidence", "GaussianProcess"]
 
@@ -40,6 +41,9 @@ VARIANCES = {
 }
 """Initial variances, in scaled units, where a channel has a variance of about 1."""
 
+SIZE = 0.1
+"""Initial variance of the size of a series' response to impulses, over that of the population."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -69,8 +73,9 @@ class GaussianProcess(nn.Module):
     A channel is the sum of
 
     - fixed effects, the same in all series: a level, a curve over the time since the start of the series, and linear
-      effects of what is known beforehand (seasons, known covariates, static features);
-    - random effects, different in each series: a level, a slope, and linear effects of what is known beforehand;
+      effects of what is known beforehand (seasons, known covariates, static features, what is left of impulses);
+    - random effects, different in each series: a level, a slope, linear effects of what is known beforehand, and how
+      large its whole response to impulses is, over the population's (the volume in which a dose is diluted);
     - a random walk, and three stationary processes: an Ornstein-Uhlenbeck process, which forgets; a smooth one with a
       Matern-3/2 covariance; and a rotation with a period, which has its own phase and amplitude in each series;
     - noise of the measurement.
@@ -86,6 +91,11 @@ class GaussianProcess(nn.Module):
         The median gap between rows, in spans.
     duration : float
         The usual duration of a series, in spans.
+    n_impulses : int
+        Kinds of impulses, whose remains over :class:`~latentode.nn.impulse_filters.ImpulseFeatures` are known too: a
+        combination of them is the response of a compartment model to doses.
+    impulse_gap : float
+        The typical time between two impulses of a series, in spans.
 
     References
     ----------
@@ -111,19 +121,29 @@ class GaussianProcess(nn.Module):
     effects: Tensor
     effects_covariance: Tensor
 
-    def __init__(self, n_channels: int, n_given: int, usual_gap: float, duration: float) -> None:
+    def __init__(
+        self,
+        n_channels: int,
+        n_given: int,
+        usual_gap: float,
+        duration: float,
+        n_impulses: int = 0,
+        impulse_gap: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.n_given = n_given
-        self.usual_gap, self.duration = usual_gap, duration
+        self.n_given, self.n_impulses = n_given, n_impulses
+        self.usual_gap, self.duration, self.impulse_gap = usual_gap, duration, impulse_gap
+        self.impulses = ImpulseFeatures(n_impulses, usual_gap, impulse_gap) if n_impulses else None
+        self.n_features = n_given + (self.impulses.n_features if self.impulses else 0)
         lengths = {
             "drift": max(4 * usual_gap, 0.3),
             "smooth": max(2 * usual_gap, 0.3),
             "period": duration,
             "rotation": duration,
         }
-        self.log_variances = _logarithms(VARIANCES, n_channels)
+        self.log_variances = _logarithms(VARIANCES | ({"size": SIZE} if n_impulses else {}), n_channels)
         self.log_lengths = _logarithms(lengths, n_channels)
-        n_effects = 1 + N_KNOTS + n_given
+        n_effects = 1 + N_KNOTS + self.n_features
         self.register_buffer("effects", torch.zeros(n_channels, n_effects))
         self.register_buffer("effects_covariance", torch.zeros(n_channels, n_effects, n_effects))
 
@@ -140,6 +160,7 @@ class GaussianProcess(nn.Module):
         Prediction
             Of (series, query, channel). Queries do not depend on one another.
         """
+        batch = self.with_features(batch)
         histories, queries = by_channel(batch), queries_by_channel(batch)
         mean, variance = torch.empty_like(queries.times), torch.empty_like(queries.times)
         with torch.no_grad():
@@ -149,6 +170,10 @@ class GaussianProcess(nn.Module):
         mean, scale = (x.reshape(shape).mT.to(batch.values.dtype) for x in (mean, variance.sqrt()))
         return Prediction(mean, scale)
 
+    def with_features(self, batch: Batch) -> Batch:
+        """A batch that holds all the features of its rows and queries, impulses too."""
+        return batch if self.impulses is None else self.impulses.beside(batch)
+
     def correlations(self, batch: Batch) -> Tensor:
         """How values at the queries go together given the history, (series, channel, query, query), noise included.
 
@@ -157,6 +182,7 @@ class GaussianProcess(nn.Module):
         batch : Batch
             Histories and queries.
         """
+        batch = self.with_features(batch)
         histories, queries = by_channel(batch), queries_by_channel(batch)
         n_queries = queries.times.shape[1]
         found = queries.times.new_empty(len(queries.times), n_queries, n_queries)
@@ -260,7 +286,16 @@ class GaussianProcess(nn.Module):
         covariance = covariance + of("drift") * (-over("drift")).exp()
         covariance = covariance + of("smooth") * (1 + smooth) * (-smooth).exp()
         covariance = covariance + of("rotation") * turn.cos() * (-over("rotation")).exp()
-        return covariance + of("given") * (a.given @ b.given.mT) if self.n_given else covariance
+        if self.impulses is not None:
+            covariance = covariance + of("size") * (self._response(a)[:, :, None] * self._response(b)[:, None])
+        return covariance + of("given") * (a.given @ b.given.mT) if self.n_features else covariance
+
+    def _response(self, points: Points) -> Tensor:
+        """The population's response to the impulses, (pair, point)."""
+        assert self.impulses is not None
+        features, begin = self.impulses.n_features, 1 + N_KNOTS
+        effects = self.effects.double()[points.channel, begin : begin + features]
+        return (points.given[..., :features] @ effects[..., None])[..., 0]
 
     def _variance(self, points: Points) -> Tensor:
         """Of a value at some points, (pair, point), noise included."""
@@ -269,6 +304,8 @@ class GaussianProcess(nn.Module):
             for name in ("level", "slope", "walk", "given", "drift", "smooth", "rotation", "noise")
         )
         variance = level + slope * self._slope(points).square() + walk * self._walked(points) + sum(stationary) + JITTER
+        if self.impulses is not None:
+            variance = variance + self._of("size", points.channel)[:, None] * self._response(points).square()
         return variance + given * points.given.square().sum(-1)
 
     def _walked(self, points: Points) -> Tensor:
@@ -290,7 +327,7 @@ class GaussianProcess(nn.Module):
         """Of the fixed effects, (channel, effect)."""
         curve, given = (self._by_channel(self.log_variances[f"population_{name}"]) for name in ("curve", "given"))
         parts = [torch.full_like(curve, VAGUE)[:, None], curve[:, None].expand(-1, N_KNOTS)]
-        return torch.cat([*parts, given[:, None].expand(-1, self.n_given)], dim=1)
+        return torch.cat([*parts, given[:, None].expand(-1, self.n_features)], dim=1)
 
     def _of(self, name: str, channel: Tensor) -> Tensor:
         """A variance, (pair,)."""

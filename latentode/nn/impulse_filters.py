@@ -1,11 +1,14 @@
 """Impulses, filtered by a linear state space in closed form."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.input_filters import SHORTEST_AT_MOST, FilterBank, initial_scales, linear_recurrence
+from latentode.nn.batch import Batch
+from latentode.nn.input_filters import N_SCALES, SHORTEST_AT_MOST, FilterBank, initial_scales, linear_recurrence
 
-__all__ = ["ImpulseFilters"]
+__all__ = ["ImpulseFeatures", "ImpulseFilters"]
 
 FASTER_THAN_ROWS, LONGEST = 3.0, 1.0
 """The time constants at the start of training: from a third of the gap between rows to one span. The course between an
@@ -85,3 +88,39 @@ class ImpulseFilters(FilterBank):
         series = torch.arange(len(times), device=times.device)[:, None]
         x = torch.exp(-rate * since.clamp_min(0)[..., None, None]) * after[series, last]
         return torch.where(started[..., None, None], x * self.gain, 0.0).flatten(2)
+
+
+class ImpulseFeatures(nn.Module):
+    """What is left of impulses, over fixed time scales and for each kind by itself, as features of a linear model.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Kinds of impulses.
+    typical_gap, impulse_gap : float
+        As of :class:`ImpulseFilters`.
+    """
+
+    def __init__(self, n_inputs: int, typical_gap: float, impulse_gap: float) -> None:
+        super().__init__()
+        self.n_inputs = n_inputs
+        self.filters = ImpulseFilters(1, 0, typical_gap, impulse_gap).requires_grad_(requires_grad=False)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return N_SCALES * self.n_inputs
+
+    def beside(self, batch: Batch) -> Batch:
+        """A batch with the features before all else that is known of its rows and queries."""
+        return replace(
+            batch,
+            given=self._appended(batch, batch.given, batch.times),
+            query_given=self._appended(batch, batch.query_given, batch.query_times),
+        )
+
+    def _appended(self, batch: Batch, given: Tensor | None, times: Tensor) -> Tensor:
+        assert batch.impulse_times is not None  # where a model knows impulses, batches hold them
+        assert batch.impulses is not None
+        found = [self.filters(batch.impulse_times, one[..., None], times) for one in batch.impulses.unbind(-1)]
+        return torch.cat(found if given is None else [*found, given], dim=-1)

@@ -35,12 +35,18 @@ class StackingConfig:
         The median gap between rows, in spans.
     duration : float
         The usual duration of a series, in spans.
+    n_impulses : int
+        Kinds of impulses that the process knows; none in models saved before it did.
+    impulse_gap : float
+        The typical time between two impulses of a series, in spans.
     """
 
     n_channels: int
     n_given: int
     usual_gap: float
     duration: float
+    n_impulses: int = 0
+    impulse_gap: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for a file."""
@@ -116,7 +122,7 @@ class Stacking(nn.Module):
     def __init__(self, config: StackingConfig) -> None:
         super().__init__()
         self.config = config
-        self.process = GaussianProcess(config.n_channels, config.n_given, config.usual_gap, config.duration)
+        self.process = GaussianProcess(**config.to_dict())
         self.weights = StackingWeights(config.n_channels, config.usual_gap)
 
 

@@ -243,7 +243,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
     sizes = check_model(config["model"], len(schema.channels), limits)
     ids = ids_from_plain(config["ids"])
     coding = None if config["coding"] is None else coding_from_plain(config["coding"])
-    stacked = check_stacking(config["stacking"], sizes.n_channels)
+    stacked = check_stacking(config["stacking"], sizes.n_channels, sizes.impulse_dim)
     expected = _shapes_of_weights(sizes, stacked)
     arrays = _arrays_in(file, expected, sizes, ids, coding, config)
     if earlier:

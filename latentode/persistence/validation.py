@@ -95,7 +95,7 @@ def check_model(stored: dict[str, Any], n_channels: int, limits: Mapping[str, Li
     return sizes
 
 
-def check_stacking(stored: Any, n_channels: int) -> StackingConfig | None:
+def check_stacking(stored: Any, n_channels: int, n_impulses: int) -> StackingConfig | None:
     """Sizes of a stacking, once all are within their limits; None where a model has none.
 
     Parameters
@@ -104,6 +104,8 @@ def check_stacking(stored: Any, n_channels: int) -> StackingConfig | None:
         As :meth:`StackingConfig.to_dict` wrote it.
     n_channels : int
         Channels that the columns name.
+    n_impulses : int
+        Impulses that the model knows.
 
     Raises
     ------
@@ -115,7 +117,8 @@ def check_stacking(stored: Any, n_channels: int) -> StackingConfig | None:
     _require(_is_dict(stored), "stacking", stored)
     sizes = StackingConfig(**stored)
     _require(sizes.n_channels == n_channels and _is_whole(sizes.n_given, 0, MOST_UNITS), "stacking", stored)
-    for name in ("usual_gap", "duration"):
+    _require(_is_whole(sizes.n_impulses, 0, n_impulses), "n_impulses", sizes.n_impulses)
+    for name in ("usual_gap", "duration", "impulse_gap"):
         value = getattr(sizes, name)
         _require(_is_number(value) and value > 0, name, value)
     return sizes

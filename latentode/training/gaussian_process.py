@@ -44,7 +44,12 @@ VARIANCE_PRECISION, LENGTH_PRECISION = 0.04, 0.2
 
 
 def fit_gaussian_process(
-    series: RaggedSeries, span: float, usual_gap: float, rng: np.random.Generator, limit: TimeLimit | None = None
+    series: RaggedSeries,
+    span: float,
+    usual_gap: float,
+    rng: np.random.Generator,
+    limit: TimeLimit | None = None,
+    impulse_gap: float = 1.0,
 ) -> GaussianProcess:
     """Fit variances, time scales and fixed effects.
 
@@ -60,15 +65,20 @@ def fit_gaussian_process(
         Draws series and stretches of them, where there are many.
     limit : TimeLimit, optional
         The time this may take, but for one step. None means any time.
+    impulse_gap : float
+        The typical time between two impulses of a series, in spans.
 
     References
     ----------
     Rasmussen & Williams (2006), Gaussian processes for machine learning, section 5.4.1.
     """
-    population = _population(series, span, rng)
-    process = GaussianProcess(
-        series.values.shape[1], population[0].given.shape[2], usual_gap, _usual_duration(series, span)
-    )
+    n_given, n_impulses = series.seasons.n_features, 0
+    if series.covariates is not None:
+        n_given += series.covariates.known.n_features + series.covariates.static.shape[1]
+        n_impulses = series.covariates.impulses.n_features
+    duration = _usual_duration(series, span)
+    process = GaussianProcess(series.values.shape[1], n_given, usual_gap, duration, n_impulses, impulse_gap)
+    population = _population(process, series, span, rng)
     with one_thread():  # the matrices are small
         _start_at_periods(process, population)
         _maximise_evidence(process, population, TimeLimit() if limit is None else limit)
@@ -94,6 +104,7 @@ def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]
         before = period.detach().clone()
         optimiser.step()
         schedule.step()
+        process.know_effects(evidence)  # of which the size of a response is a multiple
         with torch.no_grad():
             period.copy_(before + relative * (period - before))
 
@@ -116,18 +127,22 @@ def with_effects_of(
     """
     copied = copy.deepcopy(process)
     with torch.no_grad(), one_thread():
-        copied.know_effects(copied.evidence(_population(series, span, rng)))
+        copied.know_effects(copied.evidence(_population(copied, series, span, rng)))
     return copied
 
 
-def _population(series: RaggedSeries, span: float, rng: np.random.Generator) -> list[ChannelSeries]:
+def _population(
+    process: GaussianProcess, series: RaggedSeries, span: float, rng: np.random.Generator
+) -> list[ChannelSeries]:
     """Stretches of single channels, in chunks."""
     which = np.flatnonzero(series.lengths > 0)
     which = np.sort(rng.choice(which, min(len(which), MOST_SERIES), replace=False))
     lengths = np.minimum(series.lengths[which], MAX_HISTORY)
     starts = series.offsets[:-1][which] + rng.integers(0, series.lengths[which] - lengths + 1)
-    first = series.times[starts]
-    whole = by_channel(query_batch(series, starts, starts + lengths, first, first[:, None], span, which))
+    first, last = series.times[starts], series.times[starts + lengths - 1]
+    # A query of the last row: inputs are then known up to it.
+    batch = query_batch(series, starts, starts + lengths, first, last[:, None], span, which)
+    whole = by_channel(process.with_features(batch))
     spare = (whole.counts - WINDOW).clamp(min=0).numpy()
     stretches = whole.window(torch.from_numpy(rng.integers(0, spare + 1)), min(WINDOW, whole.observed.shape[1]))
     chosen = _within(stretches, len(series.values.T), rng)

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from latentode.data import Covariates
+from latentode.data.timed_rows import TimedRows
 from latentode.training.gaussian_process import fit_gaussian_process, with_effects_of
 from latentode.training.tasks import RaggedSeries, query_batch
 
@@ -20,7 +24,8 @@ def forecasts(process, series: RaggedSeries, n_known: int):
     stops = starts + n_known
     n_rows = series.lengths[0]
     times = series.times.reshape(-1, n_rows)
-    batch = query_batch(series, starts, stops, times[:, n_known - 1], times[:, n_known:], 1.0)
+    which = np.arange(len(starts))
+    batch = query_batch(series, starts, stops, times[:, n_known - 1], times[:, n_known:], 1.0, which)
     found = process(batch)
     return found.mean[..., 0].numpy(), found.scale[..., 0].numpy(), series.values.reshape(-1, n_rows)[:, n_known:]
 
@@ -88,3 +93,48 @@ def test_one_seed_gives_one_process():
 def test_hardly_any_data_and_long_series_are_taken(n_rows, n_series):
     process = fit_gaussian_process(series_of(rotation(1), n_rows, n_series), 1.0, 0.05, np.random.default_rng(0))
     assert all(torch.isfinite(value).all() for value in process.state_dict().values())
+
+
+def doses(n_series: int, seed: int, spread: float = 0.0) -> RaggedSeries:
+    """Series that only respond to six impulses, each with a size of its own."""
+    rng = np.random.default_rng(seed)
+    given, amounts = np.sort(rng.random((n_series, 6)), axis=1), rng.uniform(0.5, 2, (n_series, 6))
+    courses = zip(given, amounts, np.exp(spread * rng.standard_normal(n_series)), strict=True)
+
+    def response(_):
+        at, sizes, factor = next(courses)
+
+        def course(t):
+            since = t[:, None] - at
+            left = (sizes * np.exp(-4 * np.maximum(since, 0)) * (since > 0)).sum(1)
+            return factor * left + 0.02 * rng.standard_normal(len(t))
+
+        return course
+
+    series = series_of(response, 12, n_series, seed)
+    rows = TimedRows(np.arange(n_series + 1) * 6, given.ravel(), amounts.reshape(-1, 1).astype(np.float32))
+    static = np.empty((n_series, 0), np.float32)
+    return replace(series, covariates=Covariates(static, TimedRows.empty(n_series), rows))
+
+
+def test_the_response_to_impulses_is_known_ahead_and_not_before_they_are_given():
+    process = fit_gaussian_process(doses(60, 0), 1.0, 0.08, np.random.default_rng(0), impulse_gap=0.15)
+    new = doses(40, 1)
+    mean, _, truth = forecasts(process, new, 3)
+    assert np.square(mean - truth).mean() < 0.05 * truth.var()
+    later = replace(new.covariates.impulses, times=new.covariates.impulses.times + 2.0)
+    without, _, _ = forecasts(process, replace(new, covariates=replace(new.covariates, impulses=later)), 3)
+    assert np.square(without - truth).mean() > 0.5 * truth.var()
+
+
+def test_the_first_observations_tell_how_large_the_response_of_a_series_is():
+    series = doses(60, 0, spread=0.5)
+    process = fit_gaussian_process(series, 1.0, 0.08, np.random.default_rng(0), impulse_gap=0.15)
+    assert float(process.log_variances["size"].detach().exp()) > 0.05
+    mean, scale, truth = forecasts(process, doses(60, 1, spread=0.5), 4)
+    assert (np.abs(truth - mean) < 1.645 * scale).mean() > 0.85
+    with torch.no_grad():
+        process.log_variances["size"].fill_(-20.0)
+        process.log_variances["given"].fill_(-20.0)
+    alike, _, _ = forecasts(process, doses(60, 1, spread=0.5), 4)
+    assert np.square(mean - truth).mean() < 0.8 * np.square(alike - truth).mean()
