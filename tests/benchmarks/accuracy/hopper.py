@@ -25,14 +25,14 @@ PUBLISHED = {
 N, T = 10_000, 200
 
 
-def generate() -> np.ndarray:
-    """Simulate, (trajectory, step, feature)."""
+def generate(n: int = N) -> np.ndarray:
+    """Simulate the first `n` trajectories, (trajectory, step, feature)."""
     from dm_control import suite
 
     # The published data come from numpy's global generator; so must these.
     np.random.seed(123)  # noqa: NPY002
     physics = suite.load("hopper", "stand").physics
-    out = np.empty((N, T, 14), dtype=np.float32)
+    out = np.empty((n, T, 14), dtype=np.float32)
     for trajectory in out:
         with physics.reset_context():
             data = physics.data
