@@ -104,7 +104,8 @@ def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]
         before = period.detach().clone()
         optimiser.step()
         schedule.step()
-        process.know_effects(evidence)  # of which the size of a response is a multiple
+        if process.impulses is not None:  # the size of a response is a multiple of the population's
+            process.know_effects(evidence)
         with torch.no_grad():
             period.copy_(before + relative * (period - before))
 
