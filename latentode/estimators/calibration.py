@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import ndtri
 
-from latentode.nn import Batch, GaussianProcess, LatentODE, Stacked, mixture_spread
+from latentode.nn import Batch, GaussianProcess, LatentODE, Prediction, Stacked, mixture_spread
 from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
 from latentode.persistence.coverage import LEAD_ENDS
 
@@ -82,6 +83,36 @@ class Trained:
         network = self.model.network if isinstance(self.model, Stacked) else self.model
         assert isinstance(network, LatentODE)  # members of an ensemble are trained one by one
         return network
+
+    @cached_property
+    def of_network(self) -> list[Prediction]:
+        """What the network forecasts of each batch."""
+        network = self.model.network if isinstance(self.model, Stacked) else self.model
+        with torch.no_grad():
+            return [network.predict(batch) for batch in self.held_out]
+
+    @cached_property
+    def of_process(self) -> list[Prediction]:
+        """What the process forecasts of each batch: once for all, as it takes as long as many steps of training."""
+        assert self.process is not None
+        with torch.no_grad():
+            return [self.process(batch) for batch in self.held_out]
+
+    @cached_property
+    def of_model(self) -> list[Prediction]:
+        """What the model forecasts of each batch."""
+        if not isinstance(self.model, Stacked):
+            return self.of_network
+        parts = zip(self.of_network, self.of_process, self.held_out, strict=True)
+        with torch.no_grad():
+            return [self.model.moved(network, process, batch) for network, process, batch in parts]
+
+    def with_model(self, model: LatentODE | Stacked) -> "Trained":
+        """Another model of the same held-out data and process; what the process forecasts is kept."""
+        other = replace(self, model=model)
+        if "of_process" in vars(self):
+            vars(other)["of_process"] = self.of_process
+        return other
 
     @property
     def series_of_batches(self) -> list[Ints]:
@@ -213,11 +244,10 @@ def _residuals(one: Trained) -> tuple[Floats, Floats, Ints]:
     model = one.model
     found, leads, series = [], [], []
     rng = torch.Generator().manual_seed(SEED)
-    for batch, of_rows in zip(one.held_out, one.series_of_batches, strict=True):
+    for batch, of_rows, center in zip(one.held_out, one.series_of_batches, one.of_model, strict=True):
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         with torch.no_grad():
-            center = model.predict(batch)
             noise = torch.randn(
                 DRAWS, len(batch.lengths), model.config.latent_dim, generator=rng, dtype=batch.values.dtype
             )

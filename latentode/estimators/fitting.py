@@ -382,13 +382,16 @@ def _where(number: int, n_models: int, history: list[dict[str, float]]) -> str:
 
 def _on_check(monitor: Monitor, plan: _Plan, scaler: ChannelScaler, fold: Fold, trained_rows: Bools) -> OnCheck:
     """What training calls at every validation check: it passes the one model in training to the monitor."""
+    before: list[Trained] = []
 
     def on_check(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
-            trained = [Trained(model, fold.held_out, fold.held_series, plan.process_of(fold))]
+            if not before:
+                before.append(Trained(model, fold.held_out, fold.held_series, plan.process_of(fold)))
+            before[0] = before[0].with_model(model)
             rows = [{**row, "model": 0.0} for row in history]
-            return replace(_finished(trained, rows, plan, scaler), trained_rows=trained_rows)
+            return replace(_finished([*before], rows, plan, scaler), trained_rows=trained_rows)
 
         with torch.inference_mode(False):
             return monitor.check(fitted)

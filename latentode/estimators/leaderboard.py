@@ -169,8 +169,7 @@ def _predicted(
     """Predictions of the held-out batches by the candidates with a distribution."""
     process = trained[0].process
     if process is None:
-        with torch.no_grad():
-            return {"latentode": [one.network.predict(batch) for one in trained for batch in one.held_out]}
+        return {"latentode": [prediction for one in trained for prediction in one.of_network]}
     forecasts = [forecast for one in trained for forecast in forecasts_of(one)]
     return {
         "latentode": _stacked(forecasts, process, folds, counts, n_series),

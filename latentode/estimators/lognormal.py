@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler
@@ -64,11 +63,9 @@ def variance_shares(trained: Sequence[Trained], calibration: Calibration, scaler
 def _gains(one: Trained, calibration: Calibration, scaler: ChannelScaler) -> list[tuple[int, Floats]]:
     """By how much the squared errors of each held-out series fall, (share, channel), with the number of the series."""
     found = []
-    for batch, of_rows in zip(one.held_out, one.series_of_batches, strict=True):
+    for batch, of_rows, prediction in zip(one.held_out, one.series_of_batches, one.of_model, strict=True):
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
-        with torch.no_grad():
-            prediction = one.model.predict(batch)
         shape = prediction.mean.shape
         factors = calibration.factors(batch.query_times.flatten().double().numpy()).reshape(shape)
         deviation = factors * prediction.scale.double().numpy() * scaler.scale

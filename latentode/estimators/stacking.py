@@ -1,7 +1,6 @@
 """How much a forecast follows the network and how much the Gaussian process: learned on held-out series."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -67,9 +66,7 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
         return stacking.eval()
 
     stacked = [
-        replace(one, model=Stacked(one.network, with_process(one.process)))
-        for one in trained
-        if one.process is not None
+        one.with_model(Stacked(one.network, with_process(one.process))) for one in trained if one.process is not None
     ]
     return stacked, with_process(process)
 
@@ -82,9 +79,7 @@ def forecasts_of(one: Trained) -> list[Forecast]:
     one : Trained
         With a process.
     """
-    assert one.process is not None
-    with torch.no_grad():
-        return [(batch, one.network.predict(batch), one.process(batch)) for batch in one.held_out]
+    return list(zip(one.held_out, one.of_network, one.of_process, strict=True))
 
 
 def taken(forecast: Forecast, rows: Tensor) -> Forecast:

@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("latentode")
 OF_GAUSSIAN_PROCESS = 0.25
 """Fraction of the time that the fit of the Gaussian process may take."""
 
-OF_NETWORK, OF_PROCESS, OF_ALL = 16.0, 7.0, 0.4
+OF_NETWORK, OF_PROCESS, OF_ALL = 16.0, 3.0, 0.4
 """What follows the training takes no longer than so many forward passes over the held-out data, and 0.4 seconds
 beside: measured on six data sets of 12 to 4,000 series."""
 

@@ -156,7 +156,7 @@ class Stacked(nn.Module):
 
     def predict(self, batch: Batch) -> Prediction:
         """Mean and scale, (series, query, channel)."""
-        return self._moved(self.network.predict(batch), batch)[0]
+        return self.moved(self.network.predict(batch), self.stacking.process(batch), batch)
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
         """Predict along trajectories from several draws of z0, (sample, series, query, channel).
@@ -170,15 +170,26 @@ class Stacked(nn.Module):
         """
         center, drawn = self.network.predict(batch), self.network.sample(batch, noise)
         spread = mixture_spread(drawn.mean, drawn.scale, center.mean).clamp(min=TINY)
-        moved, process, weight = self._moved(center, batch)
-        stretch = 1 + weight * (process.scale / spread - 1)
+        process = self.stacking.process(batch)
+        moved = self.moved(center, process, batch)
+        stretch = 1 + self._weight(batch) * (process.scale / spread - 1)
         return Prediction(moved.mean + stretch * (drawn.mean - center.mean), stretch * drawn.scale)
 
-    def _moved(self, center: Prediction, batch: Batch) -> tuple[Prediction, Prediction, Tensor]:
-        """The combined prediction, that of the process, and the weight of the process."""
-        process = self.stacking.process(batch)
-        weight = self.stacking.weights(batch) * torch.from_numpy(~self.likelihood.of_counts)
-        return combined(center, process, weight), process, weight
+    def moved(self, network: Prediction, process: Prediction, batch: Batch) -> Prediction:
+        """The predictions of both, combined.
+
+        Parameters
+        ----------
+        network, process : Prediction
+            Of the batch, (series, query, channel).
+        batch : Batch
+            Histories and queries.
+        """
+        return combined(network, process, self._weight(batch))
+
+    def _weight(self, batch: Batch) -> Tensor:
+        weight: Tensor = self.stacking.weights(batch)
+        return weight * torch.from_numpy(~self.likelihood.of_counts)
 
 
 def combined(network: Prediction, process: Prediction, weight: Tensor) -> Prediction:
