@@ -76,7 +76,7 @@ def trials(results: Path, reference: str, labels: dict[str, str]) -> str:
         order = ratio["mse"].groupby("set").mean().sort_values()
         ends = [f"{order.index[k]} {order.iloc[k]:.2f}" for k in (0, -1)]
         rows.append([words, len(shared), *(f"{mean[k]:.3f}" for k in TRIED), *ends])
-    return table(["changed", "sets", "MSE", "CRPS", "energy", "best set, MSE", "worst set, MSE"], rows)
+    return table(["changed", "sets and seeds", "MSE", "CRPS", "energy", "best set, MSE", "worst set, MSE"], rows)
 
 
 def page(results: Path, labels: list[str], quick: bool) -> str:
