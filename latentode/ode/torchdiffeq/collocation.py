@@ -37,8 +37,9 @@ def collocation(*nodes: float) -> Coefficients:
     --------
     The implicit midpoint rule:
 
-    >>> collocation(0.5)
-    Coefficients(a=((0.5,),), b=(1.0,), c=(0.5,))
+    >>> midpoint = collocation(0.5)
+    >>> [round(weight, 12) for weight in midpoint.b], midpoint.c
+    ([1.0], (0.5,))
 
     References
     ----------
