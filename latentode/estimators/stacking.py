@@ -9,7 +9,7 @@ from torch import Tensor
 from latentode.estimators.calibration import Trained
 from latentode.nn import Batch, GaussianProcess, Prediction, Stacked, Stacking, StackingConfig
 from latentode.nn.stacking import StackingWeights, combined
-from latentode.training import one_thread
+from latentode.training import gaussian_crps, one_thread
 
 __all__ = ["Forecast", "fitted_weights", "forecasts_of", "stack", "taken"]
 
@@ -141,18 +141,13 @@ def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int)
 
 
 def _crps(weights: StackingWeights, forecasts: Sequence[Forecast]) -> Tensor:
-    """The mean CRPS of Gaussians over the targets after the histories and inside them, (2,); 0 where there are none.
-
-    Gneiting & Raftery (2007), equation 21.
-    """
+    """The mean CRPS of Gaussians over the targets after the histories and inside them, (2,); 0 where there are none."""
     total, n = torch.zeros(2), torch.zeros(2)
     for batch, network, process in forecasts:
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         both = combined(network, process, weights(batch))
-        z = (batch.targets - both.mean) / both.scale
-        density = torch.exp(-0.5 * z.square()) / np.sqrt(2 * np.pi)
-        score = both.scale * (z * torch.erf(z / np.sqrt(2)) + 2 * density - 1 / np.sqrt(np.pi))
+        score = gaussian_crps(both.mean, both.scale, batch.targets)
         # In units of the scales at hand: otherwise the farthest lead times would decide for the near ones.
         score = score / (network.scale * process.scale).sqrt()
         inside = (batch.query_times <= 0)[..., None]

@@ -2,6 +2,7 @@
 
 from latentode.training.checkpoint import Checkpoint, checkpoint_in
 from latentode.training.config import TrainingConfig
+from latentode.training.crps import gaussian_crps
 from latentode.training.fit import train, validation_batches
 from latentode.training.lightning_silence import TERMINATED, silent_lightning
 from latentode.training.result import TrainingResult
@@ -19,6 +20,7 @@ __all__ = [
     "TrainingResult",
     "checkpoint_in",
     "fork_safe",
+    "gaussian_crps",
     "one_thread",
     "query_batch",
     "silent_lightning",

@@ -1,6 +1,5 @@
 """The Lightning module: training step, optimiser, averaged weights."""
 
-import math
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -10,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentode.nn import Batch, LatentODE
 from latentode.training.config import TrainingConfig
+from latentode.training.crps import gaussian_crps
 from latentode.training.solver_error import solver_error
 
 __all__ = ["LatentODEModule"]
@@ -118,13 +118,6 @@ class LatentODEModule(pl.LightningModule):
     def _first(self, n_steps: int, part: float) -> float:
         """A number of steps, limited to a fraction of all."""
         return max(min(n_steps, part * self.n_steps), 1.0)
-
-
-def gaussian_crps(mean: Tensor, scale: Tensor, target: Tensor) -> Tensor:
-    """Continuous ranked probability score of a Gaussian (Gneiting et al. 2005, equation 5)."""
-    z = (target - mean) / scale
-    density = torch.exp(-0.5 * z.square()) / math.sqrt(2 * math.pi)
-    return scale * (z * torch.erf(z / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi))
 
 
 def _moving_average(decay: float) -> Any:

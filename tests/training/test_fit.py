@@ -6,7 +6,8 @@ import torch
 
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import RaggedSeries, TaskSampler, TrainingConfig, train, validation_batches
-from latentode.training.module import LatentODEModule, gaussian_crps
+from latentode.training.crps import gaussian_crps
+from latentode.training.module import LatentODEModule
 
 
 def waves(n_series=8, n_rows=12, seed=0):

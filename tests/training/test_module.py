@@ -8,7 +8,8 @@ from scipy.stats import norm
 
 from latentode.nn import Batch, LatentODE, LatentODEConfig
 from latentode.training import TrainingConfig
-from latentode.training.module import LatentODEModule, gaussian_crps
+from latentode.training.crps import gaussian_crps
+from latentode.training.module import LatentODEModule
 
 
 def module_of(**options):
