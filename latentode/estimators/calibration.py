@@ -108,10 +108,10 @@ class Trained:
             return [self.model.moved(network, process, batch) for network, process, batch in parts]
 
     def with_model(self, model: LatentODE | Stacked) -> "Trained":
-        """Another model of the same held-out data and process; what the process forecasts is kept."""
+        """Another model of the same held-out data; what its network and process have forecast already is kept."""
         other = replace(self, model=model)
-        if "of_process" in vars(self):
-            vars(other)["of_process"] = self.of_process
+        kept = ("of_process", "of_network") if other.network is self.network else ("of_process",)
+        vars(other).update({name: vars(self)[name] for name in kept if name in vars(self)})
         return other
 
     @property

@@ -170,9 +170,9 @@ class Stacked(nn.Module):
         """
         center, drawn = self.network.predict(batch), self.network.sample(batch, noise)
         spread = mixture_spread(drawn.mean, drawn.scale, center.mean).clamp(min=TINY)
-        process = self.stacking.process(batch)
-        moved = self.moved(center, process, batch)
-        stretch = 1 + self._weight(batch) * (process.scale / spread - 1)
+        process, weight = self.stacking.process(batch), self._weight(batch)
+        moved = combined(center, process, weight)
+        stretch = 1 + weight * (process.scale / spread - 1)
         return Prediction(moved.mean + stretch * (drawn.mean - center.mean), stretch * drawn.scale)
 
     def moved(self, network: Prediction, process: Prediction, batch: Batch) -> Prediction:
