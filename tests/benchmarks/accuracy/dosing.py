@@ -23,6 +23,7 @@ import torch
 from latentode import LatentODEForecaster
 from latentode.evaluation import ConstantVelocity, LastValue, LinearTrend, PopulationMean, SeriesMean
 from tests.benchmarks.league.boosting import LagBoosting
+from tests.benchmarks.league.contest import new_series
 
 SPLITS = (0, 1, 2)
 NAIVE = (LastValue, SeriesMean, PopulationMean, LinearTrend, ConstantVelocity)
@@ -54,14 +55,10 @@ SETS = {"Phenobarb": phenobarb, "Quinidine": quinidine, "Theoph": theoph}
 
 def divided(df, split):
     """Rows learned from, and those of new subjects: known ones and queried ones."""
-    df = df.astype(float).sort_values(["id", "time"], kind="stable").reset_index(drop=True)
-    df = df.groupby(["id", "time"], as_index=False).agg({"dose": lambda x: x.sum(min_count=1), "conc": "mean"})
-    ids = np.random.default_rng(split).permutation(df["id"].unique())
-    new = df["id"].isin(ids[len(ids) - len(ids) // 3 :])
-    test = df[new]
-    begin, end = (test.groupby("id")["time"].transform(how) for how in ("min", "max"))
-    later = test["time"] > begin + 0.5 * (end - begin)
-    return df[~new], test[~later], test[later]
+    df = df.astype(float).groupby(["id", "time"], as_index=False)
+    df = df.agg({"dose": lambda x: x.sum(min_count=1), "conc": "mean"})
+    contest = new_series(df, np.random.default_rng(split), known_cols=("dose",))
+    return contest.train, contest.history, contest.queried
 
 
 def measured(df):

@@ -16,7 +16,7 @@ from latentode.evaluation import (
     SplineInterpolation,
 )
 
-__all__ = ["extrapolation", "interpolation"]
+__all__ = ["extrapolation", "frame_of", "interpolation"]
 
 FORECASTS = (LastValue, LinearTrend, PopulationMean)
 INTERPOLATIONS = (LinearInterpolation, SplineInterpolation, PopulationMean)
@@ -54,7 +54,7 @@ def extrapolation(
         values[n_train:, :n_known], _part(times, n_train, slice(0, n_known)), observed, rng, first=n_train
     )
     late = slice(n_known, values.shape[1])
-    truth = _frame(values[n_train:, late], _part(times, n_train, late), n_train)
+    truth = frame_of(values[n_train:, late], _part(times, n_train, late), n_train)
     span = np.ptp(np.atleast_2d(times)[0])
     horizon = float(span * (values.shape[1] - n_known) / values.shape[1]) * 1.02
     return _scored(frame, history, truth, FORECASTS, {"horizon": horizon, **params}, seed)
@@ -70,7 +70,7 @@ def interpolation(values: np.ndarray, times: np.ndarray, observed: float, seed: 
     frame = _thinned(values[:n_train], times, observed, rng)
     everywhere = slice(0, values.shape[1])
     history = _thinned(values[n_train:], _part(times, n_train, everywhere), observed, rng, first=n_train)
-    truth = _frame(values[n_train:], _part(times, n_train, everywhere), n_train)
+    truth = frame_of(values[n_train:], _part(times, n_train, everywhere), n_train)
     return _scored(frame, history, truth, INTERPOLATIONS, params, seed)
 
 
@@ -78,7 +78,8 @@ def _part(times: np.ndarray, n_train: int, which: slice) -> np.ndarray:
     return times[which] if times.ndim == 1 else times[n_train:, which]
 
 
-def _frame(values: np.ndarray, times: np.ndarray, first: int = 0) -> pd.DataFrame:
+def frame_of(values: np.ndarray, times: np.ndarray, first: int = 0) -> pd.DataFrame:
+    """Whole courses, (series, time, channel), as a frame; ids count from `first`."""
     n_series, n_points, n_channels = values.shape
     df = pd.DataFrame(values.reshape(-1, n_channels), columns=[f"c{k}" for k in range(n_channels)])
     df.insert(0, "time", np.broadcast_to(times, (n_series, n_points)).ravel())
@@ -91,7 +92,7 @@ def _thinned(
 ) -> pd.DataFrame:
     n_series, n_points, _ = values.shape
     kept = rng.random((n_series, n_points)).argsort(axis=1) < max(round(observed * n_points), 1)
-    return _frame(values, times, first)[kept.ravel()]
+    return frame_of(values, times, first)[kept.ravel()]
 
 
 def _scored(

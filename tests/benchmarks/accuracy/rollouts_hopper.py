@@ -24,6 +24,7 @@ import torch
 
 from latentode import PUBLISHED, LatentODEForecaster
 from tests.benchmarks.accuracy.hopper import generate
+from tests.benchmarks.accuracy.rollouts import frame_of
 from tests.benchmarks.league.generators import motion
 
 SEEDS = (0, 1, 2)
@@ -46,20 +47,12 @@ def gait(seed):
 SETS = {"hopper": hopper, "motion": gait}
 
 
-def frame(values):
-    n, rows, channels = values.shape
-    df = pd.DataFrame(values.reshape(-1, channels), columns=[f"c{k}" for k in range(channels)])
-    df.insert(0, "time", np.tile(np.arange(rows) / rows, n))
-    df.insert(0, "id", np.repeat(np.arange(n), rows))
-    return df
-
-
 def play(name, seed, alone=False):
     values = SETS[name](seed)
     spread, low, high = values[:N_LEARNED].std((0, 1)), values.min((0, 1)), values.max((0, 1))
     learned, new = values[:N_LEARNED], values[N_LEARNED:]
-    train, test = frame(learned), frame(new)
-    test["id"] += N_LEARNED
+    times = np.arange(values.shape[1]) / values.shape[1]
+    train, test = frame_of(learned, times), frame_of(new, times, first=N_LEARNED)
     known = test.groupby("id").cumcount() < N_KNOWN
     queries = test.loc[~known, ["id", "time"]]
     truth = new[:, N_KNOWN:]
