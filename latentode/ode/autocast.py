@@ -17,13 +17,14 @@ __all__ = ["for_autocast", "without_autocast"]
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Return a context in which autocast is off; one that does nothing if it is off already."""
-    return torch.autocast(device.type, enabled=False) if _is_on(device) else nullcontext()
+    is_on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if is_on else nullcontext()
 
 
 def for_autocast(
     field: Field, z0: State, args: Sequence[Tensor], *, compiled: bool
 ) -> tuple[Field, State, Sequence[Tensor]]:
-    """Return a field that is evaluated under the autocast that is on now, with state and args in float32 or more.
+    """Return a field that is evaluated under the autocast that is on, with state and args in float32 or more.
 
     Parameters
     ----------
@@ -43,17 +44,11 @@ def for_autocast(
     >>> field(0.0, z0).dtype, z0.dtype
     (torch.bfloat16, torch.float32)
     """
-    first = z0[0] if isinstance(z0, tuple) and z0 else z0
-    if not isinstance(first, Tensor) or not _is_on(first.device):
-        return field, z0, args
+    device_type = (z0[0] if isinstance(z0, tuple) else z0).device.type
     z0 = tuple(_at_least_float32(part) for part in z0) if isinstance(z0, tuple) else _at_least_float32(z0)
     as_it_is = compiled or is_analytic(field)
-    field = field if as_it_is else _Autocast(field, first.device.type)
+    field = field if as_it_is else _Autocast(field, device_type)
     return field, z0, [_at_least_float32(arg) for arg in args]
-
-
-def _is_on(device: torch.device) -> bool:
-    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def _at_least_float32(part: Tensor) -> Tensor:

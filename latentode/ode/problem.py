@@ -14,7 +14,7 @@ from latentode.ode.field_inputs import FieldInputs
 from latentode.ode.implicit import Jacobian, StageJacobian, StageSolver, jacobian_of
 from latentode.ode.independent import IndependentLoop
 from latentode.ode.loop import Evaluate, IntegrationLoop
-from latentode.ode.methods import Method, find_method
+from latentode.ode.methods import METHODS, Method
 from latentode.ode.step_size import AdaptiveSteps, Controller, FixedSteps, GivenSteps
 from latentode.ode.steps import AcceptedSteps, Segments, StageBuffer, StageTime
 
@@ -54,6 +54,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Raise if options do not fit each other."""
+        check_choice("method", self.method_name, sorted(METHODS))
         check_choice("adjoint", self.adjoint, ADJOINTS)
         check_choice("controller", self.controller, tuple(CONTROLLERS))
         implicit = self.method.implicit
@@ -76,7 +77,7 @@ class Problem:
     @cached_property
     def method(self) -> Method:
         """The method of that name."""
-        return find_method(self.method_name)
+        return METHODS[self.method_name]
 
     @cached_property
     def analytic(self) -> bool:

@@ -1,6 +1,7 @@
 """Solve an ordinary differential equation for a batch of series, each at its own times."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -171,7 +172,9 @@ def solve(
     Chen, Rubanova, Bettencourt & Duvenaud (2018), Neural ordinary differential equations.
     Chen, Amos & Nickel (2021), Learning neural event functions, appendix (the change of clock).
     """
-    field, z0, args = for_autocast(field, z0, args, compiled=compile)
+    autocast = _under_autocast(z0)
+    if autocast:
+        field, z0, args = for_autocast(field, z0, args, compiled=compile)
     field, z0, unflatten = flatten(field, z0)
     z0, times = _checked_inputs(z0, times)
     check_choice("on_failure", on_failure, ("nan", "raise"))
@@ -182,7 +185,7 @@ def solve(
     )  # fmt: skip
     ends, stops = (t0, t1, t_back), (jump_times, step_times)
     try:
-        with without_autocast(z0.device):
+        with without_autocast(z0.device) if autocast else nullcontext():
             z, setups, batches = _solve_until_none_fails(problem, z0, times, ends, stops, watch, on_failure == "raise")
     except RuntimeError as error:
         refuse_transforms(error)
@@ -277,6 +280,14 @@ def _solve_batch(setup: SolverSetup, z0: Tensor) -> tuple[Tensor, Diagnostics]:
     nodes, slopes = loop.nodes_and_slopes(steps)
     dense = DenseOutput(nodes, slopes, steps, clock, setup.rows)
     return dense.answer(), Diagnostics.of(nodes, slopes, steps, setup.copies)
+
+
+def _under_autocast(z0: State) -> bool:
+    """Return whether autocast is on for the device of a state, which need not be valid yet."""
+    first = z0[0] if isinstance(z0, tuple) and z0 else z0
+    if not isinstance(first, Tensor) or not torch.amp.is_autocast_available(first.device.type):
+        return False
+    return torch.is_autocast_enabled(first.device.type)
 
 
 def _checked_inputs(z0: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ def field_and_start(n_series=5, dtype=torch.float64):
         ({"z0": torch.ones(3)}, "at least two dimensions"),
         ({"times": torch.ones(2, 2)}, "3 series"),
         ({"n_steps": 0}, "at least 1"),
-        ({"method": "leapfrog"}, "no method"),
+        ({"method": "leapfrog"}, "method must be one of"),
         ({"method": "kvaerno5", "jump_times": [0.5]}, "kvaerno5 evaluates the field beyond the end of a step"),
         ({"adjoint": "magic"}, "adjoint must be"),
         ({"t0": torch.zeros(2)}, "one per series"),

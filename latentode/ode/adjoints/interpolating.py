@@ -26,7 +26,7 @@ from latentode.ode.adjoints.gradients import Gradients, Record, Wanted, collect
 from latentode.ode.autocast import without_autocast
 from latentode.ode.dense import DenseOutput, locate
 from latentode.ode.diagnostics import Diagnostics
-from latentode.ode.methods import find_method
+from latentode.ode.methods import METHODS
 from latentode.ode.problem import SolverSetup
 from latentode.ode.steps import AcceptedSteps
 
@@ -34,7 +34,7 @@ __all__ = ["InterpolatingAdjoint"]
 
 # A step of the adjoint has a slot at its beginning and one in its middle, as the midpoint rule has; its end is the
 # beginning of the next step.
-SLOTS = find_method("midpoint")
+SLOTS = METHODS["midpoint"]
 
 
 class InterpolatingAdjoint(torch.autograd.Function):

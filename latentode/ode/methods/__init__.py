@@ -8,7 +8,7 @@ from latentode.ode.methods.low_order import BOSH3, EULER, FEHLBERG2, HEUN, HEUN3
 from latentode.ode.methods.runge_kutta import Method
 from latentode.ode.methods.tsit5 import TSIT5
 
-__all__ = ["METHODS", "Method", "find_method"]
+__all__ = ["METHODS", "Method"]
 
 METHODS = {
     method.name: method
@@ -33,28 +33,3 @@ METHODS = {
         KVAERNO5,
     )
 }
-
-
-def find_method(name: str) -> Method:
-    """Return the method of that name.
-
-    Parameters
-    ----------
-    name : str
-        One of ``METHODS``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such method.
-
-    Examples
-    --------
-    >>> find_method("dopri5").order
-    5
-    >>> find_method("kvaerno5").implicit
-    True
-    """
-    if name not in METHODS:
-        raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted(METHODS))}")
-    return METHODS[name]

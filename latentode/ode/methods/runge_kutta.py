@@ -33,8 +33,8 @@ class Method:
 
     Examples
     --------
-    >>> from latentode.ode.methods import find_method
-    >>> rk4 = find_method("rk4")
+    >>> from latentode.ode.methods import METHODS
+    >>> rk4 = METHODS["rk4"]
     >>> rk4.order, rk4.tableau.stages, rk4.adaptive, rk4.implicit
     (4, 4, False, False)
     """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.ode.field import FlatField, State
-from latentode.ode.methods import METHODS, find_method
+from latentode.ode.methods import METHODS
 from latentode.ode.torchdiffeq.callbacks import has_callbacks
 from latentode.ode.torchdiffeq.checks import check_state, check_times, slope_like
 from latentode.ode.torchdiffeq.collocation import COLLOCATION
@@ -155,7 +155,7 @@ def read_settings(
     if name not in (*SAME, *METHODS, *OTHERS):
         raise ValueError(f"no method is called {name!r}; there are {', '.join(sorted({*METHODS, *SAME, *OTHERS}))}")
     ours = SAME.get(name, name)
-    adaptive = ours in METHODS and find_method(ours).adaptive and name != "heun2"
+    adaptive = ours in METHODS and METHODS[ours].adaptive and name != "heun2"
     options = {key: value for key, value in (options or {}).items() if value is not None}
     _check_options(name, adaptive, options)
     return Settings(ours, adaptive, _number(rtol), _number(atol), options)
