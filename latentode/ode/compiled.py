@@ -140,6 +140,8 @@ def compiled_solve(setup: SolverSetup, z0: Tensor) -> tuple[Tensor, Tensor, Tens
     if key in kept:
         known = kept[key]
         return None if known is None else known.solve(*given)
+    # Switched off, torch.compile runs the function as it is and does not say so: only a new graph proves that it
+    # compiled.
     made_before = counters["stats"]["unique_graphs"]
     programs, cause = Compiled(method, n_steps), "torch.compile is switched off"
     try:

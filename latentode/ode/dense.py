@@ -80,6 +80,7 @@ class DenseOutput:
 
     def clock_gradient(self, g: Tensor) -> Tensor:
         """Return the gradient of the clocks of the queries, (series, time)."""
+        # The polynomial's derivative in theta by Horner's rule, over the length of its step on the clock.
         picked = _Gather(self).picked()
         rate = picked[:, :, -1] * (picked.shape[2] - 1)
         for power in range(picked.shape[2] - 2, 0, -1):

@@ -133,6 +133,7 @@ class Diagnostics:
         else:
             sizes = torch.stack(steps.sizes[: len(local)]) if len(local) else nodes.new_zeros(0, rows, 1)
             total = local.mul(sizes).abs_().sum(0)
+        # Zero, or NaN if any value is not finite: added to the error, it needs no check of its own by the host.
         probe = (nodes[-1] + slopes[-1]).sum(-1).mul_(0.0)
         return _Summary(total, torch.linalg.vector_norm(nodes, dim=-1).amax(0), probe)
 

@@ -44,6 +44,7 @@ def lay_out(
     stops, jumps = _stops(problem, times, jump_times, step_times)
     t0, t1, t_back = ends
     start, queried = _column(t0, times), ~torch.isnan(times)
+    # Where there is no query, the start is queried: zero times NaN would be a gradient of NaN.
     gap = torch.where(queried, times, start) - start
 
     def direction(reach: Tensor, here: Tensor, *, back: bool = False) -> SolverSetup:
@@ -213,8 +214,10 @@ def _clock(start: Tensor, span: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
     """Return where queries fall on one segment, and which of them lie beyond it."""
     clock, eps = gap / span, torch.finfo(gap.dtype).eps
     with torch.no_grad():
+        # Times are rounded in proportion to their own size, which may be many spans. So may a query at the very end.
         rounding = torch.add(0.5 + 16 * eps, (start / span).abs_(), alpha=16 * eps)
         over = ((clock - 0.5).abs_() <= rounding).logical_not_()  # also where the clock is NaN
+    # Far beyond the span a polynomial is meaningless; the margin leaves a gradient to queries that rounding moved out.
     return clock.clamp(-1e-3, 1 + 1e-3), over
 
 

@@ -167,6 +167,7 @@ def polished(
         return _signed(event(at.to(z.dtype), z + slope * move.unsqueeze(1), *args), z)
 
     with torch.no_grad():
+        # A move within rounding need not lead closer to zero, and is good enough.
         rounding = torch.finfo(z.dtype).eps * (8 * when.abs() + 8 / CLOSE * reach.abs()).squeeze(1)
         closer = ~happened | (has_slope & ((beyond(move).abs() <= left.abs()) | (move.abs() <= rounding)))
         change = None if bool(closer.all()) else _change_of_sign(beyond, reach.to(z.dtype).squeeze(1))

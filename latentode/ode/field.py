@@ -235,6 +235,7 @@ class RecordedTape:
     def evaluate(self, slot: int, t: Tensor | None, u: Tensor | None, z: Tensor, out: Tensor) -> None:
         """Write the slope to ``out``, and keep its graph."""
         with torch.enable_grad():
+            # Copies: a rejected step is taken again in the same slots, which must not change what this graph has saved.
             given = [x.detach().clone().requires_grad_() for x in (z, _required(t), u) if x is not None]
             state, time, *control = given
             slope = called(self.field, time, control[0] if control else None, state, self.args)
@@ -254,6 +255,7 @@ class RecordedTape:
             out.zero_()
             self.by_input[slot] = ()
             return
+        # Retained: the adjoint equation pulls a slot several times, and a caller may go backward twice.
         pulled: tuple[Tensor | None, ...] = torch.autograd.grad(
             slope, (*given, *self.leaves), cotangent, retain_graph=True, allow_unused=True
         )

@@ -140,6 +140,7 @@ class StageSolver:
             solved = (size <= 1.0) | (rounding & (size > 0.5 * before))
             unsolved = ~solved & torch.isfinite(size)
             slow = unsolved & ~rounding & (size > SLOW * before)
+            # One transfer from the device for both.
             any_unsolved, any_slow = torch.stack([unsolved.any(), slow.any()]).tolist()
             if not any_unsolved:
                 break

@@ -30,6 +30,7 @@ class IndependentLoop(IntegrationLoop):
     def _step(self, steps: AcceptedSteps, base: int) -> int:
         """Try one step of every row; the rows that are rejected wait, unless all are: then nothing is kept."""
         m, border, s = self.method.tableau.stages, self.segment + 1.0, self.clock
+        # A row that has reached the border gets a step of length zero, until the last row is there.
         end = self.controller.next_node(s, self.taken, border)
         h = end - s
         step = self.spans[self.segment] * h.to(self.z.dtype)

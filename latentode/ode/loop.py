@@ -95,6 +95,8 @@ class IntegrationLoop:
             self.method, self.segments, [self.clock], self.taken, uniform=uniform, adaptive=self.adaptive is not None
         )
         while not self.done and (n_steps is None or steps.n_steps < n_steps):
+            # Doubled, because the number of adaptive steps is not known beforehand and the slots in use are copied each
+            # time.
             if self.buffer is not None and base + m + self.segments.jumps >= len(self.buffer.states):
                 self.buffer.reserve(2 * (base + m + 1))
             base = self._step(steps, base)
@@ -125,6 +127,7 @@ class IntegrationLoop:
         z_end, slopes = self._stages(base, end, step)
         crossing = end >= self.segment + 1.0
         last = crossing and self.segment == self.last_segment
+        # The slope at the end of a step is the first slope of the next: only that of the very last step can be spared.
         if not last or self.needs_last_slope:
             slopes.append(self._end_slope(base + m, end, z_end, slopes))
         if self.adaptive is not None and not self._judge(self.adaptive, z_end, slopes, step, h):
@@ -149,6 +152,8 @@ class IntegrationLoop:
         s, z, buffer, tableau, slopes = self.clock, self.z, self.buffer, self.method.tableau, [self.slope]
         m, h = tableau.stages, end - s
         outs = buffer.states_from(base, m + 1) if buffer is not None else [None] * (m + 1)
+        # A stage at the end of the step gets the end itself: s + h can miss it by a rounding, and so the side of a
+        # jump.
         whens = [StageTime(self.taken, c, self.segment, end if c == 1.0 else s + c * h) for c in tableau.c[1:]]
         if self.implicit is not None and buffer is not None:
             return self._implicit_stages(self.implicit, buffer, base, whens, step, outs[m])
@@ -221,6 +226,7 @@ class IntegrationLoop:
         self.rejected += not accepted
         too_small = h < adaptive.min_step and not accepted
         if too_small or self.taken + self.rejected + 1 > adaptive.max_steps:
+            # Rows that are as bad as the worst, but for rounding, are all named: each of them would have failed alone.
             finite = worst < float("inf")
             self._give_up(adaptive, error >= 0.999 * worst if finite else ~torch.isfinite(error), finite, too_small)
         return accepted

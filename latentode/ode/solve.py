@@ -211,6 +211,7 @@ def _solve_until_none_fails(
     t0, retry = ends[0], None
     while True:
         setups = lay_out(problem, times, ends, *stops)
+        # Later rounds cut the spans of series that failed short of their queries, which are then NaN on purpose.
         if watch and retry is None:
             refuse_outside(setups, times)
         try:

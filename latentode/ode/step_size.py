@@ -96,6 +96,7 @@ class GivenSteps:
         shares = (lengths / lengths.sum(0, keepdim=True)).amax(1).flatten().tolist()
         nodes = [0.0]
         for segment, share in enumerate(shares):
+            # A share of exactly n steps may be computed as a little more.
             n = max(1, ceil(n_steps * share - 1e-6))
             nodes += [segment + i / n for i in range(1, n)] + [segment + 1.0]
         return cls(tuple(nodes), len(shares))
@@ -248,6 +249,7 @@ class AdaptiveSteps:
         scale = z.abs().mul(self.rtol).add_(self.atol)
         size, speed = error_norm(z, scale), error_norm(slope * span, scale)
         guess = (0.01 * size / speed).nan_to_num_(1.0, 1.0, 1.0).clamp_(1e-6, 1.0)
+        # In the guess an Euler step changes the state by a hundredth; a method of higher order can go farther.
         return guess.mul_(2.0**order).clamp_(max=1.0)
 
     def tolerated(self, z: Tensor, z_end: Tensor) -> Tensor:

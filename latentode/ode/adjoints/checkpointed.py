@@ -89,6 +89,7 @@ class _Backward:
         dense = read(*loop.nodes_and_slopes(steps), steps, self.clock, which)
         g = self.g[which].unsqueeze(1)
         g_nodes, g_slopes = dense.transpose(g)
+        # The end of this chunk is the beginning of the next one, whose sweep has found its gradient.
         if later is not None:
             g_nodes[-1] += later.z0
         if self.wanted.clock:

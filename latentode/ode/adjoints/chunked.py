@@ -49,6 +49,7 @@ def answer_in_chunks(
 def queries_on(steps: AcceptedSteps, clock: Tensor, queried: Tensor, *, last: bool) -> tuple[Tensor, Tensor]:
     """Return which queries lie on these steps: their series and their places, (query,) each."""
     begin, end = steps.clocks[0], steps.clocks[-1]
+    # A query at a node belongs to the step that ends there. The last chunk takes all that rounding has put beyond.
     on = queried & (clock <= end) if not last else queried.clone()
     if steps.taken_before:
         on &= clock > begin

@@ -107,6 +107,7 @@ class Sweep:
         """
         steps, tape = self.steps, self.tape
         m, gamma, (rows, latent) = steps.stages, steps.method.tableau.diagonal, g_nodes.shape[1:]
+        # Without room for all slots, one row serves them in turn: a weight is then read by its own stage only.
         kept, cotangents = len(weights), torch.empty_like(g_slopes)
         # u_1 ... u_m and lambda are the rows of one matrix: the sum over stages is then one product with a column.
         pulls = g_nodes.new_empty(m + 1, rows * latent)
@@ -132,7 +133,7 @@ class Sweep:
                 if gamma and j and self.record.jacobian is not None:
                     kappa[slot].copy_(transposed_solve(self.record.jacobian(slot), gamma * size, kappa[slot]))
                 tape.pull(slot, kappa[slot], u[j])
-                if gamma and j:
+                if gamma and j:  # the sum includes the stage itself: l = j
                     weight[slot % kept].add_(u[j], alpha=gamma)
             torch.mv(everything, ones, out=total)
             torch.add(total_rows, g_node[n], out=u[m])

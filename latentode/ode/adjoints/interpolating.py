@@ -127,6 +127,8 @@ class _AdjointEquation:
             k3 = self._pull(middle, torch.addcmul(a, h, k2, value=0.5))
             k4 = self._pull(left, torch.addcmul(a, h, k3))
             before = torch.addcmul(a, h, k1 + 2 * (k2 + k3) + k4, value=1 / 6)
+            # The adjoint halfway is that of the cubic through both ends with both slopes; Simpson's weights are 1/6,
+            # 4/6, 1/6.
             between = torch.addcmul(0.5 * (a + before), h, k1 - k4, value=1 / 8)
             ends[n] += h / 6 * a
             inner[n, 1] = 4 / 6 * h * between

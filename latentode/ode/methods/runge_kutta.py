@@ -228,6 +228,7 @@ def constant(values: Row | tuple[Row, ...], like: Tensor) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _constant(values: Row | tuple[Row, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    # A tensor made in inference mode could not take part in a gradient later, and this one is kept.
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=dtype, device=device)
 
