@@ -94,6 +94,7 @@ def by_channel(batch: Batch) -> ChannelSeries:
     n_channels = batch.mask.shape[2]
     observed = batch.mask.mT.flatten(0, 1) > 0
     n_points = max(int(observed.sum(1).max()), 1)
+    # A stable sort puts the observed rows in front, still in the order of time.
     rows = torch.argsort((~observed).to(torch.int8), dim=1, stable=True)[:, :n_points]
 
     def at_rows(x: Tensor) -> Tensor:  # (series, time) -> (pair, point)

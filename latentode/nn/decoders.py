@@ -182,6 +182,7 @@ class SkipDecoder(Decoder):
         near = known.near
         hidden = self.trunk(known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
         gates = self.to_mean(hidden).unflatten(-1, (self.n_gates, -1)).unbind(-2)
+        # Detached: the scale must not change what the mean is read from, or the model would widen instead of improving.
         log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
         return self._mean(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
 

@@ -196,6 +196,7 @@ class LinearDynamics(Dynamics):
         """
         frequency, decay, centre = (c[..., None, :] for c in self._coefficients(z0, context))
         x, y = (z0[:, None] - centre).chunk(2, -1)
+        # Backward in time a decay is a growth, which is bounded before it overflows.
         angle, shrunk = frequency * times[..., None], torch.exp((-decay * times[..., None]).clamp_max(20.0))
         cos, sin = shrunk * torch.cos(angle), shrunk * torch.sin(angle)
         return centre + torch.cat([cos * x - sin * y, sin * x + cos * y], -1)

@@ -69,6 +69,7 @@ class Ensemble(nn.Module):
         """
         members = members_of(self)
         centers = torch.stack([member.predict(batch).mean for member in members])
+        # Around the common mean, as in predict: differences between members must not widen the samples.
         moved = (centers.mean(0) - centers) * torch.from_numpy(~self.likelihood.of_counts)
         shape = (len(noise), *centers.shape[1:])
         mean, scale = centers.new_empty(shape), centers.new_empty(shape)

@@ -220,6 +220,7 @@ def adjacent_rows(batch: Batch) -> tuple[Tensor, Tensor]:
     """Rows of the observations left and right of each query, (series, query, channel); -1 and n where there is none."""
     n = batch.times.shape[1]
     steps = torch.arange(n, device=batch.times.device)
+    # Padded rows have the time of the origin; at infinity they stay behind all others, as a binary search needs.
     padded = torch.where(steps < batch.lengths[:, None], batch.times, torch.inf)
     position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)
     left_row = torch.where(position[..., None] > 0, _rows_at(batch.last_seen, position - 1), -1)
@@ -264,6 +265,7 @@ def _recent_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
     age = (-batch.times[..., None] / (RECENT_GAPS * usual_gap)).expand_as(batch.mask)
     age = torch.where(batch.mask > 0, age, torch.inf)
     youngest = age.amin(1, keepdim=True)
+    # Relative to the youngest value: where the last one is old, all weights would otherwise vanish.
     weight = torch.exp(torch.where(youngest < torch.inf, youngest, 0.0) - age)  # exp(-inf) is 0
     total = weight.sum(1, keepdim=True).clamp_min(1e-12)
     time = batch.times[..., None] - (weight * batch.times[..., None]).sum(1, keepdim=True) / total

@@ -25,7 +25,7 @@ class Grid:
     method, adjoint : str
         Of :func:`latentode.ode.solve`.
     control : NodePath, optional
-        DecoderInputs covariates along it.
+        The known covariates along the trajectory.
     """
 
     reach: int = 1

@@ -100,6 +100,8 @@ class _Recurrence(torch.autograd.Function):
         by_input, by_state, bias, bias_state, *slope = weights
         sizes, width = packed.sizes, by_state.shape[1]
         n_gates, total = 2 * width, by_state.sum(1)
+        # h = 2 y - 1: the weights of the state are doubled, and their sum is taken off the bias. Those of the candidate
+        # are doubled once more, for tanh x = 2 s(2x) - 1.
         folded = bias[:n_gates] + bias_state[:n_gates] - total[:n_gates]
         gates = torch.addmm(folded, rows, by_input[:n_gates].t())
         if read is not None:
@@ -164,6 +166,7 @@ class _Recurrence(torch.autograd.Function):
                 factors_at[0].mul_(here.unsqueeze(1))
                 break
             factors_at[step].mul_(here.unsqueeze(1))
+            # The longest series come first, so that those with a row at this step stand in front at the step before.
             to = received_at[step - 1][: sizes[step]] if step else into
             torch.mul(here, keeps[step], out=to)
             to.addmm_(pulled_at[step], back)

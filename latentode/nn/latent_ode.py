@@ -214,6 +214,7 @@ class LatentODE(nn.Module):
         """
         times, reach, backward = batch.query_times, batch.reach, batch.backward
         if self.config.anchor == "start":
+            # The trajectory starts at the first row, so that how far it goes depends on the histories of the batch.
             times = times - batch.times[:, :1]
             reach, backward = max(math.ceil(float(times.max()) - 1e-6), 1), bool((times < 0).any())
         grid = Grid(

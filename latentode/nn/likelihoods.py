@@ -132,6 +132,7 @@ class GaussianLikelihood(nn.Module):
     def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
         """Negative log density of the targets, without its constant, (series, query, channel)."""
         own = self.log_scale.clamp(*LOG_SCALES)
+        # Two terms: the first teaches the mean and the scale of the channel, the second only the scale of the query.
         for_mean = 0.5 * _weight(log_scale) * ((targets - mean) * torch.exp(-own)).square() + own
         return for_mean + self._for_scale(mean, log_scale, targets)
 
@@ -187,6 +188,7 @@ class _Counts(GaussianLikelihood):
 
     def _rate(self, mean: Tensor) -> Tensor:
         """A positive rate, close to the decoder's output where that is well above 0."""
+        # Softplus bends over about one unit. One wider than the mean would lift the rates of rare counts.
         unit = torch.minimum(self.unit, self.center.abs().clamp_min(1e-3)).clamp_min(1e-3)
         return unit * softplus(self._natural(mean) / unit) + 1e-6
 
@@ -210,9 +212,8 @@ class _Counts(GaussianLikelihood):
     @staticmethod
     def _ppf(quantiles: NDArray[Any], rate: NDArray[Any], variance: NDArray[Any]) -> NDArray[Any]:
         rate = np.maximum(rate, 1e-9)
-        variance = np.maximum(
-            variance, rate * (1 + 1e-6)
-        )  # the variance of a negative binomial is at least that of a Poisson
+        # The variance of a negative binomial is greater than that of a Poisson.
+        variance = np.maximum(variance, rate * (1 + 1e-6))
         quantiles, rate, variance = np.broadcast_arrays(quantiles, rate, variance)
         found = np.empty(rate.shape)
         many = rate > MANY
@@ -265,9 +266,8 @@ class BernoulliLikelihood(_Counts):
         return either
 
     def _logit(self, mean: Tensor) -> Tensor:
-        return 4.0 * (
-            self._natural(mean) - 0.5
-        )  # slope 1 at one half: there the output of the decoder reads as a probability
+        # Slope 1 at one half: there the output of the decoder reads as a probability.
+        return 4.0 * (self._natural(mean) - 0.5)
 
     def _rate(self, mean: Tensor) -> Tensor:
         return torch.sigmoid(self._logit(mean))

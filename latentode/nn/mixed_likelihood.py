@@ -40,6 +40,7 @@ class MixedLikelihood(nn.Module):
         super().__init__()
         names = sorted(set(kinds))
         self.channels = [[k for k, kind in enumerate(kinds) if kind == name] for name in names]
+        # Results come kind by kind; taken in this order they are back in the order of the channels.
         self.order = np.argsort(np.concatenate(self.channels))
         self.parts = nn.ModuleList(
             LIKELIHOODS[name](len(mine), [center[k] for k in mine if center], [unit[k] for k in mine if unit], std)

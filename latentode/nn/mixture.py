@@ -39,6 +39,7 @@ def mixture_quantiles(mean: Tensor, scale: Tensor, quantiles: NDArray[np.float64
     if len(mean) == 1:
         alone: Tensor = each[:, 0]
         return alone
+    # A quantile of a mixture lies between the least and the greatest of its components' quantiles.
     low, high = each.amin(1), each.amax(1)
     wanted = levels.to(mean.dtype)
     for _ in range(BISECTIONS):

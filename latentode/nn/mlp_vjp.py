@@ -97,6 +97,8 @@ class MLPVJP:
         by_state, self.by_context, by_control, by_time = torch.split(weights[0], list(widths), 1)
         state = by_state.contiguous()
         self.inward, outward, biases = [state], [state], [biases_given[0]]
+        # An activation is outer * forward(inner * x) + shift. What is linear in that goes into the layers on both
+        # sides, once per solve instead of once per stage.
         for weight, bias, below in zip(weights[1:], biases_given[1:], self.activations, strict=True):
             self.inward.append(_times(weight, below.inner * below.outer))
             outward.append(_times(weight, below.outer))
@@ -134,6 +136,7 @@ class MLPVJP:
             self._grown(self.inputs, layer, n_slots) if self.activations[layer].saves_input else self.outputs[layer]
             for layer in layers
         ]
+        # The operands of every slot are listed once, so that no stage of the solve slices a tensor.
         post = [x.unbind(0) for x in self.outputs]
         pre = [x.unbind(0) for x in self.inputs]
         weights = self.outward[:-1]
@@ -197,6 +200,7 @@ class MLPVJP:
         first, for_times, for_controls = above[0], None, None
         columns, args = [parameters[0]], []
         if self.context is not None:
+            # The context is the same at all stages: its gradient needs their sum only.
             total = first.sum(0).view(self.copies, *self.context.shape[:1], -1).sum(0)
             columns.append(total.t() @ self.context)
             args.append(total @ self.by_context)

@@ -1,4 +1,4 @@
-"""DecoderInputs covariates as an input of the dynamics, on the nodes of the solver's own grid."""
+"""Known covariates as an input of the dynamics, on the nodes of the solver's own grid."""
 
 import torch
 from torch import Tensor
