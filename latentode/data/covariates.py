@@ -193,9 +193,8 @@ class Coding:
         for column in (*self.static, *self.known):
             new = column.unknown_categories(df[column.name]) if column.name in df.columns else []
             if new:
-                full = (
-                    len(column.categories or ()) == MOST_CATEGORIES
-                )  # then rare and unknown categories are not distinguished
+                # With this many, rare categories are coded as unknown ones are, and may be meant.
+                full = len(column.categories or ()) == MOST_CATEGORIES
                 what = f"which is none of the {MOST_CATEGORIES} most frequent of fit" if full else "not seen in fit"
                 found.append(f"column {column.name!r} holds {shown(new[0])}, a category {what}: taken as unknown")
         return found

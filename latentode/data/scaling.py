@@ -80,6 +80,7 @@ class ChannelScaler:
             center[k], scale[k] = _center_and_scale(x)
             spread[k] = scale[k]
             if may_be_logs[k] and _is_lognormal(x):
+                # A value at prediction may be 0 or less; its logarithm must stay near those of fit.
                 log_floor[k] = max(0.1 * x.min(), np.nextafter(0, 1))
                 center[k], scale[k] = _center_and_scale(np.log(x))
         return cls(center, scale, log_floor, spread)
@@ -104,6 +105,7 @@ class ChannelScaler:
 
 def _center_and_scale(x: Floats) -> tuple[float, float]:
     low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
+    # The quartiles of a Gaussian are 1.349 standard deviations apart.
     spread = (high - low) / 1.349
     if spread <= 0:  # more than half the values are one value
         spread = float(np.abs(x - middle).mean())
@@ -117,6 +119,7 @@ def _center_and_scale(x: Floats) -> tuple[float, float]:
 
 def _is_lognormal(x: Floats) -> bool:
     """Whether logarithms are closer to normal than the values are, by the Box-Cox likelihood."""
+    # Over less than a factor of two a logarithm is nearly a line, and the choice makes no difference.
     if x.min() <= 0 or 0.5 * x.max() < x.min():
         return False
     logs = np.log(x)

@@ -135,6 +135,7 @@ def _around_means(panel: Panel) -> list[tuple[Floats, Floats]]:
         mean = np.bincount(series[rows], values[rows], panel.n_series) / np.maximum(count, 1)
         rows_seen = rows[:: max(len(rows) // MOST_VALUES, 1)]
         centred = values[rows_seen] - mean[series[rows_seen]]
+        # Clipped, so that a few extreme values do not decide which period explains most.
         spread = np.quantile(np.abs(centred), 0.9) if len(centred) else 0.0
         found.append((panel.times[rows_seen], np.clip(centred, -3 * spread, 3 * spread)))
     return found
@@ -158,8 +159,10 @@ def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple
     for times, values in channels:
         if len(values) < 200 or not values.var() > 0:
             continue
+        # Less the trend, part of which any long wave would explain.
         around = values - np.polynomial.Polynomial.fit(times, values, 1)(times)
         place = np.minimum((times - times.min()) / total * bins, bins - 1).astype(np.int64)
+        # Padded to four times its length, the spectrum has quarters of a cycle: periods need not divide the total.
         power = np.abs(np.fft.rfft(np.bincount(place, around, bins), 4 * bins))[: len(cycles)]
         shortest = 2 * _regular_gap(times)
         sought = (cycles >= SOUGHT_CYCLES) & (cycles * shortest <= total)
@@ -169,6 +172,7 @@ def _shared_period(channels: list[tuple[Floats, Floats]], total: float) -> tuple
         finer = total / (peak + np.linspace(-0.25, 0.25, 11))
         period = max(map(float, finer[finer >= shortest * (1 - 1e-9)]), key=lambda p: _explained(times, around, p))
         explained = _explained(times, around, period)
+        # A wave in noise fits the half it was found in; a season found in one half predicts the other.
         early = times < np.median(times)
         halves = [_explained_by(times, around, learned, period) for learned in (early, ~early)]
         if explained > best and min(halves) > 0.5 * CLEARLY_EXPLAINED:

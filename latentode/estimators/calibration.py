@@ -297,6 +297,8 @@ def _pooled_width(residuals: Floats, design_effect: float) -> float:
     n = len(residuals) / design_effect
     found = np.log(_width(residuals))
     variance = _LOG_WIDTH / n
+    # Empirical Bayes: `signal` is the prior variance of a log width. It is larger where the residuals contradict the
+    # model.
     signal = max(_LOG_WIDTH / WIDTH_SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
     return float(np.exp(found * signal / (signal + variance) + MARGIN * np.sqrt(variance)))
 
@@ -325,6 +327,7 @@ def _shrunk_shape(residuals: Floats, other: Floats, design_effect: float) -> Flo
     n = len(residuals)
     if n == 0:
         return other
+    # Corrected for the size of the sample as in split conformal prediction: both tails move outwards.
     outward = np.where(LEVELS > 0.5, LEVELS * (1 + 1 / n), 1 - (1 - LEVELS) * (1 + 1 / n)).clip(0, 1)
     weight = n / (n + SHAPE_SHRINKAGE * design_effect)
     shape = weight * np.quantile(residuals, outward) + (1 - weight) * other

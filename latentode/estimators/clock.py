@@ -109,6 +109,7 @@ def _calendar(begin: np.int64, last: np.int64, offset: pd.offsets.BaseOffset) ->
     start = pd.date_range(pd.Timestamp("1970-01-01").as_unit("us"), periods=1, freq=offset)[0]
     if start > first:
         steps = (start - first) // (start + offset - start) + 1
+        # Months differ in length, so that the estimated number of steps may be a few too small.
         while start > first:
             start, steps = start - int(steps) * offset, 1
     dates: NDArray[np.datetime64] = pd.date_range(start, stop, freq=offset).to_numpy()

@@ -167,6 +167,7 @@ def _typical_changes(panel: Panel, scaled: Floats, typical_gap: float) -> tuple[
         gaps = np.diff(panel.times[rows])[same] / typical_gap
         moved = np.abs(np.diff(values[rows])[same]) / np.maximum(gaps, 0.1)
         moved = moved[moved > 0]
+        # A Gaussian has a standard deviation of 1.48 times its median absolute value.
         changes.append(float(np.clip(1.5 * np.median(moved), 1e-3, 10.0)) if len(moved) else 1.0)
     return tuple(changes)
 

@@ -56,6 +56,7 @@ def variance_shares(trained: Sequence[Trained], calibration: Calibration, scaler
     best = of_series.mean(0).argmax(0)
     gain = np.take_along_axis(of_series, best[None, None], 1)[:, 0]
     mean, error = gain.mean(0), gain.std(0, ddof=1) / np.sqrt(len(gain))
+    # A gain within its standard error may be chance, and the best of many shares seems too good: it is shrunk.
     certain = mean**2 / np.maximum(mean**2 + error**2, np.finfo(float).tiny)
     return np.where(in_logs, SHARES[best] * certain, 0.0)
 

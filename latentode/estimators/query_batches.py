@@ -137,6 +137,7 @@ def _search(panel: Panel, series: Ints, times: Floats) -> Ints:
             np.concatenate([panel.series_of_row, series]),
         )
     )
+    # At equal times rows sort before queries, so that a row at the very time of a query counts as earlier.
     is_row = rows < len(panel.times)
     before = np.cumsum(is_row)
     found = np.empty(len(times), dtype=np.int64)

@@ -128,6 +128,7 @@ def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int)
     before = _crps(weights, forecasts).detach()
     if not bool((before > 0).any() & before.isfinite().all()):  # nothing was held out, or the network has diverged
         return
+    # Relative to the weights without data: the penalty then weighs the same whether the data are easy or hard.
     share = torch.where(before > 0, 1 / before, 0.0) / (before > 0).sum()
     optimiser = torch.optim.LBFGS(weights.parameters(), max_iter=MOST_ITERATIONS, line_search_fn="strong_wolfe")
 

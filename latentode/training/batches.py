@@ -48,6 +48,7 @@ class TrainingBatches:
         for number in range(n_steps):
             if number and self.options.time_limit.over:
                 return  # the validation check comes sooner; after it training ends
+            # Batches run across the ends of epochs: none is short, and every series is visited equally often.
             if len(self.queue) < size:
                 self.queue = np.concatenate([self.queue, self.rng.permutation(self.visits)])
             which, self.queue = self.queue[:size], self.queue[size:]

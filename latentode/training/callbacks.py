@@ -134,6 +134,7 @@ class EarlyStopping(pl.Callback):
             self.best, self.best_step, self.since_best = score, module.step, 0
             self._keep()
         self.progress.report(self.history[-1], self.best)
+        # All processes stop at the same check: one that went on would wait for the others for ever.
         stop = self.options.on_check is not None and self.options.on_check(module.average, self.history)
         self.stopped = bool(trainer.strategy.reduce_boolean_decision(stop, all=False))
         if self.stopped:
@@ -145,6 +146,7 @@ class EarlyStopping(pl.Callback):
             trainer.optimizers[0].state.clear()  # moments that are not finite would break every later step
         elif module.annealed is not None:
             trainer.should_stop = module.step >= module.annealed[1]
+        # Later the rate is annealed in any case.
         elif self.since_best >= self.options.patience and module.step < HELD * self.options.n_steps:
             self._restore_best()
             self._anneal()

@@ -77,6 +77,7 @@ def validation_batches(
     lengths = np.tile(sampler.series.lengths[which], n_draws)
     first = np.zeros_like(lengths) if after is None else np.tile(after, n_draws) - 1
     n = len(lengths)
+    # Draw k of a series lies in the k-th part of it: the origins cover short histories and long ones.
     spread = (np.repeat(np.arange(n_draws), len(which)) + rng.random(n)) / n_draws
     origins = first + (spread * (lengths - 1 - first)).astype(np.int64)
     hides = rng.random(n) < (0.25 if after is None else 0.0)

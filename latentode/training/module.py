@@ -95,6 +95,7 @@ class LatentODEModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW."""
+        # Biases, rates and scales are left alone: zero is no better a guess for them than another value.
         decayed = [p for p in self.model.parameters() if p.ndim >= 2]
         others = [p for p in self.model.parameters() if p.ndim < 2]
         optimiser = torch.optim.AdamW(

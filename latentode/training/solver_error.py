@@ -50,6 +50,7 @@ def solver_error(model: LatentODE, batch: Batch) -> Tensor:
             fine = predict()
         finally:
             with_solver_steps(model, n_steps)
+    # Weights of targets do not matter here: the error is that of the solver, not of the forecast.
     queried = (batch.target_mask > 0).to(coarse.mean.dtype)
     squared = ((coarse.mean - fine.mean) / fine.scale).square() * queried
     return (squared.sum((0, 1)) / queried.sum((0, 1)).clamp_min(1.0)).sqrt()

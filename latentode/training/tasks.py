@@ -171,6 +171,7 @@ class TaskSampler:
         starts = self.series.offsets[:-1][which]
         n_rows = self.series.lengths[which]
         first = np.maximum(origins - MAX_HISTORY + 1, 0)
+        # Of a long future only the next rows are read: four times as many as can be queried, so that there is a choice.
         stop = np.minimum(n_rows, origins + 1 + 4 * MAX_QUERIES)
         stop = np.maximum(stop, np.minimum(n_rows, first + 1))
         clock = pad(self.series.times, starts + first, stop - first, 0.0)
@@ -186,12 +187,14 @@ class TaskSampler:
             gone = (hidden_rate > 0) & (rng.random(len(which)) < self.gaps)
             gap = _gap(times, past, observed.shape[2], rng) & observed & past[..., None]
             hidden = np.where(gone[:, None, None], gap, hidden)
+        # Trajectories go back by one span only.
         hidden &= (times >= -ONE_SPAN)[..., None]
         ahead = inside & ~past & (times <= ONE_SPAN)
         queried = (observed & ahead[..., None]) | hidden
         wanted = queried.any(-1)
         query_rows = _some_rows(wanted, self.max_queries, rng)
         batch = _batch(times, values, past, observed & past[..., None] & ~hidden, queried, query_rows)
+        # The rows kept count for those left out, so that a series weighs the same however many of its rows are queried.
         n_wanted, n_kept = np.minimum(wanted.sum(1), MAX_QUERIES), (query_rows >= 0).sum(1)
         counts = (n_wanted / np.maximum(n_kept, 1)).astype(np.float32)[:, None]
         if self.series.weights is not None:
