@@ -3,11 +3,13 @@
 import re
 import runpy
 import warnings
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from latentode.estimators import defaults
+from latentode.estimators.settings import LIMITS, Settings
 from latentode.training import TrainingConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -37,6 +39,14 @@ def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_every_parameter_and_every_choice_is_on_the_page_of_choices():
+    page, solver = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("choosing", "solver"))
+    for field in fields(Settings):
+        assert re.search(rf"[`(]{field.name}[`=]", page), field.name
+        for choice in getattr(LIMITS.get(field.name), "choices", ()):
+            assert f'"{choice}"' in page or (field.name == "method" and f"`{choice}`" in solver), (field.name, choice)
 
 
 def test_every_page_is_in_the_contents():

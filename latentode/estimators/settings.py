@@ -10,6 +10,7 @@ from latentode.estimators.bounds import BoundsChoice
 from latentode.estimators.likelihoods import LikelihoodChoice
 from latentode.nn import DECODERS, DYNAMICS, ENCODERS
 from latentode.ode import METHODS
+from latentode.ode.problem import ADJOINTS
 from latentode.persistence.limits import Directory, Duration, Flag, Limit, OneOf, Range, Seed
 
 __all__ = ["LIMITS", "Settings", "check", "settings_of"]
@@ -17,7 +18,6 @@ __all__ = ["LIMITS", "Settings", "check", "settings_of"]
 Columns = Sequence[Hashable] | Hashable | None
 
 ANCHORS = ("end", "start")
-ADJOINTS = ("discrete", "checkpointed", "continuous", "backsolve", "autograd")
 
 LARGEST_SIZE = 10_000
 """Of a layer, of a latent state, and steps per horizon. Larger values are mistakes."""
