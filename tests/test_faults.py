@@ -26,7 +26,7 @@ def grouped():
     return quick(static_cols=["kind"]).fit(BASE.assign(**GROUPS))
 
 
-OF_FEW_SERIES = "the levels of prediction intervals rest on"
+OF_FEW_SERIES = "prediction intervals are calibrated on"
 """How the warning begins that the tables do not name: it is of these few series, not of a fault."""
 
 

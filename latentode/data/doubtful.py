@@ -1,4 +1,4 @@
-"""Columns whose inferred role may not be the one that was meant: each is said once, with what to pass instead."""
+"""Warnings about columns whose inferred role may not be the intended one, with what to pass instead."""
 
 from collections.abc import Hashable
 

@@ -172,9 +172,7 @@ class Treatment:
         if self.huge_values:
             found.append(f"{self.huge_values} values beyond {LARGEST:g} were taken as missing")
         if self.merged_rows:
-            near = (
-                ", or lie nearer to it than float64 tells times apart so far from the first," if self.near_rows else ""
-            )
+            near = ", or are too close to it for float64 times so far from the first," if self.near_rows else ""
             found.append(
                 f"{self.merged_rows} rows repeat a (series, time) of another row{near} and were averaged with it "
                 f"({self.example})"

@@ -26,11 +26,11 @@ class Schema:
     layout : {"columns", "index", "multiindex"}
         Where series and times stand: in columns, the times in the index, or both in a two-level index.
     static_cols : tuple of hashable
-        What is known of a series for good.
+        Constant within a series.
     known_cols : tuple of hashable
-        What is known of every time, the future's too.
+        Known at every time, also in the future.
     past_cols : tuple of hashable
-        What is read like a channel and not forecast.
+        Read like channels, but not forecast.
     impulse_cols : tuple of hashable
         Amounts given at an instant.
     """

@@ -58,10 +58,10 @@ class FittedAttributes:
 
     @property
     def weights_(self) -> pd.DataFrame | None:
-        """How much of a forecast is the Gaussian process's: the rest is the network's.
+        """The weight of the Gaussian process in a forecast; the rest is that of the network.
 
         A row per lead time (in the unit of ``horizon_``; 0 for a time within the history) and number of observations of
-        the channel, a column per channel. None with ``stacking=False``. Channels of counts are the network's alone.
+        the channel, a column per channel. None with ``stacking=False``. Channels of counts use the network alone.
         """
         state = self._fitted()
         if state.stacking is None:
@@ -85,11 +85,11 @@ class FittedAttributes:
         return None if errors is None else pd.Series(errors, pd.Index(state.schema.channels, tupleize_cols=False))
 
     def leaderboard(self, by_channel: bool = False) -> pd.DataFrame:
-        """What every candidate forecast scored on the held-out series of the fit, the lowest RMSE first.
+        """Scores of several forecasts on the held-out series of the fit, the lowest RMSE first.
 
-        Candidates are ``"latentode"``, the product: network and Gaussian process, stacked; ``"network"`` and
-        ``"Gaussian process"``, each alone (not with ``stacking=False``); and naive ones: ``"last value"``,
-        ``"series' mean"`` and ``"overall mean"``. All forecast the same values, after the same forecast origins.
+        The candidates are ``"latentode"``, network and Gaussian process stacked; ``"network"`` and
+        ``"Gaussian process"``, each alone (not with ``stacking=False``); and three naive forecasts: ``"last value"``,
+        ``"series' mean"`` and ``"overall mean"``. All forecast the same values from the same forecast origins.
 
         Parameters
         ----------
@@ -162,15 +162,20 @@ class FittedAttributes:
 
     @property
     def calibration_(self) -> pd.DataFrame | None:
-        """What prediction intervals held on held-out series: a row per channel, range of lead times and level.
+        """Coverage of the prediction intervals on held-out series: a row per channel, range of lead times and level.
 
-        Columns: ``channel``; ``lead``, the end of the range, which begins where that of the row before ends (0 for
-        times within the history; a Timedelta, or a number in the unit of the times); ``nominal``, the level;
-        ``achieved``, the share of held-out values that lay in their interval, each with intervals that other series
-        calibrated; ``standard_error``, all three in per cent; ``n`` values of ``n_series`` held-out series. The
-        standard error counts whole series. With fewer than 8 series of fit, what is held out is the end of each. NaN
-        where nothing was held out, and for channels of counts, which are not calibrated. None for a model that was
-        saved by an earlier version.
+        The columns are:
+
+        - ``channel``;
+        - ``lead``: the end of the range, which begins where the range before it ends; 0 for times within the history.
+          A Timedelta, or a number in the unit of the times;
+        - ``nominal``: the level, in per cent;
+        - ``achieved``: the percentage of held-out values inside their interval, calibrated on other series;
+        - ``standard_error`` of that percentage, which counts whole series;
+        - ``n``, ``n_series``: how many values of how many held-out series.
+
+        With fewer than 8 series in fit, the end of each series is held out. Values are NaN where nothing was held out,
+        and for channels of counts, which are not calibrated. None for a model saved by an earlier version.
         """
         state = self._fitted()
         if state.coverage is None:

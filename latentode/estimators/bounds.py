@@ -1,4 +1,4 @@
-"""Bounds of the channels: what no forecast goes beyond."""
+"""Lower and upper bounds of the forecasts of each channel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +39,7 @@ class BoundsChoice:
     def __str__(self) -> str:
         return (
             "be 'auto', None, or a dict of channels and their lower and upper bounds, such as {'share': (0, 1)}, with "
-            "None for a bound that there is not"
+            "None where there is no bound"
         )
 
 
@@ -53,9 +53,9 @@ def bounds_for(
 ) -> Floats:
     """The bounds of each channel.
 
-    The rule of ``"auto"``, which also holds for channels that a mapping does not name: a channel none of whose values
-    in fit is negative is bounded by 0 from below. It does not ask whether its values come near 0: forecasts of a
-    channel that stays far above it do not reach it either, so that there the bound changes nothing.
+    The rule of ``"auto"``, which also applies to channels that a mapping does not name: a channel none of whose values
+    in fit is negative is bounded by 0 from below. Whether its values come near 0 does not matter: a channel that stays
+    far above 0 has forecasts far above 0 too, and the bound changes nothing.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def bounds_for(
     schema : Schema
         The roles of its columns.
     likelihoods : tuple of str
-        (channel,), the likelihood of each channel. Bounds of counts are drawn in to whole numbers.
+        (channel,), the likelihood of each channel. Bounds of counts are narrowed to whole numbers.
     previous : FittedState or None
         The fit to continue, whose data count too.
 

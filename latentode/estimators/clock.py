@@ -27,8 +27,8 @@ def clock_times(
     """The multiples of a step after each end and within a length of it.
 
     Numbers and time differences are counted from 0, dates from midnight of 1970-01-01 in their own zone. Where clocks
-    are set forward, a time that is skipped is left out, but for a day, which then begins at the first time there is.
-    Where they are set back, a time that is there twice counts twice if the step is no longer than the hour between.
+    are set forward, skipped times are left out; only a day whose midnight is skipped begins at the next time there is.
+    Where clocks are set back, a time that occurs twice counts twice if the step is not longer than the hour between.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _multiples(axis: TimeAxis, begin: Ints, last: Ints, step: float) -> tuple[In
     """Multiples of a duration between instants, in microseconds; begin is not among them."""
     distance = round(step * 1e6)
     if distance < 1 or abs(distance - step * 1e6) > 1e-3:
-        raise DataError(f"freq={step:g} s is no whole number of microseconds, as times on the clock need")
+        raise DataError(f"freq={step:g} s is not a whole number of microseconds, which align='clock' needs")
     zone = axis.tz
     aside = 0 if zone is None else _LONGEST_SHIFT
     first = (_walls(begin, zone) - aside) // distance + 1

@@ -48,12 +48,12 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Columns of numbers or categories that are constant within a series.
     known_cols : sequence of hashable, optional
         Columns of numbers or categories that are known in the future too (a holiday, a setting, a temperature). Rows to
-        predict hold them, otherwise the last known value is held. They drive the dynamics, each until the next.
+        predict contain them; otherwise the last known value is held. Each value drives the dynamics until the next.
     impulse_cols : sequence of hashable, optional
         Columns of amounts that are given at an instant, in the future too (a dose, a feeding, an irrigation). Their
-        effect fades over several time scales. Simultaneous amounts add up, and a missing one is zero.
+        effect decays over several time scales. Simultaneous amounts are added up, and a missing one is zero.
     past_cols : sequence of hashable, optional
-        Columns of numbers that are read like channels and not forecast.
+        Columns of numbers that are read like channels but not forecast.
     horizon : str, Timedelta or number, optional
         The farthest lead time of interest, as a duration ("30D") or, for numeric times, a number. Training does not go
         beyond it. None means the length of the series.
@@ -73,9 +73,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         0 and 1 and of counts. "auto" means negative binomial for channels of counts with zeros, Gaussian for others. A
         dict names it by channel, ``{"lapwing": "poisson"}``; channels that are not in it are Gaussian.
     bounds : "auto", None or dict
-        What no forecast goes beyond. "auto" bounds a channel by 0 from below if none of its values in fit is negative.
-        A dict states more, ``{"share": (0, 1), "balance": (None, None)}``, None for no bound; other channels keep
-        "auto". The probability beyond a bound is put on the bound: quantiles within are as they would be.
+        Bounds of every forecast. "auto" bounds a channel by 0 from below if none of its values in fit is negative. A
+        dict gives others, ``{"share": (0, 1), "balance": (None, None)}``, None for no bound; channels it does not name
+        keep "auto". The probability beyond a bound is put on the bound; quantiles within the bounds do not change.
     latent_dim, hidden_dim : int, optional
         Sizes of the latent state and of the hidden layers. None means by the number of observations.
     anchor : {"end", "start"}
@@ -94,7 +94,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         distribution, and 1 is the evidence lower bound. None makes it a point, without a divergence.
     stacking : bool
         Whether the network's forecast is combined with that of a Gaussian process, by weights learned on held-out
-        series; channels of counts are the network's alone. The process carries the forecast where series are few.
+        series. The process matters most where series are few. Channels of counts use the network alone.
     n_models : int, optional
         Models of the ensemble, with different initial weights and held-out series; the prediction is their mean. None
         means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
@@ -102,9 +102,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Training steps at most, for each model. None means 6 per series, from 600 to 3,000 (1,500 with many
         observations); 400 for each of several models.
     time_limit : number, str or Timedelta, optional
-        How long ``fit`` may take in all, in seconds or as a duration ("10min"): a tenth more at most, plus, for limits
-        of seconds, the time to read the frame, take a step and calibrate. A fit that it shortens reports that at level
-        INFO and is not reproducible; otherwise it changes no bit.
+        How long ``fit`` may take in all, in seconds or as a duration ("10min"). It is exceeded by a tenth at most; if
+        it is only seconds, also by the time to read the frame, take a step and calibrate. If it shortens the fit, this
+        is logged at level INFO and the fit is not reproducible. Otherwise it changes nothing.
     batch_size : int, optional
         Series in a batch. None means by the number of series.
     learning_rate : float
@@ -118,7 +118,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     warm_start : bool
         Whether a second fit continues from the weights of the first, with its scales, times and horizon.
     devices, num_nodes : int
-        Processes per machine that share every batch of training, and machines, as usual with Lightning. More than one
+        Processes per machine, and machines, that share every training batch, as in Lightning. More than one process
         needs an integer ``random_state``. See the guide on scaling.
     checkpoint_dir : str or Path, optional
         Directory of checkpoints, one at every validation check. A ``fit`` with the same data, parameters and
@@ -143,9 +143,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     model_ : LatentODE or Ensemble
         The fitted module; an ensemble has ``members``.
     weights_ : DataFrame or None
-        How much of a forecast is the Gaussian process's, by lead time (0 inside the history), observations and channel.
+        Weight of the Gaussian process in a forecast, by lead time (0 inside the history), observations and channel.
     calibration_ : DataFrame or None
-        What prediction intervals held on held-out series, by channel, lead time and level, with its standard error.
+        Coverage of the prediction intervals on held-out series, by channel, lead time and level, with standard errors.
     history_ : DataFrame
         Losses by model and step.
     feature_names_in_ : array of str
@@ -186,8 +186,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         y : DataFrame, Series or array, optional
             The channels apart, row by row as ``X``.
         sample_weight : array, optional
-            (rows,), the weight of each row in the training loss. All rows are read as history, and the scales of the
-            channels do not depend on the weights.
+            (rows,), the weight of each row in the training loss. Weights change neither the histories nor the scales of
+            the channels.
 
         Returns
         -------
@@ -207,9 +207,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Warns
         -----
         DataWarning
-            When rows were left out or merged, or a channel holds no value: what, and how many. When a column may have
-            another role than was meant: numbers that read as dates as times, columns without numbers that are not used,
-            channels that never change within a series.
+            When rows were left out or merged, or a channel has no values; the warning counts them. When the role of a
+            column may not be the one you meant: times that are numbers but read as dates, columns that are not used
+            because they hold no numbers, channels that never change within a series.
         UserWarning
             When ``checkpoint_dir`` holds a checkpoint of another fit, when the loss or a gradient was not finite, when
             the error of the ODE solver is more than a tenth of the noise of a channel, or when the coverage of the 80 %
@@ -238,8 +238,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     def update(self, X: pd.DataFrame) -> Self:
         """Add observations, of series seen before or of new ones, without training again.
 
-        They are merged with the others at the next prediction; the time of a call does not grow with the number of
-        observations.
+        They are merged with the others at the next prediction, so that the time of a call does not grow with the number
+        of observations.
 
         Parameters
         ----------
@@ -279,8 +279,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     ) -> float:
         """Accuracy of forecasts: minus the mean squared error of the mean, in units of each channel's spread.
 
-        No row the encoder read is scored. Of a series seen in fit the rows after the last fitted one are forecast; of
-        an unseen series the last third of the rows (at least one), from the rows before.
+        Rows that the encoder reads are not scored. For a series seen in fit, the rows after its last fitted row are
+        forecast; for an unseen series, the last third of its rows (at least one) from the rows before.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Warns
         -----
         DataWarning
-            When rows lie before or between those seen in fit: fit has learned from their future.
+            When rows lie before or between those seen in fit, which has learned from their future. They are not scored.
         """
         state = self._fitted()
         df = join_targets(X, y, self.target_cols)
@@ -317,7 +317,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
 
     @any_frame
     def encode(self, X: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Features of each series for other models, such as a classifier: what the encoder makes of it.
+        """Features of each series for other models, such as a classifier: the output of the encoder.
 
         An ensemble encodes with its first model: the latent spaces of two models are unrelated.
 
@@ -330,7 +330,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         -------
         DataFrame
             A row per series, its id as index; columns ``z0`` ... (the mean of the latent state at the end of the
-            history) and ``context0`` ... (what stays constant along its trajectory).
+            history) and ``context0`` ... (the context, constant along the trajectory).
 
         Examples
         --------
@@ -382,8 +382,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     def save(self, path: str | Path, include_history: bool = True) -> None:
         """Write the fitted forecaster to a directory: ``config.json`` and a file of weights.
 
-        A model in the directory is replaced: at every moment the old or the new one can be loaded. Its files keep their
-        mode; new files follow the umask.
+        A model in the directory is replaced, and at every moment either the old or the new one can be loaded. Replaced
+        files keep their mode; new files follow the umask.
 
         Parameters
         ----------

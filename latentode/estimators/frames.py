@@ -163,7 +163,7 @@ def refuse_duplicates(names: Iterable[Hashable]) -> None:
     duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
         raise DataError(
-            f"{len(duplicates)} column names would stand in the result more than once, for instance {duplicates[0]!r}; "
+            f"{len(duplicates)} column names would appear twice in the result, for instance {duplicates[0]!r}; "
             "rename the column of the data that has this name, or request each level or quantile once"
         )
 

@@ -1,4 +1,4 @@
-"""What calibrated intervals hold on held-out series, and a warning where too few series stand behind it."""
+"""The coverage of calibrated intervals on held-out series, and a warning where too few series were held out."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 FOLDS = 5
-"""Groups of held-out series, each of which is measured with intervals that the others calibrated."""
+"""Groups of held-out series; the intervals of each are calibrated on the others."""
 
 MOST_ERROR = 0.1
-"""Standard error of the coverage of the 80 % intervals up to which a level can be promised."""
+"""Standard error of the coverage of the 80 % intervals up to which there is no warning."""
 
 PROMISED = 80.0
 """The level, in per cent, at which that is measured."""
@@ -26,14 +26,14 @@ PROMISED = 80.0
 def held_out_coverage(residuals: Residuals) -> tuple[HeldOutCoverage, list[str]]:
     """The coverage of calibrated intervals on held-out series, and a warning where it says too little.
 
-    It is cross-fitted: the held-out series are divided into five groups (of fewer than five series, each is one), and
-    the values of a group are compared with intervals that the residuals of the others calibrated. Measured on the
-    residuals that calibrated them, intervals would seem better than they are. The calibration that predictions use
-    rests on all groups, and is a little better.
+    It is cross-fitted: the held-out series are divided into five groups (fewer than five series are a group each), and
+    the values of a group are compared with intervals calibrated on the other groups. Measured on the residuals they
+    were calibrated on, intervals would seem better than they are. Predictions use a calibration on all groups, which is
+    a little better.
 
-    A level is not promised where the coverage of the 80 % intervals over all channels and lead times has a standard
-    error of more than ten points of per cent, or is of a single series, so that it has none. Series that are alike say
-    more than series that differ: five may do. A count of series alone would warn too often, or too late.
+    The warning comes if the coverage of the 80 % intervals, over all channels and lead times, has a standard error of
+    more than ten percentage points, or comes from a single series and so has no standard error. A threshold on the
+    number of series would warn too often or too late: of similar series five can suffice, of others they cannot.
 
     Parameters
     ----------
@@ -68,15 +68,15 @@ def held_out_coverage(residuals: Residuals) -> tuple[HeldOutCoverage, list[str]]
 
 
 def _sentences(inside: Bools, series: Ints) -> list[str]:
-    """A sentence where the held-out values, (value,), of some series do not suffice to promise a level."""
+    """A sentence if the held-out values, (value,), of some series are too few to guarantee a level."""
     share, error, n_series = coverage_and_error(inside, series)
     if n_series == 0 or error <= MOST_ERROR:
         return []
     behind = f"{n_series} held-out series" if n_series > 1 else "the end of one series"
     give = f", give or take {100 * error:.0f}," if n_series > 1 else ""
     return [
-        f"the levels of prediction intervals rest on {behind}, which is too little to promise them: of the "
-        f"{PROMISED:g} % intervals there {100 * share:.0f} %{give} held their value (calibration_ has the table); "
+        f"prediction intervals are calibrated on {behind}, too little data to guarantee their levels: of the "
+        f"{PROMISED:g} % intervals there {100 * share:.0f} %{give} contained the observed value (see calibration_); "
         "backtest can check the intervals, and more series would make them reliable"
     ]
 

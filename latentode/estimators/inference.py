@@ -86,8 +86,8 @@ class Predictor:
     def samples(self, n_samples: int, rng: np.random.Generator) -> Floats:
         """Joint samples, (sample, row, target).
 
-        Errors of a sample go together over channels as the held-out residuals do, and over time as the Gaussian process
-        says. A latent state that is a distribution is drawn once per sample and series.
+        The errors of a sample are correlated over channels like the held-out residuals, and over time like the Gaussian
+        process. A latent state that is a distribution is drawn once per sample and series.
         """
         model = self.state.predictive
         out = self._blank(n_samples)
@@ -125,13 +125,13 @@ class Predictor:
         return center.mean.flatten(0, 1)[slots], mean, scale
 
     def _copies(self, n_draws: int) -> int:
-        """How many times a batch stands in memory."""
+        """How many copies of a batch are in memory at once."""
         return n_draws if self.state.predictive.config.variational else 1
 
     def _over_time(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
-        """Standard normal numbers, (sample, query, target), correlated over time as the Gaussian process says.
+        """Standard normal numbers, (sample, query, target), correlated over time like the Gaussian process.
 
-        Each stays standard normal: what is calibrated of single values holds for samples, which are a Gaussian copula.
+        Each stays standard normal, so that single values keep their calibrated distribution: a Gaussian copula.
         """
         if self.state.stacking is None:
             return standard
@@ -159,7 +159,7 @@ class Predictor:
         return self.state.scaler.transform(panel.values).astype(np.float32)
 
     def _unscaled(self, values: Floats, whole: bool) -> Floats:
-        """The targets, which stand before the channels that are only read, in their own units; counts are whole."""
+        """The targets, in their own units and without the past columns after them; counts are whole."""
         unscaled = self.state.model.likelihood.possible(self.state.scaler.inverse(values), whole)
         unscaled = self.state.within_bounds(unscaled)
         unscaled[..., np.isnan(self.state.calibration.factor[0])] = np.nan

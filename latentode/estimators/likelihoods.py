@@ -39,7 +39,7 @@ class LikelihoodChoice:
 
     def __str__(self) -> str:
         names = ", ".join(map(repr, self.choices))
-        return f"be one of {names}, or a dict of channels and such names but 'auto'"
+        return f"be one of {names}, or a dict from channels to these names except 'auto'"
 
 
 def likelihoods_for(

@@ -186,7 +186,7 @@ def prepare(
 def _stored(table: Any, settings: Settings, *apart: object) -> pd.DataFrame:
     """A stored table as a frame."""
     if any(one is not None for one in apart):
-        raise DataError("y and sample_weight go with a frame; a stored table holds its channels itself")
+        raise DataError("y and sample_weight need a frame; a stored table contains its channels")
     return read_parquet(table, settings.id_col)
 
 

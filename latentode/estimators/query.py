@@ -168,7 +168,7 @@ def _sentences(query: ResolvedQuery, ids: pd.Index, state: FittedState, alone: b
                 f"rows lie up to {state.time_axis.duration_text(lead * state.horizon)} after the end of a series, but "
                 f"{1 - RARE:.0%} of the held-out forecasts went no farther than "
                 f"{state.time_axis.duration_text(usual * state.horizon)}: errors and intervals so far ahead are hardly "
-                "checked; backtest can check them"
+                "tested; backtest can test them"
             )
     return sentences
 

@@ -1,4 +1,4 @@
-"""The error of the solver in a finished fit, by channel, and what is said of it."""
+"""The error of the solver in a finished fit, by channel, and the warning about it."""
 
 from collections.abc import Hashable, Sequence
 
@@ -17,7 +17,7 @@ WATCHED = 128
 """Held-out series on which the final error is measured."""
 
 LARGEST = 1e6
-"""Stands for an error that is not finite."""
+"""Replaces an error that is not finite."""
 
 
 def agree_on_steps(trained: Sequence[Trained]) -> None:
@@ -54,5 +54,5 @@ def solver_sentences(errors: Floats | None, channels: Sequence[Hashable], n_step
     worst = int(np.argmax(errors))
     return [
         f"the error of the ODE solver is {errors[worst]:.2g} of the predicted standard deviation of channel "
-        f"{channels[worst]!r} (n_steps={n_steps}); with a larger n_steps= or a shorter horizon= it would be smaller"
+        f"{channels[worst]!r} (n_steps={n_steps}); a larger n_steps= or a shorter horizon= would make it smaller"
     ]

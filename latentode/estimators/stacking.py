@@ -20,7 +20,7 @@ MOST_ITERATIONS = 60
 """Of L-BFGS, for a handful of parameters."""
 
 Forecast = tuple[Batch, Prediction, Prediction]
-"""Held-out data, and what the network and the process say of it."""
+"""Held-out data, and the forecasts of the network and of the process for it."""
 
 
 def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[list[Trained], Stacking | None]:

@@ -37,6 +37,6 @@ def refuse_unsupported(df: pd.DataFrame, schema: Schema, likelihoods: Sequence[s
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"likelihood={likelihood!r} is of {kind.support}, but column {channel!r} holds {values[row]:g} in row "
+                f"likelihood={likelihood!r} is for {kind.support}, but column {channel!r} holds {values[row]:g} in row "
                 f"{shown(df.index[row])}; choose another likelihood, or leave the column out with target_cols=[...]"
             )

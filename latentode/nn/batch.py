@@ -32,10 +32,10 @@ class Batch:
     query_times : Tensor
         (series, query), padding is 0.
     given, query_given : Tensor or None
-        (series, time, feature) and (series, query, feature), what is known of any time beforehand: where in the seasons
-        rows and queries lie, and known covariates. None where there is nothing.
+        (series, time, feature) and (series, query, feature), features of rows and queries that are known in advance:
+        phases of the seasons, and known covariates. None if there are none.
     static : Tensor or None
-        (series, feature), what is known of a series for good.
+        (series, feature), static features.
     knot_times, knots : Tensor or None
         (series, knot), inf where padded, and (series, knot, feature): known covariates as they change, each value
         holding until the next.
@@ -48,9 +48,10 @@ class Batch:
     targets, target_mask : Tensor or None
         (series, query, channel), the truth where it is known, and its weight as a target: 0 where it is none.
     response : Tensor or None
-        (series, query, channel), what a model has taken out of the values of the history and adds to its mean.
+        (series, query, channel), the response to inputs that a model has subtracted from the history, and adds to its
+        mean.
     weight : float
-        What its loss counts beside those of other processes, which have the other series of the same step.
+        Weight of its loss beside those of other processes, which train on the other series of the same step.
     """
 
     times: Tensor
@@ -94,7 +95,7 @@ class Batch:
         return torch.where(self.mask > 0, rows, none)
 
     def with_features(self, **features: Tensor | None) -> "Batch":
-        """The batch with other values or features of its rows and queries; what the mask says of rows stays known."""
+        """The batch with other values or features of its rows and queries; what was derived from the mask is kept."""
         parts: dict[str, Any] = features
         changed = replace(self, **parts)
         for name in ("last_seen", "next_seen"):  # seeking them again takes longer than reading all features

@@ -26,15 +26,15 @@ __all__ = [
 LOG_SCALES = (-6.0, 6.0)
 
 MANY = 1e6
-"""Counts beyond which a negative binomial is a gamma as near as makes no difference, and its own quantile gets lost."""
+"""Counts beyond which a negative binomial is practically a gamma, and its own quantile function becomes inaccurate."""
 
 
 class GaussianLikelihood(nn.Module):
     """A Gaussian with a learned scale per channel, and a second one that varies with the query.
 
-    The mean is taught by a squared error, in units of the first scale and weighted by the first over the
-    second: what is far ahead counts less than what is near, but never so little that the model may give it
-    up, as it may under the second alone. The second learns from the residuals and is what predictions carry.
+    The mean is trained with a squared error in units of the first scale, weighted by the ratio of the first to the
+    second. Distant queries count less than near ones, but never so little that the model stops fitting them, as it can
+    under the second scale alone. The second scale is trained on the residuals, and is that of the predictions.
 
     Every likelihood keeps this contract: ``likelihood(mean, log_scale, targets)`` is the loss of each value, and
     ``location``, ``scale`` and ``quantiles`` say what is predicted; all in scaled units.
@@ -132,7 +132,7 @@ class GaussianLikelihood(nn.Module):
     def forward(self, mean: Tensor, log_scale: Tensor, targets: Tensor) -> Tensor:
         """Negative log density of the targets, without its constant, (series, query, channel)."""
         own = self.log_scale.clamp(*LOG_SCALES)
-        # Two terms: the first teaches the mean and the scale of the channel, the second only the scale of the query.
+        # The first term trains the mean and the scale of the channel, the second the scale of the query only.
         for_mean = 0.5 * _weight(log_scale) * ((targets - mean) * torch.exp(-own)).square() + own
         return for_mean + self._for_scale(mean, log_scale, targets)
 

@@ -180,7 +180,7 @@ def test_times_too_near_for_float64_are_not_said_to_repeat_another(zone):
     panel, treatment = read(df)
     assert panel.values.ravel().tolist() == [1.0, 2.0, 3.5]
     (sentence,) = treatment.sentences()
-    assert sentence.startswith("1 rows repeat a (series, time) of another row, or lie nearer to it than float64 tells")
+    assert sentence.startswith("1 rows repeat a (series, time) of another row, or are too close to it for float64")
     (exact,) = read(pd.concat([df.iloc[:3], df.iloc[:1]]))[1].sentences()
     assert exact.startswith("1 rows repeat a (series, time) of another row and were averaged with it")
 

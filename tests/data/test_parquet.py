@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_said(path, tmp_path):
         read_parquet(tmp_path / "patients.parquet", max_rows=10)
     with pytest.raises(DataError, match="no series can be read whole within max_rows=5"):
         read_parquet(path, max_rows=5)
-    with pytest.raises(DataError, match="y and sample_weight go with a frame"):
+    with pytest.raises(DataError, match="y and sample_weight need a frame"):
         quick().fit(path, DF["x"])
 
 

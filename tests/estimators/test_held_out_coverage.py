@@ -68,7 +68,7 @@ def test_a_fit_of_one_series_says_once_that_its_levels_are_no_promise():
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         quick().fit(single(waves()))
-    (message,) = [str(w.message) for w in said if "prediction intervals rest" in str(w.message)]
+    (message,) = [str(w.message) for w in said if "prediction intervals are calibrated" in str(w.message)]
     assert "the end of one series" in message
 
 

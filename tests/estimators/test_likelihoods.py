@@ -113,5 +113,5 @@ def test_an_unknown_likelihood_of_a_channel_is_refused():
 
 
 def test_values_a_channels_likelihood_does_not_support_are_refused_by_its_name():
-    with pytest.raises(DataError, match=r"likelihood='poisson' is of whole numbers.*'degrees'"):
+    with pytest.raises(DataError, match=r"likelihood='poisson' is for whole numbers.*'degrees'"):
         quick(likelihood={"degrees": "poisson"}).fit(birds())

@@ -55,7 +55,7 @@ def counting():
 )
 def test_a_negative_count_is_refused_wherever_it_comes_in(counting, use):
     before = counting.panel_
-    with pytest.raises(DataError, match=r"likelihood='poisson' is of whole numbers .* column 'y' holds -3 in row 4;"):
+    with pytest.raises(DataError, match=r"likelihood='poisson' is for whole numbers .* column 'y' holds -3 in row 4;"):
         use(counting)
     pd.testing.assert_index_equal(counting.panel_.ids, before.ids)
 

@@ -110,7 +110,7 @@ def fault_of(meet: Callable[[], Any], reraise: bool = False) -> str | None:
             if reraise:
                 raise
             return _reported(error)
-    of_few_series = "the levels of prediction intervals rest on"
+    of_few_series = "prediction intervals are calibrated on"
     foreign = [w for w in said if w.category is not DataWarning and not str(w.message).startswith(of_few_series)]
     if foreign:
         text = f"{foreign[0].category.__name__}: {foreign[0].message} ({foreign[0].filename}:{foreign[0].lineno})"

@@ -73,13 +73,13 @@ def test_a_frame_without_values_teaches_nothing(df):
         quick().fit(df.assign(x=np.nan, y=np.nan))
 
 
-@pytest.mark.filterwarnings("error", "ignore:the levels of prediction intervals")
+@pytest.mark.filterwarnings("error", "ignore:prediction intervals are calibrated")
 def test_two_rows_are_enough():
     df = waves(1, 2, missing=0)
     assert np.isfinite(quick(stacking=True).fit(df).predict(df)).all(axis=None)
 
 
-@pytest.mark.filterwarnings("error", "ignore:the levels of prediction intervals")
+@pytest.mark.filterwarnings("error", "ignore:prediction intervals are calibrated")
 def test_two_values_of_a_series_and_one_of_others_are_enough():
     df = waves(3, 4, missing=0).iloc[[0, 1, 4, 8]]
     assert np.isfinite(quick(stacking=True).fit(df).predict(df)).all(axis=None)
