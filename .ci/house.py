@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
-LONGER_FILES = {"latentode/estimators/forecaster.py": 450}
+LONGER_FILES = {"latentode/estimators/forecaster.py": 449}
 """The forecaster's docstring explains every parameter."""
 
 # A query is a query, a held-out series a held-out series: the field has words for all of these.

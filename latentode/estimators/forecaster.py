@@ -227,9 +227,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         fitted = fit_model(data, settings, monitor, limit)
         self.state_ = fitted_state(data, fitted)
         monitor.end()
-        steps = fitted.model.config.n_steps
-        sentences = solver_sentences(fitted.solver_error, data.schema.channels, steps) + fitted.doubts
-        warn_data(sentences, UserWarning)
+        sentences = solver_sentences(fitted.solver_error, data.schema.channels, fitted.model.config.n_steps)
+        warn_data(sentences + fitted.doubts, UserWarning)
         if fitted.interrupted:
             raise KeyboardInterrupt(f"training was interrupted {fitted.interrupted} and can be used as it is")
         return self

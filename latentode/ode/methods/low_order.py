@@ -4,6 +4,8 @@ from latentode.ode.methods.runge_kutta import Method, Tableau, hermite, linear
 
 __all__ = ["BOSH3", "EULER", "FEHLBERG2", "HEUN", "HEUN3", "MIDPOINT", "RALSTON", "RK4", "RK4_38"]
 
+# The estimates of Euler and of the midpoint rule are their difference from the trapezoidal rule, which has the slope at
+# the end of the step for nothing; that of Heun is its difference from Euler.
 _EULER = Tableau(a=((),), b=(1.0,), c=(0.0,), error=(1 / 2, -1 / 2), order=1)
 _MIDPOINT = Tableau(a=((), (1 / 2,)), b=(0.0, 1.0), c=(0.0, 1 / 2), error=(-1 / 2, 1.0, -1 / 2), order=2)
 _HEUN = Tableau(a=((), (1.0,)), b=(1 / 2, 1 / 2), c=(0.0, 1.0), error=(-1 / 2, 1 / 2, 0.0), order=2)
