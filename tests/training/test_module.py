@@ -3,12 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import quad
-from scipy.stats import norm
 
 from latentode.nn import Batch, LatentODE, LatentODEConfig
 from latentode.training import TrainingConfig
-from latentode.training.crps import gaussian_crps
 from latentode.training.module import LatentODEModule
 
 
@@ -17,19 +14,6 @@ def module_of(**options):
         torch.manual_seed(0)
         model = LatentODE(LatentODEConfig(n_channels=1, usual_gap=0.1, latent_dim=2, context_dim=2, hidden_dim=4))
     return LatentODEModule(model, TrainingConfig(**options), torch.Generator())
-
-
-@pytest.mark.parametrize(("mean", "scale", "target"), [(0.0, 1.0, 0.0), (1.0, 0.3, -0.5), (-2.0, 4.0, 3.0)])
-def test_the_crps_is_the_integral_that_defines_it(mean, scale, target):
-    left, _ = quad(lambda x: norm.cdf(x, mean, scale) ** 2, -60, target)
-    right, _ = quad(lambda x: norm.sf(x, mean, scale) ** 2, target, 60)
-    found = gaussian_crps(*(torch.tensor(v, dtype=torch.float64) for v in (mean, scale, target)))
-    assert float(found) == pytest.approx(left + right, rel=1e-6)
-
-
-def test_the_crps_of_a_sure_answer_is_its_distance():
-    found = gaussian_crps(torch.tensor(1.0), torch.tensor(1e-6), torch.tensor([3.0, 1.0, -1.0]))
-    torch.testing.assert_close(found, torch.tensor([2.0, 0.0, 2.0]), atol=1e-5, rtol=0)
 
 
 def rates(n_steps):

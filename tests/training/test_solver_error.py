@@ -11,7 +11,7 @@ from latentode.training import TaskSampler, TrainingConfig, train, validation_ba
 from latentode.training.module import LatentODEModule
 from latentode.training.solver_error import MOST_SOLVER_STEPS, solver_error, with_solver_steps
 from tests.nn.batches import lively, random_batch
-from tests.training.test_fit import small_model, waves
+from tests.training.small import small_model, waves
 
 
 @pytest.fixture

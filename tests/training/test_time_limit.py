@@ -9,7 +9,7 @@ from latentode.training.callbacks import EarlyStopping
 from latentode.training.gaussian_process import fit_gaussian_process
 from latentode.training.module import LatentODEModule
 from latentode.training.time_limit import FEWEST_STEPS
-from tests.training.test_fit import setting, trained, waves  # noqa: F401  (setting is a fixture)
+from tests.training.small import trained, waves
 
 
 class Clock:
@@ -97,7 +97,7 @@ def rates_of(history):
     return np.array([row["learning_rate"] for row in history])
 
 
-def test_training_ends_in_time_and_is_annealed(setting, a_second_a_step):  # noqa: F811
+def test_training_ends_in_time_and_is_annealed(setting, a_second_a_step):
     limit = TimeLimit(100.0, a_second_a_step)
     _, history = trained(setting, n_steps=1000, steps_per_check=5, time_limit=limit)
     assert 90 <= history[-1]["step"] <= 100
@@ -108,13 +108,13 @@ def test_training_ends_in_time_and_is_annealed(setting, a_second_a_step):  # noq
     assert rates[-1] < 0.05 * rates[5]
 
 
-def test_under_a_short_limit_the_warm_ups_are_short_too(setting, a_second_a_step):  # noqa: F811
+def test_under_a_short_limit_the_warm_ups_are_short_too(setting, a_second_a_step):
     limit = TimeLimit(60.0, a_second_a_step)
     _, history = trained(setting, n_steps=1000, steps_per_check=10, time_limit=limit)
     assert rates_of(history)[1] == 3e-3  # of 1,000 steps the first 50 warm up
 
 
-def test_the_annealing_starts_from_the_best_weights(setting, a_second_a_step, monkeypatch):  # noqa: F811
+def test_the_annealing_starts_from_the_best_weights(setting, a_second_a_step, monkeypatch):
     ask = LatentODEModule.validation_step
 
     def worse_later(self, batch, number):
@@ -136,7 +136,7 @@ def test_the_annealing_starts_from_the_best_weights(setting, a_second_a_step, mo
     assert restored == [(70, 20)]
 
 
-def test_a_pace_that_slows_down_shortens_the_annealing(setting, clock, monkeypatch):  # noqa: F811
+def test_a_pace_that_slows_down_shortens_the_annealing(setting, clock, monkeypatch):
     step = LatentODEModule.training_step
 
     def slower(self, *args):
@@ -149,13 +149,13 @@ def test_a_pace_that_slows_down_shortens_the_annealing(setting, clock, monkeypat
     assert clock.now <= 104.0  # a step ends once it has begun
 
 
-def test_a_round_ends_early_where_its_steps_take_too_long(setting, a_second_a_step):  # noqa: F811
+def test_a_round_ends_early_where_its_steps_take_too_long(setting, a_second_a_step):
     _, history = trained(setting, n_steps=100, steps_per_check=25, time_limit=TimeLimit(6.0, a_second_a_step))
     assert len(history) == 1
     assert history[0]["step"] <= 7
 
 
-def test_a_limit_in_the_past_still_leaves_a_model(setting, a_second_a_step):  # noqa: F811
+def test_a_limit_in_the_past_still_leaves_a_model(setting, a_second_a_step):
     limit = TimeLimit(5.0, a_second_a_step)
     limit.reserve(10.0)
     model, history = trained(setting, n_steps=100, time_limit=limit)
@@ -163,7 +163,7 @@ def test_a_limit_in_the_past_still_leaves_a_model(setting, a_second_a_step):  # 
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-def test_a_limit_that_is_not_reached_changes_no_bit(setting, a_second_a_step):  # noqa: F811
+def test_a_limit_that_is_not_reached_changes_no_bit(setting, a_second_a_step):
     expected, history = trained(setting, n_steps=30, steps_per_check=5)
     found, same = trained(setting, n_steps=30, steps_per_check=5, time_limit=TimeLimit(40.0, a_second_a_step))
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), expected.parameters(), strict=True))

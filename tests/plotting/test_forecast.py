@@ -6,44 +6,16 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import cbook, pyplot
+from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
 from latentode import LatentODEForecaster
-from latentode._drawing import as_label
 from latentode.data import DataError, DataWarning
-from latentode.datasets import make_spirals
-from latentode.evaluation import LastValue, backtest, summarise_backtest
-from latentode.plotting import plot_backtest, plot_calibration, plot_forecast, plot_latent, plot_training
+from latentode.plotting import plot_calibration, plot_forecast, plot_latent
 from tests.estimators import tiny
-
-
-def quick(df: pd.DataFrame, **params) -> LatentODEForecaster:
-    return LatentODEForecaster(**{"max_steps": 5, "n_models": 1, "random_state": 0, "verbose": False, **params}).fit(df)
-
-
-@pytest.fixture(scope="module")
-def spirals() -> pd.DataFrame:
-    df = make_spirals(n_series=8, n_points=12, random_state=0)
-    df.loc[3, "y"] = np.nan
-    return df
-
-
-@pytest.fixture(scope="module")
-def early(spirals) -> pd.DataFrame:
-    return spirals[spirals.groupby("id").cumcount() < 8]
-
-
-@pytest.fixture(scope="module")
-def late(spirals) -> pd.DataFrame:
-    return spirals[spirals.groupby("id").cumcount() >= 8]
-
-
-@pytest.fixture(scope="module")
-def forecaster(early) -> LatentODEForecaster:
-    return quick(early, n_models=None)  # three
+from tests.plotting.small import quick
 
 
 def line(ax, label):
@@ -300,152 +272,6 @@ def test_without_matplotlib_it_says_what_to_install(forecaster, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install latentode\[plot\]"):
         plot_forecast(forecaster)
-
-
-def test_a_backtest_is_drawn_a_line_per_model():
-    df = pd.DataFrame({"id": np.repeat(np.arange(20), 12), "time": np.tile(np.arange(12), 20)})
-    df["x"] = np.random.default_rng(0).normal(size=240)
-    table = summarise_backtest(backtest(LastValue(), df), bins=3)
-    axes = plot_backtest(table, "crps")
-    assert [line.get_label() for line in axes.lines] == list(table["model"].unique())
-    assert len(axes.lines[0].get_xdata()) == 3
-    assert plot_backtest(table, "coverage", ax=axes) is axes
-    with pytest.raises(ValueError, match="no column 'speed'"):
-        plot_backtest(table, "speed")
-
-
-def test_the_lead_of_dates_is_drawn_in_days():
-    df = pd.DataFrame({"id": np.repeat(np.arange(5), 12), "x": np.random.default_rng(0).normal(size=60)})
-    df["time"] = np.tile(pd.date_range("2024-01-01", periods=12, freq="D"), 5)
-    axes = plot_backtest(summarise_backtest(backtest(LastValue(), df), bins=2))
-    assert axes.get_xlabel() == "lead, days"
-    assert 0 < min(axes.lines[0].get_xdata()) < max(axes.lines[0].get_xdata()) < 12
-
-
-# ------------------------------------------------------------------------------- training, calibration, latent space
-
-
-@pytest.fixture(scope="module")
-def small_model():
-    with tiny.checks_every(4):
-        return tiny.quick(max_steps=12).fit(tiny.waves(8, 10))
-
-
-def test_training_shows_the_best_check(small_model):
-    ax = plot_training(small_model)
-    x, y = ax.lines[1].get_data()
-    first = small_model.history_[small_model.history_["model"] == 0]
-    assert (x[0], y[0]) == tuple(first.loc[first["validation_crps"].idxmin(), ["step", "validation_crps"]])
-
-
-def test_training_shows_every_model_and_names_what_it_shows_once():
-    with tiny.checks_every(4):
-        forecaster = tiny.quick(n_models=2, max_steps=10).fit(tiny.waves(6, 8))
-    ax = plot_training(forecaster)
-    curves = [line for line in ax.lines if line.get_label() == "held-out CRPS"]
-    for number, curve in enumerate(curves):
-        rows = forecaster.history_[forecaster.history_["model"] == number]
-        assert curve.get_xydata().tolist() == rows[["step", "validation_crps"]].to_numpy().tolist()
-    assert len(curves) == 2
-    names = [text.get_text() for text in ax.figure.legends[0].get_texts()]
-    assert len(names) == len(set(names))
-
-
-def test_calibration_says_how_many_values_lay_within(small_model):
-    truth = tiny.waves(8, 10).assign(time=lambda d: d["time"] + 2)
-    ax = plot_calibration(small_model, truth, levels=(50, 90))[0]
-    bands = small_model.predict_interval(truth, 90)
-    there = truth["x"].notna()
-    inside = ((bands["x-lo-90"] <= truth["x"]) & (truth["x"] <= bands["x-hi-90"]))[there].mean()
-    lines = {line.get_label(): line.get_ydata() for line in ax.lines}
-    assert lines[f"x ({there.sum()})"][1] == pytest.approx(100 * inside)
-    assert f"all values ({int(truth[['x', 'y']].notna().sum().sum())})" in lines
-
-
-def test_calibration_is_drawn_over_the_lead_time_too(small_model):
-    truth = tiny.waves(8, 10).assign(time=lambda d: d["time"] + 6)
-    ax = plot_calibration(small_model, truth, levels=(50, 90))[1]
-    end = pd.Series(small_model.panel_.last_times, small_model.panel_.ids)
-    lead = truth["time"] - truth["id"].map(end)
-    leads = np.sort(np.concatenate([lead[truth[c].notna()] for c in "xy"]))
-    first = leads[: len(leads) // 4]
-    half, ninety = (bars[0] for bars in ax.containers)  # the line of each level
-    assert half.get_xdata()[0] == pytest.approx(np.median(first), rel=0.05)
-    within = []
-    for channel in "xy":
-        bands = small_model.predict_interval(truth, 90)
-        there = truth[channel].notna() & (lead <= first[-1])
-        within += [*truth[channel].between(bands[f"{channel}-lo-90"], bands[f"{channel}-hi-90"])[there]]
-    assert ninety.get_ydata()[0] == pytest.approx(100 * np.mean(within), abs=5)
-    assert [text.get_text() for text in ax.texts] == ["50 %", "90 %"]
-
-
-def test_calibration_of_values_inside_the_history_has_no_lead_time(small_model):
-    axes = plot_calibration(small_model, tiny.waves(8, 10).assign(time=lambda d: d["time"] - 1).query("time < 3"))
-    assert axes[0].lines
-    assert "no value after" in axes[1].texts[0].get_text()
-    with pytest.raises(ValueError, match="axes holds 1"):
-        plot_calibration(small_model, tiny.waves(8, 10), axes=[axes[0]])
-
-
-def test_lead_times_of_dates_have_a_unit():
-    model = tiny.quick().fit(tiny.dated(tiny.waves(8, 10)))
-    truth = tiny.dated(tiny.waves(8, 10).assign(time=lambda d: d["time"] + 6))
-    assert plot_calibration(model, truth)[1].get_xlabel() == "lead time (days)"
-
-
-def test_calibration_needs_truth(small_model):
-    with pytest.raises(DataError, match="truth holds no value"):
-        plot_calibration(small_model, tiny.waves(2, 3).assign(x=np.nan, y=np.nan))
-
-
-@pytest.mark.parametrize("dynamics", ["mixed", "linear", "mlp"])
-def test_the_latent_space_has_a_trajectory_for_each_series_and_a_field(dynamics):
-    forecaster = tiny.quick(dynamics=dynamics).fit(tiny.waves(8, 10))
-    over_time, plane = plot_latent(forecaster, series=["s01", "s05"], dims=(0, 1))
-    assert sum(len(line.get_xdata()) > 10 for line in over_time.lines) == 2
-    assert len(plane.collections) == 1
-    with pytest.raises(DataError, match="'nobody'"):
-        plot_latent(forecaster, series=["nobody"])
-
-
-def test_axes_given_are_drawn_on(small_model):
-    figure = Figure()
-    left, right = figure.subplots(1, 2)
-    assert plot_training(small_model, left) is left
-    assert plot_latent(small_model, axes=[left, right])[1] is right
-
-
-def test_a_backtest_is_drawn_in_the_order_of_its_leads():
-    leads = pd.IntervalIndex.from_tuples([(4, 8), (0, 2), (2, 4)])
-    table = pd.DataFrame({"model": "forecaster", "channel": ["x", "x", "y"], "lead": leads, "mae": [1.0, 2.0, 3.0]})
-    assert plot_backtest(table).lines[0].get_xdata().tolist() == [1, 3, 6]
-
-
-# ------------------------------------------------------------------------------------------------------ names, view
-
-
-@pytest.mark.parametrize(
-    "name", ["$x$ and $\\frac{$", "a_b^c", "_hidden", "\\", "<b>&", "two\nlines", "long " * 40, "\ud800"]
-)
-def test_a_name_is_drawn_letter_for_letter_and_without_a_warning(name, recwarn):
-    ax = Figure(figsize=(4, 3)).add_subplot()
-    ax.plot([0, 1], label=as_label(name))
-    ax.set(title=as_label(name), xlabel=as_label(name))
-    (text,) = ax.legend().get_texts()
-    ax.figure.draw_without_rendering()
-    assert len(text.get_text()) <= 45
-    assert not cbook.is_math_text(text.get_text())
-    assert not recwarn.list
-
-
-def test_a_backtest_names_every_model_in_its_legend_and_leaves_nothing_with_pyplot():
-    leads = pd.IntervalIndex.from_tuples([(0, 2), (0, 2)])
-    table = pd.DataFrame({"model": ["_mine", "$a$ $"], "channel": "x", "lead": leads, "mae": [1.0, 2.0]})
-    figure = plot_backtest(table).figure
-    figure.draw_without_rendering()
-    assert len(figure.legends[0].get_texts()) == 2
-    assert pyplot.get_fignums() == []
 
 
 @pytest.fixture(scope="module")
