@@ -64,6 +64,7 @@ def by_content(series: RaggedSeries) -> Ints:
     series : RaggedSeries
         The series.
     """
+    # One value more, because reduceat needs a valid index for a last series without rows too.
     sums = np.add.reduceat(np.append(np.nan_to_num(series.values).sum(1, dtype=np.float64), 0.0), series.offsets[:-1])
     return np.lexsort((np.where(series.lengths > 0, sums, 0.0), series.lengths))
 

@@ -81,6 +81,7 @@ class QueryBatcher:
         cells = np.maximum(counts, group_stops - group_starts) * copies
         if panel.covariates is not None:  # all impulses of a series go into its batch
             cells = np.maximum(cells, np.diff(panel.covariates.given_impulses.offsets)[group_series] * copies)
+        # Queries with histories of similar length share a batch, so that little of it is padding.
         by_size = np.argsort(cells, kind="stable")
         for part in _chunks(cells[by_size], CELLS_A_BATCH):
             groups = by_size[part]

@@ -83,6 +83,7 @@ def _fingerprint(data: TrainingData, settings: Settings, rng: np.random.Generato
 def _digest(arrays: Iterable[NDArray[Any]]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
+        # The same bytes may be an array of another type or shape.
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -175,6 +175,8 @@ class Baseline(ABC):
         position[order] = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
         hidden = self._hide(position, size[codes])
 
+        # A copy that has not seen the hidden rows predicts them: residuals of rows it learned from would be too small.
+        # Where nothing can be hidden, the deviations from the population's mean are used instead.
         pools = _by_channel(history[self.target_cols_] - self.population_mean_)
         if hidden.any() and not hidden.all():
             blind = copy(self)

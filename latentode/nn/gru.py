@@ -111,7 +111,7 @@ class _Recurrence(torch.autograd.Function):
         states = rows.new_empty(1 + len(rows), width)
         to_gates, to_candidate = (2 * by_state[:n_gates]).t(), (4 * by_state[n_gates:]).t()
         bias_candidate = 2 * (bias_state[n_gates:] - total[n_gates:])
-        mover = _Mover(packed, gaps, slope) if gaps is not None else None
+        euler = _EulerSteps(packed, gaps, slope) if gaps is not None else None
         y = rows.new_full((sizes[0], width), 0.5)
         for step, (gate, reset, update, candidate, recall, out) in enumerate(
             zip(
@@ -125,14 +125,14 @@ class _Recurrence(torch.autograd.Function):
             )
         ):
             y = y[: sizes[step]]
-            if mover is not None:
-                y = mover.move(step, y)
+            if euler is not None:
+                y = euler.move(step, y)
             gate.addmm_(y, to_gates).sigmoid_()
             torch.addmm(bias_candidate, y, to_candidate, out=recall)
             candidate.addcmul_(reset, recall).sigmoid_()
             y = torch.lerp(candidate, y, update, out=out)
         states[0] = 0.5
-        ctx.packed, ctx.mover = packed, mover
+        ctx.packed, ctx.euler = packed, euler
         ctx.save_for_backward(rows, by_input, by_state, gates, candidates, recalled, states, *slope)
         return states[packed.ends + 1].mul_(2).sub_(1)
 
@@ -141,11 +141,11 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         """Sweep back over the steps: cotangents of the states first, then all other gradients."""
         rows, by_input, by_state, gates, candidates, recalled, states, *_ = ctx.saved_tensors
-        packed, mover = ctx.packed, ctx.mover
+        packed, euler = ctx.packed, ctx.euler
         sizes, width = packed.sizes, by_state.shape[1]
         n_gates = 2 * width
         begin = states[packed.before]
-        moved = begin if mover is None else mover.moved
+        moved = begin if euler is None else euler.moved
         reset, update = gates[:, :width], gates[:, width:]
         # What a unit at y' gives to reset, update, and what is recalled, before their activations.
         factors = rows.new_empty(len(rows), 3, width)
@@ -153,26 +153,26 @@ class _Recurrence(torch.autograd.Function):
         torch.mul(to_candidate, reset, out=factors[:, 2])
         torch.ops.aten.sigmoid_backward.grad_input(to_candidate * recalled, reset, grad_input=factors[:, 0])
         torch.ops.aten.sigmoid_backward.grad_input(moved - candidates, update, grad_input=factors[:, 1])
-        received = torch.zeros_like(candidates)
-        received[packed.ends] = 2 * g
+        cotangents = torch.zeros_like(candidates)
+        cotangents[packed.ends] = 2 * g
         back = torch.cat([2 * by_state[:n_gates], 4 * by_state[n_gates:]])
         keeps = torch.split(update, sizes)
-        received_at, factors_at = torch.split(received, sizes), torch.split(factors, sizes)
+        cotangents_at, factors_at = torch.split(cotangents, sizes), torch.split(factors, sizes)
         pulled_at = torch.split(factors.flatten(1), sizes)
         into = rows.new_empty(sizes[0], width)
         for step in range(len(sizes) - 1, -1, -1):
-            here = received_at[step]
-            if mover is None and step == 0:
+            here = cotangents_at[step]
+            if euler is None and step == 0:
                 factors_at[0].mul_(here.unsqueeze(1))
                 break
             factors_at[step].mul_(here.unsqueeze(1))
             # The longest series come first, so that those with a row at this step stand in front at the step before.
-            to = received_at[step - 1][: sizes[step]] if step else into
+            to = cotangents_at[step - 1][: sizes[step]] if step else into
             torch.mul(here, keeps[step], out=to)
             to.addmm_(pulled_at[step], back)
-            if mover is not None:
-                mover.pull(step, to)
-        of_candidates, pulled = to_candidate.mul_(received), factors.flatten(1)
+            if euler is not None:
+                euler.pull(step, to)
+        of_candidates, pulled = to_candidate.mul_(cotangents), factors.flatten(1)
         of_gates = pulled[:, :n_gates]
         twice = rows.new_ones(3 * width)
         twice[n_gates:] = 2.0  # what was folded into the candidates
@@ -184,12 +184,12 @@ class _Recurrence(torch.autograd.Function):
         if ctx.needs_input_grad[3]:
             by_rows = torch.addmm(of_gates @ by_input[:n_gates], of_candidates, by_input[n_gates:], alpha=2)
         found = [by_rows, by_input_t.t(), by_state_t.t(), by_bias * twice, total * twice]
-        if mover is not None:
-            found += mover.gradients(begin)
+        if euler is not None:
+            found += euler.gradients(begin)
         return None, None, None, *found
 
 
-class _Mover:
+class _EulerSteps:
     """The Euler step before each row, in y: ``y + gap / 2 (V2 (2 s(2 (V1 h + b1)) - 1) + b2)``."""
 
     def __init__(self, packed: Packing, gaps: Tensor, weights: Sequence[Tensor]) -> None:

@@ -67,6 +67,7 @@ class Calibration:
     def factors(self, leads: Floats) -> Floats:
         """The factor of deviations at some lead times, (lead, channel); 1 for a channel without observations."""
         known = np.nan_to_num(self.factor, nan=1.0)
+        # The first factor is of times inside the history, which forecasts just after it do not resemble.
         ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
         return np.where((leads <= 0)[:, None], known[0], ahead)
 
@@ -91,7 +92,9 @@ class Calibration:
 
     def across_channels(self, standard: Floats) -> Floats:
         """Correlate independent standard normal numbers, (..., channel); each stays standard normal."""
-        values, vectors = np.linalg.eigh(self.correlation)  # pairs may be correlated as no three channels can be
+        # Estimated pair by pair, correlations need not be those of any distribution: negative eigenvalues become 0, and
+        # the rows are scaled back to a variance of 1.
+        values, vectors = np.linalg.eigh(self.correlation)
         root = (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
         root /= np.linalg.norm(root, axis=1, keepdims=True)
         found: Floats = standard @ root.T

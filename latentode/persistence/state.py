@@ -54,9 +54,9 @@ class FittedState:
     solver_error : array of float, optional
         (channel,), error of the ODE solver, in standard deviations of a predicted value. None where it is not known.
     coverage : HeldOutCoverage, optional
-        What prediction intervals held on held-out series. None where it is not known.
+        Coverage of the prediction intervals on held-out series. None where it is not known.
     bounds : array of float, optional
-        (2, channel), lower and upper bounds that no forecast goes beyond; NaN where there is none. None for models
+        (2, channel), lower and upper bounds of every forecast; NaN where there is none. None for models
         saved by earlier versions, which have no bounds.
     leaderboard : array of float, optional
         (candidate, channel, score), as the module of that name has them. None where it is not known.
@@ -102,7 +102,7 @@ class FittedState:
         return len(self.schema.target_cols)
 
     def within_bounds(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values in their own unit, (..., channel), drawn in to the bounds; NaN stays."""
+        """Values in their own unit, (..., channel), clipped to the bounds; NaN stays."""
         if self.bounds is None:
             return values
         lowest, highest = np.where(np.isnan(self.bounds), [[-np.inf], [np.inf]], self.bounds)
