@@ -55,6 +55,7 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
         process.duration,
         process.n_impulses,
         process.impulse_gap,
+        process.n_frequencies,
     )
     weights = fitted_weights(
         [forecast for one in trained for forecast in forecasts_of(one)], process, _n_series(trained)

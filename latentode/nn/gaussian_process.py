@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.channel_series import ChannelSeries, Points, by_channel, queries_by_channel
 from latentode.nn.impulse_filters import ImpulseFeatures
+from latentode.nn.own_periods import RANK, OwnPeriods, WhiteHistory
 
 __all__ = ["Evidence", "GaussianProcess"]
 
@@ -44,6 +45,9 @@ VARIANCES = {
 SIZE = 0.1
 """Initial variance of the size of a series' response to impulses, over that of the population."""
 
+SINUSOID = 0.3
+"""Initial variance of the coefficients of sinusoids with a period of their own."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -52,19 +56,23 @@ class Evidence:
     Parameters
     ----------
     log_likelihood : Tensor
-        (), of all observations, the fixed effects integrated out.
+        (channel,), of all observations, the fixed effects integrated out.
     n_values : int
         Observations.
     precision : Tensor
         (channel, effect, effect), of the posterior of the fixed effects.
     shift : Tensor
         (channel, effect), the precision times the posterior mean.
+    counts : Tensor
+        (channel, 1 + frequency), in how many series there is no sinusoid and one of each frequency; empty for a process
+        without sinusoids.
     """
 
     log_likelihood: Tensor
     n_values: int
     precision: Tensor
     shift: Tensor
+    counts: Tensor
 
 
 class GaussianProcess(nn.Module):
@@ -78,6 +86,8 @@ class GaussianProcess(nn.Module):
       large its whole response to impulses is, over the population's (the volume in which a dose is diluted);
     - a random walk, and three stationary processes: an Ornstein-Uhlenbeck process, which forgets; a smooth one with a
       Matern-3/2 covariance; and a rotation with a period, which has its own phase and amplitude in each series;
+    - a sinusoid whose period differs between series, where the data have one
+      (:class:`~latentode.nn.own_periods.OwnPeriods`);
     - noise of the measurement.
 
     Its mean falls back from the last values to the level of the series and from there to that of the population, as
@@ -96,6 +106,8 @@ class GaussianProcess(nn.Module):
         combination of them is the response of a compartment model to doses.
     impulse_gap : float
         The typical time between two impulses of a series, in spans.
+    n_frequencies : int
+        Frequencies of a sinusoid of which each series has its own; 0 for none.
 
     References
     ----------
@@ -129,8 +141,10 @@ class GaussianProcess(nn.Module):
         duration: float,
         n_impulses: int = 0,
         impulse_gap: float = 1.0,
+        n_frequencies: int = 0,
     ) -> None:
         super().__init__()
+        self.periods = OwnPeriods(n_channels, n_frequencies, duration) if n_frequencies else None
         self.n_given, self.n_impulses = n_given, n_impulses
         self.usual_gap, self.duration, self.impulse_gap = usual_gap, duration, impulse_gap
         self.impulses = ImpulseFeatures(n_impulses, usual_gap, impulse_gap) if n_impulses else None
@@ -141,7 +155,8 @@ class GaussianProcess(nn.Module):
             "period": duration,
             "rotation": duration,
         }
-        self.log_variances = _logarithms(VARIANCES | ({"size": SIZE} if n_impulses else {}), n_channels)
+        more = ({"size": SIZE} if n_impulses else {}) | ({"sinusoid": SINUSOID} if n_frequencies else {})
+        self.log_variances = _logarithms(VARIANCES | more, n_channels)
         self.log_lengths = _logarithms(lengths, n_channels)
         n_effects = 1 + N_KNOTS + self.n_features
         self.register_buffer("effects", torch.zeros(n_channels, n_effects))
@@ -164,11 +179,16 @@ class GaussianProcess(nn.Module):
         histories, queries = by_channel(batch), queries_by_channel(batch)
         mean, variance = torch.empty_like(queries.times), torch.empty_like(queries.times)
         with torch.no_grad():
-            for which, history in histories.chunks(CELLS):
+            for which, history in histories.chunks(CELLS, least=self._least(queries)):
                 mean[which], variance[which] = self._conditioned(history, queries.take(which))
         shape = len(batch.times), batch.mask.shape[2], queries.times.shape[1]
         mean, scale = (x.reshape(shape).mT.to(batch.values.dtype) for x in (mean, variance.sqrt()))
         return Prediction(mean, scale)
+
+    @property
+    def n_frequencies(self) -> int:
+        """Frequencies of sinusoids with a period of their own."""
+        return 0 if self.periods is None else self.periods.frequencies.shape[1]
 
     def with_features(self, batch: Batch) -> Batch:
         """A batch that holds all the features of its rows and queries, impulses too."""
@@ -187,7 +207,7 @@ class GaussianProcess(nn.Module):
         n_queries = queries.times.shape[1]
         found = queries.times.new_empty(len(queries.times), n_queries, n_queries)
         with torch.no_grad():
-            for which, history in histories.chunks(CELLS, least=n_queries):
+            for which, history in histories.chunks(CELLS, least=max(n_queries, self._least(queries))):
                 found[which] = self._correlated(history, queries.take(which))
         return found.reshape(len(batch.times), batch.mask.shape[2], n_queries, n_queries)
 
@@ -200,25 +220,41 @@ class GaussianProcess(nn.Module):
             In chunks.
         """
         prior = self._prior_variances()
-        precision, shift = torch.diag_embed(1 / prior), torch.zeros_like(prior)
-        log_likelihood, n_values = -0.5 * prior.log().sum(), 0
+        # Sinusoids make the density another function of the effects than a normal one: it is expanded about the last
+        # mean (Laplace's method), to which one step of the EM algorithm leads at a time. Otherwise 0 is as good.
+        about = torch.zeros_like(prior) if self.periods is None else self.effects.double()
+        precision, shift = torch.diag_embed(1 / prior), -about / prior
+        log_likelihood, n_values = -0.5 * (prior.log() + about.square() / prior).sum(1), 0
+        counts = prior.new_zeros(0) if self.periods is None else torch.zeros_like(self.periods.prior).double()
         for series in population:
             lower = self._cholesky(series)
             design, values = self._design(series), torch.where(series.observed, series.values, 0.0)
             design = torch.where(series.observed[..., None], design, 0.0)
             white = torch.linalg.solve_triangular(lower, torch.cat([design, values[..., None]], -1), upper=False)
-            design, values = white[..., :-1], white[..., -1:]
-            log_likelihood = log_likelihood - 0.5 * values.square().sum()
-            log_likelihood = log_likelihood - lower.diagonal(dim1=1, dim2=2).log().sum()
-            precision = precision.index_add(0, series.channel, design.mT @ design)
-            shift = shift.index_add(0, series.channel, (design.mT @ values)[..., 0])
+            design = white[..., :-1]
+            rest = white[..., -1:] - design @ about[series.channel][..., None]
+            density = -0.5 * rest.square().sum((1, 2)) - lower.diagonal(dim1=1, dim2=2).log().sum(1)
+            density = density - 0.5 * math.log(2 * math.pi) * series.counts
+            known, gained = design.mT @ design, (design.mT @ rest)[..., 0]
+            if self.periods is not None:
+                history = WhiteHistory(series, lower, rest[..., 0], self._of("sinusoid", series.channel))
+                added, shares = self.periods.evidence(history)
+                with torch.no_grad():
+                    less = self.periods.explained(history, shares, design)
+                known, gained = known.detach() - less[0], gained.detach() - less[1]
+                density = density + added
+                counts = counts.index_add(0, series.channel, shares.detach())
+            log_likelihood = log_likelihood.index_add(0, series.channel, density)
+            precision = precision.index_add(0, series.channel, known)
+            shift = shift.index_add(0, series.channel, gained)
             n_values += int(series.counts.sum())
         # Integrating the effects out: a Gaussian integral around their posterior mean.
         lower = torch.linalg.cholesky(precision)
         explained = torch.linalg.solve_triangular(lower, shift[..., None], upper=False)
-        log_likelihood = log_likelihood + 0.5 * explained.square().sum()
-        log_likelihood = log_likelihood - lower.diagonal(dim1=1, dim2=2).log().sum()
-        return Evidence(log_likelihood - 0.5 * math.log(2 * math.pi) * n_values, n_values, precision, shift)
+        log_likelihood = log_likelihood + 0.5 * explained.square().sum((1, 2))
+        log_likelihood = log_likelihood - lower.diagonal(dim1=1, dim2=2).log().sum(1)
+        shift = shift + (precision @ about[..., None])[..., 0]
+        return Evidence(log_likelihood, n_values, precision, shift, counts)
 
     def know_effects(self, evidence: Evidence) -> None:
         """Keep the posterior of the fixed effects."""
@@ -227,28 +263,35 @@ class GaussianProcess(nn.Module):
             self.effects.copy_((covariance @ evidence.shift[..., None])[..., 0])
             self.effects_covariance.copy_(covariance)
 
+    def _least(self, queries: Points) -> int:
+        """Rows of a square matrix as large as what sinusoids need for the queries of a pair."""
+        return 1 if self.periods is None else math.isqrt(RANK * queries.times.shape[1]) + 1
+
     def _conditioned(self, history: ChannelSeries, queries: Points) -> tuple[Tensor, Tensor]:
         """Mean and variance at the queries, (pair, query), given the history."""
-        mean, weights, unexplained = self._given(history, queries)
+        mean, weights, unexplained, root = self._given(history, queries)
         # The fixed effects are not known exactly where there are few series.
         covariance = self.effects_covariance.double()[history.channel]
         variance = (
             self._variance(queries) - weights.square().sum(1) + ((unexplained @ covariance) * unexplained).sum(-1)
         )
-        return mean, variance.clamp(min=JITTER)
+        return mean, (variance + root.square().sum(-1)).clamp(min=JITTER)
 
     def _correlated(self, history: ChannelSeries, queries: Points) -> Tensor:
         """Correlations of values at the queries, (pair, query, query), given the history."""
-        _, weights, unexplained = self._given(history, queries)
+        _, weights, unexplained, root = self._given(history, queries)
         effects = unexplained @ self.effects_covariance.double()[history.channel] @ unexplained.mT
-        covariance = self._covariance(queries, queries) - weights.mT @ weights + effects
+        covariance = self._covariance(queries, queries) - weights.mT @ weights + effects + root @ root.mT
         same = queries.times[:, :, None] == queries.times[:, None]  # one measurement, queried twice
         covariance = covariance + (self._of("noise", queries.channel)[:, None, None] + JITTER) * same
         deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=JITTER).sqrt()
         return covariance / (deviation[:, :, None] * deviation[:, None])
 
-    def _given(self, history: ChannelSeries, queries: Points) -> tuple[Tensor, Tensor, Tensor]:
-        """What the history says of the queries: mean, whitened covariance with it, and effects it leaves open."""
+    def _given(self, history: ChannelSeries, queries: Points) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the history says of the queries.
+
+        The mean, the whitened covariance with it, the effects it leaves open, and a root of the sinusoids' covariance.
+        """
         lower = self._cholesky(history)
         effects = self.effects.double()[history.channel][..., None]
         design, query_design = self._design(history), self._design(queries)
@@ -258,8 +301,13 @@ class GaussianProcess(nn.Module):
         n_queries = between.shape[2]
         white = torch.linalg.solve_triangular(lower, torch.cat([between, design, rest[..., None]], -1), upper=False)
         weights, design, rest = white[..., :n_queries], white[..., n_queries:-1], white[..., -1:]
-        mean = query_design @ effects + weights.mT @ rest
-        return mean[..., 0], weights, query_design - weights.mT @ design
+        mean = (query_design @ effects + weights.mT @ rest)[..., 0]
+        root = mean.new_zeros(*mean.shape, 0)
+        if self.periods is not None:
+            white = WhiteHistory(history, lower, rest[..., 0], self._of("sinusoid", history.channel))
+            more, root = self.periods(white, queries, weights)
+            mean = mean + more
+        return mean, weights, query_design - weights.mT @ design, root
 
     def _cholesky(self, series: ChannelSeries) -> Tensor:
         """The lower factor of the covariance of the observations; padding has the unit matrix."""

@@ -39,6 +39,8 @@ class StackingConfig:
         Kinds of impulses that the process knows; none in models saved before it did.
     impulse_gap : float
         The typical time between two impulses of a series, in spans.
+    n_frequencies : int
+        Frequencies of sinusoids of which each series has its own; none in models saved before there were any.
     """
 
     n_channels: int
@@ -47,6 +49,7 @@ class StackingConfig:
     duration: float
     n_impulses: int = 0
     impulse_gap: float = 1.0
+    n_frequencies: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for a file."""

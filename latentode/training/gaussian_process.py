@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentode.nn.channel_series import ChannelSeries, by_channel
 from latentode.nn.gaussian_process import GaussianProcess
+from latentode.training.own_periods import know_frequencies, with_own_periods
 from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
 from latentode.training.threads import one_thread
 from latentode.training.time_limit import TimeLimit
@@ -39,8 +40,9 @@ HARDLY_ANY = 1e-3
 RIDGE = 0.5
 """Added to the squared sums of a sinusoid, so that two or three points do not pass for one."""
 
-VARIANCE_PRECISION, LENGTH_PRECISION = 0.04, 0.2
-"""Of the prior of the logarithm of a variance and of a time scale, around its initial value."""
+VARIANCE_PRECISION, LENGTH_PRECISION, SINUSOID_PRECISION = 0.04, 0.2, 1.0
+"""Of the prior of the logarithm of a variance, of a time scale, and of the variance of sinusoids with a period of their
+own, around its initial value: two or three points fit sinusoids of any size."""
 
 
 def fit_gaussian_process(
@@ -81,8 +83,14 @@ def fit_gaussian_process(
     population = _population(process, series, span, rng)
     with one_thread():  # the matrices are small
         _start_at_periods(process, population)
-        _maximise_evidence(process, population, TimeLimit() if limit is None else limit)
+        limit = TimeLimit() if limit is None else limit
+        started = copy.deepcopy(process)
+        _maximise_evidence(process, population, limit)
         process.know_effects(process.evidence(population))
+        if limit.left > 0:
+            process = with_own_periods(
+                process, started, population, lambda trial, p: _maximise_evidence(trial, p, limit)
+            )
     return process.requires_grad_(requires_grad=False)
 
 
@@ -99,13 +107,16 @@ def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]
             return
         optimiser.zero_grad()
         evidence = process.evidence(population)
-        loss = (_penalty(process, initial) - evidence.log_likelihood) / max(evidence.n_values, 1)
+        loss = (_penalty(process, initial) - evidence.log_likelihood.sum()) / max(evidence.n_values, 1)
         loss.backward()  # type: ignore[no-untyped-call]
         before = period.detach().clone()
         optimiser.step()
         schedule.step()
-        if process.impulses is not None:  # the size of a response is a multiple of the population's
+        if process.impulses is not None or process.periods is not None:
+            # The size of a response is a multiple of the population's; sinusoids are in what the effects leave.
             process.know_effects(evidence)
+        if process.periods is not None:
+            know_frequencies(process.periods, evidence)
         with torch.no_grad():
             period.copy_(before + relative * (period - before))
 
@@ -175,7 +186,8 @@ def _penalty(process: GaussianProcess, initial: dict[str, Tensor]) -> Tensor:
     squared = {name: (value - initial[name]).square().sum() for name, value in process.named_parameters()}
     variances = sum((x for name, x in squared.items() if name.startswith("log_variances")), torch.zeros(()))
     lengths = sum((x for name, x in squared.items() if name.startswith("log_lengths")), torch.zeros(()))
-    return 0.5 * (VARIANCE_PRECISION * variances + LENGTH_PRECISION * lengths)
+    sinusoid = squared.get("log_variances.sinusoid", torch.zeros(()))
+    return 0.5 * (VARIANCE_PRECISION * variances + LENGTH_PRECISION * lengths + SINUSOID_PRECISION * sinusoid)
 
 
 def _start_at_periods(process: GaussianProcess, population: list[ChannelSeries]) -> None:

@@ -126,7 +126,7 @@ def test_evidence_is_the_density_of_all_observations_with_the_effects_integrated
         log_likelihood += multivariate_normal(np.zeros(len(y)), whole).logpdf(y)
     found = process.evidence([by_channel(batch)])
     assert found.n_values == int(batch.mask.sum())
-    np.testing.assert_allclose(float(found.log_likelihood.detach()), log_likelihood, rtol=1e-6)
+    np.testing.assert_allclose(float(found.log_likelihood.detach().sum()), log_likelihood, rtol=1e-6)
 
 
 def test_chunks_do_not_change_the_evidence():

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from latentode import LatentODEForecaster, load
 from latentode.data import DataError, DataWarning
+from latentode.datasets import make_periodic
 from latentode.persistence import saving
 from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
@@ -587,3 +588,14 @@ def test_quantiles_that_are_none_are_refused(saved, tmp_path, reached, message):
     edit_arrays(tmp_path / "model", lambda arrays: arrays.update(reached=reached))
     with pytest.raises(ValueError, match=message):
         load(tmp_path / "model")
+
+
+def test_a_model_with_periods_of_each_series_own_is_read_back(tmp_path):
+    known = make_periodic(30, 15, duration=5.0, random_state=0)
+    model = quick(max_steps=2, stacking=True).fit(known)
+    periods = model.state_.stacking.process.periods
+    assert periods is not None
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.forecast().equals(model.forecast())
+    assert torch.equal(again.state_.stacking.process.periods.prior, periods.prior)

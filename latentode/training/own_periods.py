@@ -1,0 +1,153 @@
+"""Finding the channels in which every series has a period of its own, and how frequent the periods are."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from latentode.nn.channel_series import ChannelSeries
+from latentode.nn.gaussian_process import Evidence, GaussianProcess
+from latentode.nn.own_periods import CYCLES_APART, OwnPeriods
+
+__all__ = ["know_frequencies", "with_own_periods"]
+
+FEWEST_CYCLES, MOST_CYCLES = 1.0, 30.0
+"""Cycles in the usual duration of a series, between which frequencies are considered. Half a cycle is any bend."""
+
+SMOOTHED = 5
+"""Neighbouring frequencies over which the frequencies found are averaged: few series do not show gaps between them."""
+
+PRIOR_COUNTS = 1.0
+"""Series without a sinusoid, and with one of any frequency, that are counted beside those found."""
+
+KEPT_SHARE, MOST_FREQUENCIES = 0.95, 128
+"""Share of the series with a sinusoid whose frequencies stay in the grid, and the most that stay."""
+
+MOST_WITHOUT, FEWEST_WITH = 0.6, 5
+"""Share of series without a sinusoid up to which a channel is tried, and number of series with one from which on."""
+
+N_EXPECTATIONS = 2
+"""Passes over the series that decide whether a channel is tried."""
+
+GAIN = 0.5
+"""Log-likelihood per series that sinusoids must add."""
+
+
+def with_own_periods(
+    fitted: GaussianProcess,
+    started: GaussianProcess,
+    population: list[ChannelSeries],
+    maximise: Callable[[GaussianProcess, list[ChannelSeries]], None],
+) -> GaussianProcess:
+    """A process with sinusoids in the channels where they explain the series better; the same one if in none.
+
+    Parameters
+    ----------
+    fitted, started : GaussianProcess
+        One without sinusoids, with its fixed effects; and the one that its fit started from.
+    population : list of ChannelSeries
+        In chunks.
+    maximise : callable
+        Fits the parameters of a process to a population.
+
+    References
+    ----------
+    Dempster, Laird & Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm: the shares of the
+    frequencies. Kass & Raftery (1995), Bayes factors.
+    """
+    trial = _with_grid(started)
+    assert trial.periods is not None
+    trial.effects.copy_(fitted.effects)
+    with torch.no_grad():
+        trial.log_variances["noise"].copy_(fitted.log_variances["noise"])
+        for _ in range(N_EXPECTATIONS):
+            know_frequencies(trial.periods, trial.evidence(population), prune=True)
+    tried = _have_sinusoids(trial.periods, population)
+    if not tried.any():
+        return fitted
+    _forget(trial.periods, ~tried)
+    chosen = [series.take(which) for series in population if len(which := torch.nonzero(tried[series.channel])[:, 0])]
+    # The trial starts from the noise that was found; the other goes on for as long.
+    rival = copy.deepcopy(fitted)
+    maximise(trial, chosen)
+    maximise(rival, chosen)
+    with torch.no_grad():
+        evidence = trial.evidence(chosen)
+        trial.know_effects(evidence)
+        gain = evidence.log_likelihood - rival.evidence(chosen).log_likelihood
+    better = gain > GAIN * _n_series(population, len(tried))
+    kept = tried & better & _have_sinusoids(trial.periods, chosen)
+    if not kept.any():
+        return fitted
+    _forget(trial.periods, ~kept)
+    with torch.no_grad():
+        old = dict(fitted.named_parameters()) | dict(fitted.named_buffers())
+        for name, value in (dict(trial.named_parameters()) | dict(trial.named_buffers())).items():
+            if name in old and len(value) == len(kept):
+                value[~kept] = old[name][~kept]
+    return trial
+
+
+def know_frequencies(periods: OwnPeriods, evidence: Evidence, *, prune: bool = False) -> None:
+    """Learn how frequent every frequency is.
+
+    Parameters
+    ----------
+    periods : OwnPeriods
+        Of the process.
+    evidence : Evidence
+        What the series say with the present prior.
+    prune : bool
+        Whether to drop frequencies that hardly any series has.
+    """
+    counts = evidence.counts
+    smooth = torch.nn.functional.avg_pool1d(counts[:, None, 1:], SMOOTHED, 1, SMOOTHED // 2)[:, 0]
+    found = torch.cat([counts[:, :1] + PRIOR_COUNTS, smooth + PRIOR_COUNTS / smooth.shape[1]], dim=1)
+    without = periods.prior[:, 0] == 1
+    found[without] = periods.prior[without].double()
+    if prune:
+        shares, order = found[:, 1:].sort(dim=1, descending=True)
+        n_kept = int((shares.cumsum(1) < KEPT_SHARE * shares.sum(1, keepdim=True)).sum(1).max()) + 1
+        kept = order[:, : min(n_kept, MOST_FREQUENCIES)].sort(dim=1).values
+        periods.frequencies = periods.frequencies.gather(1, kept)
+        found = torch.cat([found[:, :1], found[:, 1:].gather(1, kept)], dim=1)
+    periods.prior = (found / found.sum(1, keepdim=True)).float()
+
+
+def _with_grid(started: GaussianProcess) -> GaussianProcess:
+    """The same process with sinusoids of all frequencies, equally likely."""
+    fastest = max(min(0.5 * started.duration / started.usual_gap, MOST_CYCLES), 2 * FEWEST_CYCLES)
+    cycles = torch.arange(FEWEST_CYCLES, fastest, CYCLES_APART, dtype=torch.float64)
+    process = GaussianProcess(
+        len(started.effects),
+        started.n_given,
+        started.usual_gap,
+        started.duration,
+        started.n_impulses,
+        started.impulse_gap,
+        len(cycles),
+    )
+    process.load_state_dict(started.state_dict(), strict=False)
+    assert process.periods is not None
+    process.periods.frequencies[:] = cycles / started.duration
+    process.periods.prior[:] = 0.5 / len(cycles)
+    process.periods.prior[:, 0] = 0.5
+    return process
+
+
+def _forget(periods: OwnPeriods, channels: Tensor) -> None:
+    """Have no sinusoids in some channels, (channel,) bool."""
+    periods.prior[channels] = 0.0
+    periods.prior[channels, 0] = 1.0
+
+
+def _have_sinusoids(periods: OwnPeriods, population: list[ChannelSeries]) -> Tensor:
+    """(channel,), whether enough series have a sinusoid."""
+    without = periods.prior[:, 0]
+    return (without < MOST_WITHOUT) & ((1 - without) * _n_series(population, len(without)) >= FEWEST_WITH)
+
+
+def _n_series(population: list[ChannelSeries], n_channels: int) -> Tensor:
+    """(channel,), number of series."""
+    return sum((torch.bincount(s.channel, minlength=n_channels) for s in population), torch.zeros(n_channels))
