@@ -13,7 +13,7 @@ from latentode.training import TrainingConfig
 from latentode.training.progress import in_notebook
 from latentode.training.tasks import MAX_QUERIES
 
-__all__ = ["config_for", "n_models_for", "options_for", "rows_queried_for", "typical_duration"]
+__all__ = ["config_for", "n_models_for", "options_for", "rows_queried_for"]
 
 Floats = NDArray[np.float64]
 
@@ -135,13 +135,6 @@ def rows_queried_for(panel: Panel, scaled: Floats, settings: Settings) -> int:
 
 def _batch_size(panel: Panel, settings: Settings) -> int:
     return int(settings.batch_size or 0) or int(np.clip(panel.n_series // 4, 16, 128))
-
-
-def typical_duration(panel: Panel) -> float:
-    """The 95 % quantile of the durations of the series, in the panel's unit of time."""
-    durations = panel.last_times - panel.first_times
-    durations = durations[durations > 0]
-    return float(np.quantile(durations, 0.95))
 
 
 def _typical_gap(panel: Panel) -> float:

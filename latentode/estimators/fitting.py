@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, GrowingPanel, slices
 from latentode.estimators.calibration import Trained, calibrate, held_out_residuals, reached_by
-from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for, typical_duration
+from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for
 from latentode.estimators.frames import keys_of
 from latentode.estimators.held_out_coverage import held_out_coverage
 from latentode.estimators.holdout import Fold, by_content, hold_out
+from latentode.estimators.horizon import horizon_for
 from latentode.estimators.leaderboard import leaderboard_of, report_idle_network
 from latentode.estimators.lognormal import variance_shares
 from latentode.estimators.preparation import TrainingData
@@ -51,8 +52,8 @@ from latentode.training import (
     train,
 )
 from latentode.training.gaussian_process import fit_gaussian_process, with_effects_of
+from latentode.training.progress import write_line
 from latentode.training.solver_error import with_solver_steps
-from latentode.training.tasks import NEARLY
 
 __all__ = ["FittedModel", "Monitor", "fit_model", "fitted_state"]
 
@@ -62,9 +63,6 @@ OnCheck = Callable[[LatentODE, list[dict[str, float]]], bool]
 
 HISTORY = ["model", "step", "loss", "validation_crps", "learning_rate", "seconds", "solver_steps", "solver_error"]
 """Columns of a history."""
-
-EARLY = 1 / 3
-"""Fraction of forecast origins drawn early in their series, where the horizon is nearly as long as the series."""
 
 GAPS = 0.3
 """Fraction of the series with hidden points that lose some channels for a while, instead of single points."""
@@ -310,14 +308,11 @@ def _plan(
 ) -> _Plan:
     panel, previous = data.panel, None if data.previous is None else data.previous.model
     scaled = data.scaler.transform(panel.values)
-    duration = typical_duration(panel)
-    span = data.horizon or duration
+    span, early, reason = horizon_for(panel, data.time_axis, data.horizon)
     weights = None if data.weights is None else (data.weights / data.weights.mean()).astype(np.float32)
     values = scaled.astype(np.float32)
     series = RaggedSeries(panel.offsets, panel.times, values, data.seasons, panel.covariates, weights)
     order = by_content(series)
-    # Where the horizon is nearly as long as the series, queries come after the first few rows.
-    early = EARLY if span >= NEARLY * duration else 0.0
     whole = TaskSampler(series.take(order), span, GAPS, early, rows_queried_for(panel, scaled, settings))
     n_models = n_models_for(panel, scaled, settings) if previous is None else previous.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
@@ -330,9 +325,12 @@ def _plan(
         own = np.random.default_rng(int(rng.integers(2**62)))
         limit.share(OF_GAUSSIAN_PROCESS)
         process = fit_gaussian_process(whole.series, span, config.usual_gap, own, limit, config.impulse_gap)
+    options = options_for(panel, scaled, n_models, settings)
+    if reason:
+        write_line(reason, options.verbose)
     return _Plan(
         config=config,
-        options=options_for(panel, scaled, n_models, settings),
+        options=options,
         span=span,
         n_models=n_models,
         folds=folds,

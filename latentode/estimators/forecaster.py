@@ -56,7 +56,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Columns of numbers that are read like channels but not forecast.
     horizon : str, Timedelta or number, optional
         The farthest lead time of interest, as a duration ("30D") or, for numeric times, a number. Training does not go
-        beyond it. None means the length of the series.
+        beyond it. None means the duration that 95 % of the series do not exceed.
     seasonality : "auto", None, duration or list of durations
         Periods in which the data repeat ("1D", "365.25D", or numbers), None for none. "auto" tests day, week and year
         for dates, otherwise one period that all series share.

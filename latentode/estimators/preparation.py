@@ -67,7 +67,7 @@ class TrainingData:
     seasons : Seasons
         Periods in which the data repeat.
     horizon : float or None
-        The horizon on the axis; None means as long as the series.
+        The horizon on the axis; None means that the durations of the series give it.
     weights : array of float, optional
         (row,), the sample weight of every row of the panel.
     feature_names : array of str

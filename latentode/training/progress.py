@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-__all__ = ["Progress", "in_notebook"]
+__all__ = ["Progress", "in_notebook", "write_line"]
 
 LOGGER = logging.getLogger("latentode")
 
@@ -32,11 +32,11 @@ class Progress:
     def __init__(self, n_steps: int, verbose: int, done: int = 0, number: int = 1, n_models: int = 1) -> None:
         self.verbose, self.n_steps, self.done, self.silent = verbose, n_steps, done, False
         self.which = f"model {number} of {n_models}, " if n_models > 1 else ""
-        self.drawn = verbose > 0 and _draws_bars()
+        drawn = verbose > 0 and _draws_bars()
         name = f"latentode, model {number} of {n_models}" if n_models > 1 else "latentode"
-        self.bar: Any = tqdm(total=n_steps, initial=done, desc=name, unit="step", leave=False, disable=not self.drawn)
+        self.bar: Any = tqdm(total=n_steps, initial=done, desc=name, unit="step", leave=False, disable=not drawn)
         if done:
-            self._write(f"{self.which}resuming from step {done} of at most {n_steps}")
+            write_line(f"{self.which}resuming from step {done} of at most {n_steps}", verbose)
 
     def report(self, row: dict[str, float], best: float) -> None:
         """Report a validation check."""
@@ -48,17 +48,7 @@ class Progress:
         scores = f"loss {row['loss']:.4f}, held-out CRPS {row['validation_crps']:.4f} (best {best:.4f})"
         self.bar.set_postfix_str(scores, refresh=False)
         line = f"{self.which}step {step} of at most {self.n_steps}: {scores}, learning rate {row['learning_rate']:.2g}"
-        self._write(line)
-        if self.drawn and self.verbose > 1:
-            self.bar.write(line)
-
-    def _write(self, line: str) -> None:
-        """Write a line to the log, and where nobody listens to it and no bar is drawn, to the standard error."""
-        LOGGER.info(line)
-        heard = LOGGER.hasHandlers() and LOGGER.isEnabledFor(logging.INFO)
-        if self.verbose and not self.drawn and not heard and sys.stderr is not None:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
+        write_line(line, self.verbose)
 
     def silence(self) -> None:
         """Be silent: another process reports the same training."""
@@ -68,6 +58,27 @@ class Progress:
     def close(self) -> None:
         """Remove the bar."""
         self.bar.close()
+
+
+def write_line(line: str, verbose: int) -> None:
+    """Write a line to the log, and where it should be seen, beside the bar or, where there are no bars, in its place.
+
+    Parameters
+    ----------
+    line : str
+        The line.
+    verbose : int
+        As of :class:`Progress`. In place of a bar the line goes to the standard error, unless the program's log has it.
+    """
+    LOGGER.info(line)
+    if _draws_bars():
+        if verbose > 1:
+            tqdm.write(line)
+        return
+    heard = LOGGER.hasHandlers() and LOGGER.isEnabledFor(logging.INFO)
+    if verbose and not heard and sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def in_notebook(stream: object) -> bool:

@@ -22,11 +22,10 @@ def test_several_models_are_trained_where_few_whole_series_are_held_out(n_series
     assert defaults.n_models_for(panel, scaled, replace(settings, n_models=2)) == 2
 
 
-def test_the_typical_duration_is_a_high_quantile_of_the_durations():
+def test_the_typical_gap_is_the_median():
     times = np.concatenate([np.linspace(0, 2, 5)] * 30 + [[0.0]])
     offsets = np.concatenate([np.arange(0, 151, 5), [151]]).astype(np.int64)
     panel = Panel(pd.RangeIndex(31), offsets, times, np.zeros((151, 1)))
-    assert defaults.typical_duration(panel) == pytest.approx(2.0)
     assert defaults._typical_gap(panel) == pytest.approx(0.5)
 
 

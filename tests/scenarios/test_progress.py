@@ -30,7 +30,9 @@ def test_the_bar_has_losses_and_is_gone_at_the_end(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr", Terminal())
     quick(max_steps=4, verbose=2).fit(waves())
     shown = sys.stderr.getvalue()
-    assert "held-out CRPS" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "held-out CRPS" in printed
+    assert "horizon=None: training goes " in printed
     assert "held-out CRPS" in shown
     assert "4/4" in shown
     assert not shown.rsplit("\r", 2)[-1].strip()
@@ -45,7 +47,8 @@ def test_in_a_terminal_the_bar_of_an_ensemble_names_the_model(monkeypatch):
 
 def test_without_a_terminal_there_are_lines_that_name_the_model_and_no_bar(capsys):
     quick(max_steps=2, n_models=2, verbose=True).fit(waves())
-    lines = capsys.readouterr().err.splitlines()
+    horizon, *lines = capsys.readouterr().err.splitlines()
+    assert horizon.startswith("horizon=None: training goes ")
     assert [line.partition(" of at most")[0] for line in lines] == ["model 1 of 2, step 2", "model 2 of 2, step 2"]
 
 
