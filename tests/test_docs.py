@@ -14,7 +14,7 @@ from latentode.training import TrainingConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-SHORT = ["covariates", "data", "forecasting", "interop", "pipelines", "quickstart", "saving", "uncertainty"]
+SHORT = ["covariates", "data", "forecasting", "inputs", "interop", "pipelines", "quickstart", "saving", "uncertainty"]
 
 
 def of_few_steps(n_steps, **options):
