@@ -12,17 +12,14 @@ from latentode.nn.own_periods import CYCLES_APART, OwnPeriods
 
 __all__ = ["know_frequencies", "with_own_periods"]
 
-FEWEST_CYCLES, MOST_CYCLES = 1.0, 30.0
-"""Cycles in the usual duration of a series, between which frequencies are considered. Half a cycle is any bend."""
-
-SMOOTHED = 5
-"""Neighbouring frequencies over which the frequencies found are averaged: few series do not show gaps between them."""
+FEWEST_CYCLES, MOST_CYCLES = 0.5, 40.0
+"""Cycles in the usual duration of a series, between which frequencies are considered."""
 
 PRIOR_COUNTS = 1.0
 """Series without a sinusoid, and with one of any frequency, that are counted beside those found."""
 
 KEPT_SHARE, MOST_FREQUENCIES = 0.95, 128
-"""Share of the series with a sinusoid whose frequencies stay in the grid, and the most that stay."""
+"""Share of the probability of all frequencies that the grid keeps, and the most frequencies that it keeps."""
 
 MOST_WITHOUT, FEWEST_WITH = 0.6, 5
 """Share of series without a sinusoid up to which a channel is tried, and number of series with one from which on."""
@@ -102,7 +99,7 @@ def know_frequencies(periods: OwnPeriods, evidence: Evidence, *, prune: bool = F
         Whether to drop frequencies that hardly any series has.
     """
     counts = evidence.counts
-    smooth = torch.nn.functional.avg_pool1d(counts[:, None, 1:], SMOOTHED, 1, SMOOTHED // 2)[:, 0]
+    smooth = _smoothed(counts[:, 1:], periods.frequencies.double(), periods.width)
     found = torch.cat([counts[:, :1] + PRIOR_COUNTS, smooth + PRIOR_COUNTS / smooth.shape[1]], dim=1)
     without = periods.prior[:, 0] == 1
     found[without] = periods.prior[without].double()
@@ -113,6 +110,24 @@ def know_frequencies(periods: OwnPeriods, evidence: Evidence, *, prune: bool = F
         periods.frequencies = periods.frequencies.gather(1, kept)
         found = torch.cat([found[:, :1], found[:, 1:].gather(1, kept)], dim=1)
     periods.prior = (found / found.sum(1, keepdim=True)).float()
+
+
+def _smoothed(counts: Tensor, frequencies: Tensor, least: float) -> Tensor:
+    """Counts, (channel, frequency), as a density estimate shows them: a few series leave gaps that others fall into.
+
+    References
+    ----------
+    Silverman (1986), Density estimation for statistics and data analysis, section 3.4.2: the width of the kernel.
+    """
+    total = counts.sum(1, keepdim=True).clamp(min=1.0)
+    mean = (counts * frequencies).sum(1, keepdim=True) / total
+    deviation = ((counts * (frequencies - mean).square()).sum(1, keepdim=True) / total).sqrt()
+    width = (1.06 * deviation * total**-0.2).clamp(min=least)
+    found = []
+    for of_channel, at, h in zip(counts, frequencies, width, strict=True):
+        kernel = (-0.5 * ((at[:, None] - at) / h).square()).exp()
+        found.append(kernel @ (of_channel / kernel.sum(0)))
+    return torch.stack(found)
 
 
 def _with_grid(started: GaussianProcess) -> GaussianProcess:
