@@ -24,7 +24,7 @@ RANK = N_KEPT * (N_WAVES + 1) + 1
 """Of the covariance that sinusoids add: the waves of each frequency, the means of all, and of none."""
 
 LEAST = 1e-300
-"""Probability that stands for none, in logarithms."""
+"""Share that nothing is divided by less than."""
 
 CELLS = 4_000_000
 """Values of waves that are held at a time."""
@@ -149,7 +149,7 @@ class OwnPeriods(nn.Module):
                 checkpoint(self._log_ratio, history.take(which), use_reentrant=False, preserve_rng_state=False)
             )
         ratios = torch.cat(found)
-        prior = self.prior[channel].double().clamp(min=LEAST).log()
+        prior = self.prior[channel].double().log()  # what is impossible stays so, however well it fits
         logits = prior + torch.cat([torch.zeros_like(ratios[:, :1]), ratios], 1)
         return torch.logsumexp(logits, 1), torch.softmax(logits, 1)
 

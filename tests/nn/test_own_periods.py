@@ -1,5 +1,7 @@
 """Sinusoids with a period of each series' own against mixtures of normal distributions written out with NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,16 @@ def test_a_channel_without_sinusoids_is_as_without_the_part():
     process.periods.prior[:] = torch.tensor([1.0, 0, 0, 0])
     torch.testing.assert_close(process(batch).mean, plain(batch).mean)
     torch.testing.assert_close(process(batch).scale, plain(batch).scale)
+
+
+def test_a_sinusoid_that_is_impossible_is_not_found_however_well_it_fits():
+    process, batch = a_process(), a_batch(n_rows=60)
+    process.periods.prior[:] = torch.tensor([1.0, 0, 0, 0])
+    for variance in process.log_variances.values():
+        variance.fill_(np.log(1e-6))
+    process.log_variances["sinusoid"].fill_(0.0)
+    series = by_channel(replace(batch, values=(2 * np.pi * FREQUENCIES[1] * batch.times).sin()[..., None]))
+    assert process.evidence([series]).counts[0].tolist() == [2, 0, 0, 0]
 
 
 def test_the_gradient_of_what_sinusoids_add_is_that_of_finite_differences():
