@@ -15,7 +15,7 @@ CYCLES_APART = 0.1
 """Distance of two frequencies of the grid, in cycles per usual duration."""
 
 N_WAVES = 4
-"""Cosine and sine, and their derivatives by the frequency: true frequencies lie between those of the grid."""
+"""Cosine and sine of two frequencies, a little lower and higher: true frequencies lie between those of the grid."""
 
 N_KEPT = 12
 """Frequencies of a series that its forecasts follow: the most likely ones."""
@@ -221,11 +221,16 @@ class OwnPeriods(nn.Module):
 
 
 def _waves(times: Tensor, frequencies: Tensor, width: float) -> Tensor:
-    """Cosine, sine, and the change of both by a standard deviation of the frequency, (pair, point, 4, frequency)."""
+    """Waves, (pair, point, 4, frequency), of frequencies lower and higher than each by a standard deviation of it.
+
+    They are those of the frequency itself and, almost, their derivatives by it. As both turn with the difference, they
+    are as large far ahead as near by; the derivatives would grow with the time.
+    """
     angle = 2 * math.pi * frequencies[:, None] * times[..., None]
     cos, sin = angle.cos(), angle.sin()
-    change = 2 * math.pi * width * times[..., None]
-    return torch.stack([cos, sin, -change * sin, change * cos], dim=2)
+    turned = 2 * math.pi * width * times[..., None]
+    near, aside = turned.cos(), turned.sin()
+    return torch.stack([near * cos, near * sin, -aside * sin, aside * cos], dim=2)
 
 
 def _times(columns: Tensor, waves: Tensor) -> Tensor:
