@@ -108,6 +108,7 @@ class OwnPeriods(nn.Module):
 
     def __init__(self, n_channels: int, n_frequencies: int, duration: float) -> None:
         super().__init__()
+        self.duration = duration
         self.width = CYCLES_APART / math.sqrt(12) / duration  # of a uniform distribution between two frequencies
         self.register_buffer("frequencies", torch.ones(n_channels, n_frequencies))
         self.register_buffer("prior", torch.cat([torch.ones(n_channels, 1), torch.zeros(n_channels, n_frequencies)], 1))
