@@ -15,7 +15,7 @@ CYCLES_APART = 0.1
 """Distance of two frequencies of the grid, in cycles per usual duration."""
 
 N_WAVES = 4
-"""Cosine and sine, and their derivatives by the frequency: true frequencies lie between those of the grid."""
+"""Cosine and sine of two frequencies, a little lower and higher: true frequencies lie between those of the grid."""
 
 N_KEPT = 12
 """Frequencies of a series that its forecasts follow: the most likely ones."""
@@ -24,7 +24,7 @@ RANK = N_KEPT * (N_WAVES + 1) + 1
 """Of the covariance that sinusoids add: the waves of each frequency, the means of all, and of none."""
 
 LEAST = 1e-300
-"""Probability that stands for none, in logarithms."""
+"""Share that nothing is divided by less than."""
 
 CELLS = 4_000_000
 """Values of waves that are held at a time."""
@@ -108,6 +108,7 @@ class OwnPeriods(nn.Module):
 
     def __init__(self, n_channels: int, n_frequencies: int, duration: float) -> None:
         super().__init__()
+        self.duration = duration
         self.width = CYCLES_APART / math.sqrt(12) / duration  # of a uniform distribution between two frequencies
         self.register_buffer("frequencies", torch.ones(n_channels, n_frequencies))
         self.register_buffer("prior", torch.cat([torch.ones(n_channels, 1), torch.zeros(n_channels, n_frequencies)], 1))
@@ -149,7 +150,7 @@ class OwnPeriods(nn.Module):
                 checkpoint(self._log_ratio, history.take(which), use_reentrant=False, preserve_rng_state=False)
             )
         ratios = torch.cat(found)
-        prior = self.prior[channel].double().clamp(min=LEAST).log()
+        prior = self.prior[channel].double().log()  # what is impossible stays so, however well it fits
         logits = prior + torch.cat([torch.zeros_like(ratios[:, :1]), ratios], 1)
         return torch.logsumexp(logits, 1), torch.softmax(logits, 1)
 
@@ -221,11 +222,16 @@ class OwnPeriods(nn.Module):
 
 
 def _waves(times: Tensor, frequencies: Tensor, width: float) -> Tensor:
-    """Cosine, sine, and the change of both by a standard deviation of the frequency, (pair, point, 4, frequency)."""
+    """Waves, (pair, point, 4, frequency), of frequencies lower and higher than each by a standard deviation of it.
+
+    They are those of the frequency itself and, almost, their derivatives by it. As both turn with the difference, they
+    are as large far ahead as near by; the derivatives would grow with the time.
+    """
     angle = 2 * math.pi * frequencies[:, None] * times[..., None]
     cos, sin = angle.cos(), angle.sin()
-    change = 2 * math.pi * width * times[..., None]
-    return torch.stack([cos, sin, -change * sin, change * cos], dim=2)
+    turned = 2 * math.pi * width * times[..., None]
+    near, aside = turned.cos(), turned.sin()
+    return torch.stack([near * cos, near * sin, -aside * sin, aside * cos], dim=2)
 
 
 def _times(columns: Tensor, waves: Tensor) -> Tensor:

@@ -24,6 +24,10 @@ KEPT_SHARE, MOST_FREQUENCIES = 0.95, 128
 MOST_WITHOUT, FEWEST_WITH = 0.6, 5
 """Share of series without a sinusoid up to which a channel is tried, and number of series with one from which on."""
 
+COMMON = 0.9
+"""Share of the series with a sinusoid within two neighbouring frequencies of the grid from which on all have the same
+period: a rotation of one exact period, which the process has anyway, then goes on in step for longer."""
+
 N_EXPECTATIONS = 2
 """Passes over the series that decide whether a channel is tried."""
 
@@ -158,9 +162,13 @@ def _forget(periods: OwnPeriods, channels: Tensor) -> None:
 
 
 def _have_sinusoids(periods: OwnPeriods, population: list[ChannelSeries]) -> Tensor:
-    """(channel,), whether enough series have a sinusoid."""
+    """(channel,), whether enough series have a sinusoid, and not all the same."""
     without = periods.prior[:, 0]
-    return (without < MOST_WITHOUT) & ((1 - without) * _n_series(population, len(without)) >= FEWEST_WITH)
+    enough = (without < MOST_WITHOUT) & ((1 - without) * _n_series(population, len(without)) >= FEWEST_WITH)
+    above = periods.frequencies[:, None] - periods.frequencies[:, :, None]
+    neighbours = (above >= 0) & (above < 1.5 * CYCLES_APART / periods.duration)
+    together = (neighbours * periods.prior[:, None, 1:]).sum(2).amax(1)
+    return enough & (together < COMMON * (1 - without))
 
 
 def _n_series(population: list[ChannelSeries], n_channels: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Sinusoids with a period of each series' own against mixtures of normal distributions written out with NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,10 +38,8 @@ def a_batch(n_rows: int = 5, n_queries: int = 4, n_series: int = 2) -> Batch:
 
 
 def waves(times: np.ndarray, frequency: float, centre: float, width: float) -> np.ndarray:
-    apart = times - centre
-    angle = 2 * np.pi * frequency * apart
-    change = 2 * np.pi * width * apart
-    return np.stack([np.cos(angle), np.sin(angle), -change * np.sin(angle), change * np.cos(angle)], axis=1)
+    angles = 2 * np.pi * np.outer(times - centre, [frequency - width, frequency + width])
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(2)
 
 
 def written_out(process: GaussianProcess, batch: Batch, i: int):
@@ -116,6 +116,25 @@ def test_a_channel_without_sinusoids_is_as_without_the_part():
     process.periods.prior[:] = torch.tensor([1.0, 0, 0, 0])
     torch.testing.assert_close(process(batch).mean, plain(batch).mean)
     torch.testing.assert_close(process(batch).scale, plain(batch).scale)
+
+
+def test_forecasts_far_ahead_are_no_larger_than_the_sinusoid():
+    process, batch = a_process(), a_batch(n_rows=25)
+    for name, variance in process.log_variances.items():
+        variance.fill_(np.log(0.5 if name == "sinusoid" else 1e-3))
+    wave = (2 * np.pi * (FREQUENCIES[1] + 0.04) * batch.times).sin()[..., None]  # between two frequencies of a grid
+    far = replace(batch, values=0.5 + wave, query_times=torch.linspace(0, 20, 300).expand(2, -1))
+    assert float((process(far).mean - 0.5).abs().max()) < 1.5
+
+
+def test_a_sinusoid_that_is_impossible_is_not_found_however_well_it_fits():
+    process, batch = a_process(), a_batch(n_rows=60)
+    process.periods.prior[:] = torch.tensor([1.0, 0, 0, 0])
+    for variance in process.log_variances.values():
+        variance.fill_(np.log(1e-6))
+    process.log_variances["sinusoid"].fill_(0.0)
+    series = by_channel(replace(batch, values=(2 * np.pi * FREQUENCIES[1] * batch.times).sin()[..., None]))
+    assert process.evidence([series]).counts[0].tolist() == [2, 0, 0, 0]
 
 
 def test_the_gradient_of_what_sinusoids_add_is_that_of_finite_differences():

@@ -45,3 +45,15 @@ def test_no_sinusoid_is_seen_in_walks_and_noise_nor_in_too_few_series(n_series):
 
     for draw in (walk, noise, own_rotation if n_series < 5 else noise):
         assert fitted(draw, 20, n_series).periods is None
+
+
+@pytest.mark.parametrize("cycles", [2.6, 3.15])
+def test_a_period_that_all_series_have_in_common_is_left_to_the_rotation(cycles):
+    def common(rng):
+        phase = 2 * np.pi * rng.random()
+        return lambda t: np.sin(2 * np.pi * cycles * t + phase) + 0.05 * rng.standard_normal(len(t))
+
+    process = fitted(common, 20, 60)
+    assert process.periods is None
+    mean, _, truth = forecasts(process, series_of(common, 40, 30, seed=1), 20)
+    assert np.square(mean - truth).mean() < 0.02 * truth.var()
