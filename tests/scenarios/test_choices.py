@@ -89,9 +89,9 @@ def test_the_year_is_known_to_a_forecaster_of_dates():
 @pytest.mark.parametrize(
     ("kind", "value", "match"),
     [
-        ("poisson", -1.0, "of whole numbers from 0 up, but column 'x' holds -1 in row 3"),
-        ("negative_binomial", 2.5, "of whole numbers from 0 up, but column 'x' holds 2.5 in row 3"),
-        ("bernoulli", 2.0, "of 0 and 1, but column 'x' holds 2 in row 3"),
+        ("poisson", -1.0, "for whole numbers from 0 up, but column 'x' holds -1 in row 3"),
+        ("negative_binomial", 2.5, "for whole numbers from 0 up, but column 'x' holds 2.5 in row 3"),
+        ("bernoulli", 2.0, "for 0 and 1, but column 'x' holds 2 in row 3"),
     ],
 )
 def test_a_likelihood_refuses_values_it_does_not_support(kind, value, match):
