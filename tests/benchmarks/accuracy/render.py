@@ -71,7 +71,7 @@ def league() -> Iterable[str]:
     yield "**Scores.** Errors are in units of each channel's spread. The tables give the ratio to gradient boosting on lag features and to the best of six naive forecasts"
     yield "(last value, two means, two trends, interpolation), as geometric means over sets.\n"
     yield "**Quick form.** At most 90 series per set. `python -m tests.benchmarks.league run default --seeds 3`, with `--untouched` for the other half, then `... render default before`."
-    yield "Three seeds, which draw the data too, on a server of 16 cores, a thread per fit, 16 fits at a time; the sets with gaps, and those of which the default finds periods of each series' own, on two shared cores.\n"
+    yield "Three seeds, which draw the data too, on a server of 16 cores, a thread per fit, 16 fits at a time; the sets with gaps, and those of which the default finds periods of each series' own, on two shared cores beside other work (their seconds are some three times those of the server).\n"
     yield COVERED
     yield page(RESULTS, [name for name in ("default", "before") if (RESULTS / f"{name}.jsonl").is_file()], quick=True)
     yield f"`periodic, 50 %` is nearly solved. Without it the untouched half has {without('periodic, 50 %')}.\n"
