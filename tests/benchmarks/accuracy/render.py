@@ -267,7 +267,7 @@ def toy() -> Iterable[str]:
     yield "\n## Toy periodic\n"
     yield "1,000 sinusoids of random frequency; training reads only the points seen. `python -m tests.benchmarks.accuracy.toy`"
     yield "At 10 % an extrapolation has five points for the four unknowns of a sinusoid; the Gaussian process knows which frequencies the other series have."
-    yield "Seconds were taken beside other work on the machine. The frequencies found were still smoothed over five neighbours, not by a kernel.\n"
+    yield "The rows at 10 % are of the present version; in the others, played beside other work, the frequencies found were smoothed over five neighbours, not by a kernel (at 10 %: 0.0072).\n"
     naive = {
         "interpolation": ["LinearInterpolation", "SplineInterpolation"],
         "extrapolation": ["LastValue", "PopulationMean"],
