@@ -24,7 +24,7 @@ RANK = N_KEPT * (N_WAVES + 1) + 1
 """Of the covariance that sinusoids add: the waves of each frequency, the means of all, and of none."""
 
 LEAST = 1e-300
-"""Share that nothing is divided by less than."""
+"""Least divisor of shares."""
 
 CELLS = 4_000_000
 """Values of waves that are held at a time."""
@@ -141,17 +141,16 @@ class OwnPeriods(nn.Module):
         history : WhiteHistory
             What is known.
         """
-        channel, n_points = history.series.channel, history.series.times.shape[1]
+        prior, n_points = self.prior[history.series.channel].double(), history.series.times.shape[1]
         size = max(CELLS // (N_WAVES * self.frequencies.shape[1] * n_points), 1)
-        found = []
-        for which in torch.arange(len(channel)).tensor_split(math.ceil(len(channel) / size)):
+        possible = torch.nonzero(prior[:, 0] < 1)[:, 0]
+        ratios = torch.zeros_like(prior[:, 1:])
+        for which in possible.split(size):  # type: ignore[no-untyped-call]
             # Computed again in the backward pass: the waves of all pairs together may be large.
-            found.append(
-                checkpoint(self._log_ratio, history.take(which), use_reentrant=False, preserve_rng_state=False)
-            )
-        ratios = torch.cat(found)
-        prior = self.prior[channel].double().log()  # what is impossible stays so, however well it fits
-        logits = prior + torch.cat([torch.zeros_like(ratios[:, :1]), ratios], 1)
+            found = checkpoint(self._log_ratio, history.take(which), use_reentrant=False, preserve_rng_state=False)
+            ratios = ratios.index_copy(0, which, found)
+        # The logarithm of 0: what is impossible stays so, however well it fits.
+        logits = prior.log() + torch.cat([torch.zeros_like(ratios[:, :1]), ratios], 1)
         return torch.logsumexp(logits, 1), torch.softmax(logits, 1)
 
     def explained(self, history: WhiteHistory, posterior: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:

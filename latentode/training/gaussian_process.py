@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentode.nn.channel_series import ChannelSeries, by_channel
 from latentode.nn.gaussian_process import GaussianProcess
+from latentode.nn.own_periods import CYCLES_APART
 from latentode.training.own_periods import know_frequencies, with_own_periods
 from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
 from latentode.training.threads import one_thread
@@ -34,9 +35,8 @@ drawn: a few dozen series show the variances well."""
 FEWEST_FOR_PERIOD = 6
 """Observations of a series from which on it says something of a period."""
 
-FEWEST_CYCLES, MOST_CYCLES, CYCLES_APART = 1.5, 60, 0.1
-"""Cycles in the usual duration of a series between which periods are sought, and how far apart. A single cycle may be
-any bend."""
+FEWEST_CYCLES, MOST_CYCLES = 1.5, 60
+"""Cycles in the usual duration of a series between which periods are sought. A single cycle may be any bend."""
 
 HARDLY_ANY = 1e-3
 """Initial variance of a rotation without a period."""

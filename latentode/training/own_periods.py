@@ -22,11 +22,12 @@ KEPT_SHARE, MOST_FREQUENCIES = 0.95, 128
 """Share of the probability of all frequencies that the grid keeps, and the most frequencies that it keeps."""
 
 MOST_WITHOUT, FEWEST_WITH = 0.6, 5
-"""Share of series without a sinusoid up to which a channel is tried, and number of series with one from which on."""
+"""A channel may have sinusoids if at most this share of its series seems to have none, and at least so many have one.
+"""
 
 COMMON = 0.9
-"""Share of the series with a sinusoid within two neighbouring frequencies of the grid from which on all have the same
-period: a rotation of one exact period, which the process has anyway, then goes on in step for longer."""
+"""If two neighbouring frequencies hold this share of the series with a sinusoid, all series have the same period. It is
+left to the rotation, which the process has anyway: one exact period stays in step for longer."""
 
 N_EXPECTATIONS = 2
 """Passes over the series that decide whether a channel is tried."""
@@ -91,7 +92,7 @@ def with_own_periods(
 
 
 def know_frequencies(periods: OwnPeriods, evidence: Evidence, *, prune: bool = False) -> None:
-    """Learn how frequent every frequency is.
+    """Learn how common each frequency is among the series.
 
     Parameters
     ----------
