@@ -8,60 +8,6 @@ from latentode.nn.mlp_vjp import ACTIVATIONS
 from latentode.ode import AnalyticField, solve
 from latentode.ode.field import is_analytic
 
-SHAPES = [
-    {},
-    {"context_dim": 2},
-    {"time_dependent": True},
-    {"context_dim": 2, "time_dependent": True},
-    {"context_dim": 2, "control_dim": 3, "time_dependent": True},
-    {"control_dim": 1},
-    {"hidden_dims": ()},
-    {"hidden_dims": (), "context_dim": 2, "time_dependent": True},
-    {"hidden_dims": (4, 3, 5)},
-]
-
-
-def tape_and_inputs(copies=1, **shape):
-    torch.manual_seed(0)
-    field = MLPDynamics(3, **{"hidden_dims": (5, 4), **shape}).double()
-    rows = 4 * copies
-    z, t, u = (torch.randn(2, rows, dim).double() for dim in (3, 1, field.control_dim))
-    args = (torch.randn(4, 2).double(),) if field.context_dim else ()
-    return field, field.tape(args, z[0], copies=copies, record=True), z, t, u if field.control_dim else None, args
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("copies", [1, 2])
-def test_the_tape_gives_the_values_and_gradients_of_autograd(activation, shape, copies):
-    field, tape, z, t, u, args = tape_and_inputs(copies, activation=activation, **shape)
-    cotangents = torch.randn_like(z)
-    tape.reserve(1)
-    pulled, slopes = torch.empty_like(z), torch.empty_like(z)
-    for slot in range(2):
-        tape.reserve(slot + 1)
-        tape.evaluate(slot, t[slot] if tape.reads_time else None, None if u is None else u[slot], z[slot], slopes[slot])
-    for slot in (1, 0):
-        tape.pull(slot, cotangents[slot], pulled[slot])
-    received = tape.gradients(z, cotangents, t, u)
-
-    inputs = [z.requires_grad_(), t.requires_grad_(), *(a.requires_grad_() for a in args), *field.parameters()]
-    each = [a.repeat(copies, 1) for a in args]
-    driven = [] if u is None else [u.requires_grad_()]
-    exact = torch.stack([field(t[slot], z[slot], *(x[slot] for x in driven), *each) for slot in range(2)])
-    g_z, g_t, *rest = torch.autograd.grad(exact, inputs, cotangents, allow_unused=True, retain_graph=True)
-    if u is not None:
-        (g_u,) = torch.autograd.grad(exact, u, cotangents, retain_graph=True)
-        assert torch.allclose(received.controls, g_u, atol=1e-13)
-    assert torch.allclose(slopes, exact, atol=1e-13)
-    assert torch.allclose(pulled, g_z, atol=1e-13)
-    assert (received.times is None) == (g_t is None)
-    if g_t is not None:
-        assert torch.allclose(received.times, g_t, atol=1e-13)
-    ours = [*received.args, *received.parameters]
-    assert len(ours) == len(rest)
-    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, rest, strict=True))
-
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_solve_agrees_with_finite_differences(activation):
