@@ -12,9 +12,6 @@ import torch
 
 from latentode import LatentODEForecaster, load
 from latentode.datasets import make_spirals
-from latentode.nn import LatentODE, LatentODEConfig
-from latentode.training import RaggedSeries, TaskSampler
-from latentode.training.distributed import BatchShard
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,28 +61,6 @@ def test_processes_started_by_torchrun_end_with_the_same_weights_and_in_silence(
     assert np.isfinite(first.predict(df).to_numpy()).all()
 
 
-@pytest.mark.parametrize("n_series", [7, 2, 1])
-def test_gradients_of_the_shares_average_to_that_of_the_batch(n_series):
-    rng = np.random.default_rng(0)
-    series = RaggedSeries(
-        np.arange(0, 10 * n_series + 1, 10), rng.uniform(size=10 * n_series), _values(10 * n_series, rng)
-    )
-    origins = rng.integers(2, 8, n_series)
-    batch = TaskSampler(series, 1.0).at(
-        np.arange(n_series), origins, np.zeros(n_series), np.ones(n_series, dtype=bool), rng
-    )
-    torch.manual_seed(0)
-    model = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1, variational=False))
-    whole = torch.cat([g.flatten() for g in _gradient(model, batch)])
-    parts = [torch.cat([g.flatten() for g in _gradient(model, BatchShard(rank, 3).of(batch))]) for rank in range(3)]
-    torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-4, atol=1e-6)
-
-
-def test_a_single_process_takes_the_batch_itself():
-    batch = object()
-    assert BatchShard().of(batch) is batch  # type: ignore[arg-type, comparison-overlap]
-
-
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -100,14 +75,3 @@ def test_what_processes_cannot_share_is_refused_before_they_start(given, said, t
     with pytest.raises(ValueError, match=said):
         LatentODEForecaster(**{"devices": 2, **given}).fit(make_spirals(n_series=5, n_points=5, random_state=0))
     assert list(tmp_path.iterdir()) == []
-
-
-def _values(n_rows: int, rng: np.random.Generator) -> np.ndarray:
-    values = rng.normal(size=(n_rows, 2)).astype(np.float32)
-    values[rng.random(values.shape) < 0.3] = np.nan
-    return values
-
-
-def _gradient(model: LatentODE, batch: object) -> tuple[torch.Tensor, ...]:
-    loss = model.loss(batch, 1.0).total * batch.weight  # type: ignore[arg-type, attr-defined]
-    return torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True)

@@ -1,14 +1,12 @@
-import concurrent.futures
 import logging
-import threading
 import warnings
 from pathlib import Path
 
 import pytest
-import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from latentode.training import one_thread, silent_lightning
+from latentode.training import silent_lightning
+from tests.training.overlapping import overlapping
 
 NAMES = ("lightning", "lightning.pytorch", "lightning.fabric")
 
@@ -60,32 +58,6 @@ def test_no_root_is_needed_where_there_is_no_room_for_one(monkeypatch):
         assert not Path(root).is_dir()
 
 
-def overlapping(manager):
-    """Two threads in blocks of a context manager: the first in is the first out."""
-    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
-
-    def first():
-        with manager():
-            first_in.set()
-            second_in.wait(10)
-        first_out.set()
-
-    def second():
-        first_in.wait(10)
-        with manager():
-            second_in.set()
-            first_out.wait(10)
-            return seen()
-
-    def seen():
-        return logging.getLogger("lightning.pytorch").level, torch.get_num_threads()
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        one, other = pool.submit(first), pool.submit(second)
-        one.result(10)
-        return other.result(10)
-
-
 def test_what_is_silenced_is_as_before_when_the_first_in_is_the_first_out():
     logger = logging.getLogger("lightning.pytorch")
     filters, level = list(warnings.filters), logger.level
@@ -122,24 +94,3 @@ def test_a_level_set_meanwhile_stays():
         assert logger.level == 17
     finally:
         logger.setLevel(before)
-
-
-def threads_of_a_new_thread():
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(torch.get_num_threads).result()
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_one_thread_is_for_the_block_and_for_its_thread_only():
-    with one_thread():
-        assert torch.get_num_threads() == 1
-        assert threads_of_a_new_thread() == 2
-    assert torch.get_num_threads() == 2
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_one_thread_is_over_when_the_first_in_is_the_first_out():
-    _, while_the_second_is_in = overlapping(one_thread)
-    assert while_the_second_is_in == 1
-    assert torch.get_num_threads() == 2
-    assert threads_of_a_new_thread() == 2
