@@ -1,7 +1,8 @@
-"""Kværnø's stiffly accurate, L-stable pairs of orders 3(2) and 5(4) (2004), BIT Numerical Mathematics 44(3).
+"""Kværnø's stiffly accurate pairs of orders 3(2) and 5(4) (2004), BIT Numerical Mathematics 44(3).
 
 The last two stages of both are at the end of the step. The one before the last has the lower order, so the error is the
 difference of the two. The slope at the end is that of the last stage: neither estimate nor interpolant needs another.
+The step is L-stable, the one of lower order A-stable only.
 """
 
 from latentode.ode.methods.runge_kutta import Method, Row, Tableau, hermite
