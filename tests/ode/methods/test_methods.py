@@ -3,7 +3,6 @@ import torch
 
 from latentode.ode import solve
 from latentode.ode.methods import METHODS
-from latentode.ode.methods.runge_kutta import Tableau
 
 # Order of the step, power of h in its error estimate, order of the interpolant, and whether the step is adaptive.
 KNOWN = {
@@ -121,22 +120,6 @@ def test_an_implicit_method_is_l_stable_and_the_trapezoidal_rule_a_stable(method
 @pytest.mark.parametrize("name", ["rk4", "dopri8"])
 def test_an_explicit_method_is_not(name):
     assert grows_by(METHODS[name].tableau, torch.tensor([-20.0])).abs() > 100
-
-
-def test_a_tableau_of_order_eight_is_checked_to_the_eighth_order():
-    t = METHODS["dopri8"].tableau
-    lower = tuple(b - e for b, e in zip(t.b, t.error, strict=False))
-    with pytest.raises(ValueError, match="have order 7, not 8"):
-        Tableau(t.a, lower, t.c, t.error, 8)
-
-
-def test_the_bump_of_kvaerno5_is_the_smallest_that_has_its_order():
-    tableau, dense = METHODS["kvaerno5"].tableau, METHODS["kvaerno5"].dense
-    trees = [(tree, values[:-1]) for tree, values in tableau._elementary_weights(4)]
-    conditions = torch.tensor([values for _, values in trees], dtype=torch.float64)
-    wanted = torch.tensor([[1 / tree.density if tree.size == 4 else 0.0] for tree, _ in trees], dtype=torch.float64)
-    smallest = torch.linalg.pinv(conditions, rtol=1e-10) @ wanted
-    assert [row[3] for row in dense] == pytest.approx(smallest.flatten().tolist(), abs=1e-12)
 
 
 def test_an_unknown_method_is_named_with_those_there_are():
