@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.ode.torchdiffeq.callbacks import CALLBACKS, adjoint_callbacks
+from latentode.ode.torchdiffeq.checks import slope_like
 
 __all__ = ["ComplexState", "is_complex", "real_pairs"]
 
@@ -102,12 +103,8 @@ class _Pairs(nn.Module):
             setattr(self, f"{name}_adjoint", self._translated(callback, whole))
 
     def forward(self, t: Tensor, y: Any) -> Any:
-        state = self.state
-        given = state.complex(y)
-        slopes, parts = self.func(t, given), given if state.is_tuple else (given,)
-        each = zip(slopes if state.is_tuple else (slopes,), parts, strict=True)
-        wide = tuple(slope.expand_as(part) if slope.dim() <= part.dim() else slope for slope, part in each)
-        return state.real(wide if state.is_tuple else wide[0])
+        given = self.state.complex(y)
+        return self.state.real(slope_like(self.func(t, given), given, t))
 
     @staticmethod
     def _translated(callback: Callable[..., Any], translate: Callable[[Any], Any]) -> Callable[..., Any]:
