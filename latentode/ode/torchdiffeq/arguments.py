@@ -77,7 +77,8 @@ class Settings:
         common["max_steps"] = self.max_steps
         if "jump_t" in self.options:
             common["jump_times"] = self.options["jump_t"]
-        stops = [torch.as_tensor(self.options["step_t"]).to(begin)] if "step_t" in self.options else []
+        given = self.options.get("step_t")
+        stops = [] if given is None else [torch.as_tensor(given, dtype=begin.dtype, device=begin.device)]
         if (longest := float(self.options.get("max_step", float("inf")))) < span:
             stops.append(inner_nodes(begin, end, longest))
         return {**common, "step_times": torch.cat(stops)} if stops else common

@@ -153,7 +153,8 @@ class ErrorSteps:
 
     def _clocks(self, times: Any) -> list[float]:
         """Return times as numbers that rise along the solve, in the dtype of the times."""
-        given = torch.as_tensor(times).to(self.state.begin.detach())
+        begin = self.state.begin
+        given = torch.as_tensor(times, dtype=begin.dtype, device=begin.device)  # numbers keep all their digits
         return [self.state.sign * t for t in given.flatten().tolist()]
 
     def _time(self, clock: float) -> Tensor:

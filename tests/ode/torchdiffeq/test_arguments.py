@@ -207,3 +207,13 @@ def test_whole_numbers_become_floats_and_what_is_no_state_or_no_time_is_refused(
     for times in ([0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.0]):
         with pytest.raises(ValueError, match="strictly"):
             odeint(decay, torch.ones(1), torch.tensor(times))
+
+
+@pytest.mark.parametrize("name", ["step_t", "jump_t"])
+def test_times_given_as_numbers_are_those_of_a_tensor_in_double_precision(name):
+    y0, t = start()
+    y = [
+        odeint(lambda t, y: torch.where(t < 0.3, 1.0, -2.0) * y, y0, t, options={name: given})
+        for given in ([0.3], torch.tensor([0.3], dtype=torch.float64))
+    ]
+    assert torch.equal(*y)
