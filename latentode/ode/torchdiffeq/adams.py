@@ -92,8 +92,8 @@ class AdamsAdvance:
             if bool(((change - before).detach().abs() < tolerated).all()):
                 return change
         if not bool(torch.isfinite(change).all()):
-            raise SolveError("the state is not finite", [0], [float(end)], "Take smaller steps.")
-        self.unconverged.append(float(begin))
+            raise SolveError("the state is not finite", [0], [end.item()], "Take smaller steps.")
+        self.unconverged.append(begin.item())
         self.times.pop()
         self.slopes.pop()
         return change

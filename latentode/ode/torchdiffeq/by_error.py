@@ -126,7 +126,7 @@ class ErrorSteps:
         weights = self.method.dense_weights(y)
 
         def at(t: Tensor) -> Tensor:
-            if float(t) == float(end) and not t.requires_grad:
+            if t.item() == end.item() and not t.requires_grad:
                 return y_end
             theta, step = ((t - begin) / (end - begin)).to(y.dtype), (end - begin).to(y.dtype)
             powers = torch.stack([theta**p for p in range(1, weights.shape[1] + 1)])

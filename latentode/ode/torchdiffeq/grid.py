@@ -70,7 +70,7 @@ def _between(
     """Return the interpolant; written from the end of the step, whose state it returns without rounding."""
 
     def at(t: Tensor) -> Tensor:
-        if float(t) == float(end) and not t.requires_grad:
+        if t.item() == end.item() and not t.requires_grad:
             return y_end
         x, step = ((end - t) / (end - begin)).to(y.dtype), (end - begin).to(y.dtype)
         difference = y_end - y

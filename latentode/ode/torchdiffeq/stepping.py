@@ -86,14 +86,14 @@ def answers(steps: Iterator[Step], state: SteppedState, t: Tensor) -> Tensor:
     found, times = [state.y0], [state.sign * time for time in t.tolist()]
     while len(found) < len(times):
         step = next(steps)
-        reached = state.sign * float(step.end)
+        reached = state.sign * step.end.item()  # float() warns of a tensor that requires a gradient
         while len(found) < len(times) and times[len(found)] <= reached:
             found.append(step.at(t[len(found)]))
     y = torch.stack(found)
     finite = torch.isfinite(y.detach()).all(1).tolist()
     if not all(finite):
         raise SolveError(
-            "the state is not finite", [0], [float(t[finite.index(False)])], "Check the field, or take smaller steps."
+            "the state is not finite", [0], [t[finite.index(False)].item()], "Check the field, or take smaller steps."
         )
     return y
 
