@@ -58,14 +58,6 @@ def test_the_step_is_l_stable_and_the_one_of_lower_order_a_stable(method, order)
 
 
 @every_pair
-def test_a_mode_that_decays_at_once_is_gone_after_one_step(method, order):
-    z0, rate = torch.ones(1, 1, dtype=torch.float64), 1e9
-    options = {"method": method.name, "n_steps": 1, "coarse": None}
-    z = solve(lambda t, z: -rate * z, z0, torch.ones(1, dtype=torch.float64), **options).z
-    assert abs(float(z)) < 1e-5
-
-
-@every_pair
 def test_a_step_has_the_error_that_its_order_says_on_a_linear_problem(method, order):
     errors = []
     for h in (0.125, 0.0625):

@@ -111,18 +111,3 @@ def test_a_tensor_that_would_get_no_gradient_is_refused():
     rate = torch.ones((), requires_grad=True)
     with pytest.raises(ValueError, match="would get no gradient"):
         odeint_adjoint(lambda t, y: -rate * y, torch.ones(2), torch.tensor([0.0, 1.0]), adjoint="backsolve")
-
-
-@pytest.mark.parametrize("given", [{}, {"method": "rk4", "options": {"step_size": 0.05}}, {"method": "gl4"}])
-def test_complex_states_are_solved_and_given_as_such(given):
-    seen, t = set(), torch.linspace(0.0, 1.0, 21, dtype=torch.float64)
-
-    def spin(t, state):
-        seen.update(part.dtype for part in state)
-        return 1j * state[0], -state[1]
-
-    y0 = (torch.tensor([1.0, 2j], dtype=torch.complex128), torch.ones(1, dtype=torch.float64))
-    z, y = odeint(spin, y0, t, **given)
-    assert seen == {torch.complex128, torch.float64}
-    assert torch.allclose(z, y0[0] * torch.exp(1j * t).unsqueeze(1), atol=1e-6)
-    assert torch.allclose(y[:, 0], torch.exp(-t), atol=1e-6)

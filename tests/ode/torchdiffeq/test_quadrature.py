@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from latentode.ode.torchdiffeq.collocation import COLLOCATION
 from latentode.ode.torchdiffeq.quadrature import gauss_legendre, lagrange_integrals
 
 
@@ -26,15 +25,3 @@ def test_weights_have_the_gradient_of_nodes_and_ends():
     nodes = torch.tensor([0.1, -0.4, -1.0], dtype=torch.float64, requires_grad=True)
     ends = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (0.1, 0.7))
     assert torch.autograd.gradcheck(lagrange_integrals, (nodes, *ends))
-
-
-@pytest.mark.parametrize(
-    ("name", "order"), [("implicit_midpoint", 2), ("gl4", 4), ("gl6", 6), ("radauIIA3", 3), ("radauIIA5", 5)]
-)
-def test_collocation_meets_the_conditions_of_its_order_and_no_more(name, order):
-    method = COLLOCATION[name]
-    a, b, c = (torch.tensor(x, dtype=torch.float64) for x in (method.a, method.b, method.c))
-    off = [abs(float(b @ c ** (q - 1)) - 1 / q) for q in range(1, order + 2)]
-    assert max(off[:-1]) < 1e-14 < 1e-4 < off[-1]
-    for q in range(1, len(c) + 1):  # C(s), with which B(2s) or B(2s - 1) gives the order
-        assert torch.allclose(a @ c ** (q - 1), c**q / q, atol=1e-14)
