@@ -1,6 +1,6 @@
-"""Checks of size and wording that no linter has: files, functions, and words that stay out.
+"""Checks that no linter has: sizes of files and functions, a test file for every module, and words that stay out.
 
-``python .ci/house.py`` prints what is too long, or worded as it should not be, and then exits with 1.
+``python .ci/house.py`` prints what is too long, missing, or worded as it should not be, and then exits with 1.
 """
 
 import ast
@@ -42,6 +42,16 @@ def long_functions() -> Iterator[str]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {n} lines of code"
 
 
+def untested_modules() -> Iterator[str]:
+    """Modules of the package without a test file of their own: latentode/x/_y.py has tests/x/test_y.py."""
+    for path in sorted(ROOT.glob("latentode/**/*.py")):
+        if path.name != "__init__.py":
+            module = path.relative_to(ROOT)
+            folder, name = Path("tests", *module.parts[1:-1]), f"test_{path.stem.strip('_')}.py"
+            if not (ROOT / folder / name).is_file():
+                yield f"{module}: its tests are missing, expected in {folder / name}"
+
+
 def banned_words() -> Iterator[str]:
     """Places where a word stands that has a better one."""
     for pattern in WORDED:
@@ -53,7 +63,7 @@ def banned_words() -> Iterator[str]:
 
 def main() -> int:
     """Print every finding; 1 if there is one."""
-    found = [*long_files(), *long_functions(), *banned_words()]
+    found = [*long_files(), *long_functions(), *untested_modules(), *banned_words()]
     print("\n".join(found)) if found else None
     return int(bool(found))
 
