@@ -95,15 +95,6 @@ def test_batches_that_resume_from_a_state_are_those_that_would_have_come():
     assert all_of(resumed) == expected
 
 
-def test_a_state_is_not_changed_by_the_batches_that_follow():
-    batches = batches_of(*[5] * 7)
-    list(batches)
-    tensors, facts = batches.state()
-    kept = tensors["queue"].clone(), json.dumps(facts)
-    list(batches)
-    assert (tensors["queue"].tolist(), json.dumps(facts)) == (kept[0].tolist(), kept[1])
-
-
 def test_the_state_of_other_series_is_refused():
     many, few = batches_of(*[5] * 9), batches_of(5, 5, 5)
     list(many)
