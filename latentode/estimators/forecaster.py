@@ -99,8 +99,8 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Models of the ensemble, with different initial weights and held-out series; the prediction is their mean. None
         means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
     max_steps : int, optional
-        Training steps at most, for each model. None means 6 per series, from 600 to 3,000 (1,500 with many
-        observations); 400 for each of several models.
+        Training steps at most, for each model. None means 6 per series, from 600 to 3,000; with many observations
+        up to 1,500, or 6,000 for 8,000 series; 400 for each of several models.
     time_limit : number, str or Timedelta, optional
         How long ``fit`` may take in all, in seconds or as a duration ("10min"). It is exceeded by a tenth at most; if
         it is only seconds, also by the time to read the frame, take a step and calibrate. If it shortens the fit, this
