@@ -26,19 +26,25 @@ _BIN_ENDS = LEAD_ENDS[:-1]
 COVERAGE = 0.9
 """Coverage at which widths are measured."""
 
-WIDTH_SHRINKAGE = 200.0
-"""Weight, in independent residuals, of what a width is shrunk to: the pooled width to the model's own, that of a
-channel or a lead time to the pooled width."""
+POOLED_SHRINKAGE = 200.0
+"""Weight, in independent residuals, of the model's own width, to which the pooled width is shrunk."""
+
+WIDTH_SHRINKAGE = 100.0
+"""The same for the width of a channel or a lead time, which is shrunk to the pooled width. It is smaller because
+channels differ from each other more often than all of them from what the model says."""
 
 SHAPE_SHRINKAGE = 50.0
-"""The same for a shape: the pooled shape is shrunk to the Gaussian's, that of a channel to the pooled shape. It is
-smaller because residuals are less often Gaussian than as wide as the model says."""
+"""The same for a shape: the pooled shape is shrunk to the Gaussian's, that of a channel to the pooled shape."""
 
 CORRELATION_SHRINKAGE = 5.0
 """The same for the correlation of two channels, which is shrunk to 0."""
 
 OUTLIER = 4.0
 """Standard deviations to which residuals are clipped where they are multiplied with one another."""
+
+ROWS_PER_RESIDUAL = 5.0
+"""Where the last parts of a few series are held out, so many of their rows count as one independent residual: the ends
+of one to seven series do not show how much they differ from each other and from what follows them."""
 
 CONTRADICTED = 2.0
 """Standard errors from the model's own width beyond which the pooled width is shrunk less."""
@@ -70,12 +76,15 @@ class Trained:
         (series,), numbers of those series, the same for every model of the fit.
     process : GaussianProcess, optional
         A Gaussian process that does not know the held-out data.
+    n_rows : int, optional
+        Rows of the series if the last part of each is held out; None where whole series are.
     """
 
     model: LatentODE | Stacked
     held_out: list[Batch]
     series: Ints
     process: GaussianProcess | None = None
+    n_rows: int | None = None
 
     @property
     def network(self) -> LatentODE:
@@ -139,16 +148,20 @@ class Residuals:
         (query,), numbers of the series.
     counts : array of bool
         (channel,), which channels hold counts.
+    most : float
+        They hold at most as much information as so many independent ones.
     """
 
     values: Floats
     leads: Floats
     series: Ints
     counts: NDArray[np.bool_]
+    most: float = np.inf
 
     def where(self, keep: NDArray[np.bool_]) -> "Residuals":
         """Those of some queries."""
-        return Residuals(self.values[keep], self.leads[keep], self.series[keep], self.counts)
+        most = self.most * float(keep.mean())
+        return Residuals(self.values[keep], self.leads[keep], self.series[keep], self.counts, most)
 
 
 def held_out_residuals(trained: Sequence[Trained]) -> Residuals:
@@ -163,7 +176,8 @@ def held_out_residuals(trained: Sequence[Trained]) -> Residuals:
     values, leads, series = (np.concatenate(of_models) for of_models in found)
     counts = trained[0].model.likelihood.of_counts
     values[:, counts] = np.nan
-    return Residuals(values, leads, series, counts)
+    n_rows = trained[0].n_rows
+    return Residuals(values, leads, series, counts, np.inf if n_rows is None else n_rows / ROWS_PER_RESIDUAL)
 
 
 def calibrate(held_out: Residuals) -> Calibration:
@@ -173,7 +187,7 @@ def calibrate(held_out: Residuals) -> Calibration:
     normalised score). With few residuals the width of a channel or a lead time is shrunk to the pooled width, and the
     pooled width to the model's own; a margin of one standard error is added. Residuals of one series are alike, so
     their number is divided by a design effect: a thousand residuals of nine series may hold no more information than
-    sixty independent ones.
+    sixty independent ones. Where the last parts of few series are held out, see ``ROWS_PER_RESIDUAL``.
 
     Parameters
     ----------
@@ -196,7 +210,7 @@ def calibrate(held_out: Residuals) -> Calibration:
     none = Calibration.none(n_channels)
     if not known.any():
         return none
-    design_effect = _design_effect(residuals, series)
+    design_effect = max(_design_effect(residuals, series), known.sum() / held_out.most)
     pooled = _pooled_width(residuals[known], design_effect)
     bins = np.searchsorted(_BIN_ENDS, leads, side="left")
     # The width of all channels at each lead time first, then that of each channel.
@@ -299,7 +313,7 @@ def _pooled_width(residuals: Floats, design_effect: float) -> float:
     variance = _LOG_WIDTH / n
     # Empirical Bayes: `signal` is the prior variance of a log width. It is larger where the residuals contradict the
     # model.
-    signal = max(_LOG_WIDTH / WIDTH_SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
+    signal = max(_LOG_WIDTH / POOLED_SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
     return float(np.exp(found * signal / (signal + variance) + MARGIN * np.sqrt(variance)))
 
 
@@ -330,6 +344,7 @@ def _shrunk_shape(residuals: Floats, other: Floats, design_effect: float) -> Flo
     # Corrected for the size of the sample as in split conformal prediction: both tails move outwards.
     outward = np.where(LEVELS > 0.5, LEVELS * (1 + 1 / n), 1 - (1 - LEVELS) * (1 + 1 / n)).clip(0, 1)
     weight = n / (n + SHAPE_SHRINKAGE * design_effect)
-    shape = weight * np.quantile(residuals, outward) + (1 - weight) * other
+    # Over the residuals' own width: the factor was shrunk and has a margin, which the shape must not undo.
+    shape = weight * np.quantile(residuals, outward) / _width(residuals) + (1 - weight) * other
     centred: Floats = shape - trapezoid(shape, LEVELS) / (LEVELS[-1] - LEVELS[0])  # keeps the mean of the model
     return centred

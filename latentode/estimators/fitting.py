@@ -234,7 +234,7 @@ def _fit(
             interrupted = _where(number, plan.n_models, ended.history)
         unfinished = ended.interrupted or ended.stopped
         if not (unfinished and trained):  # finished models are better without an unfinished one
-            trained.append(Trained(model, fold.held_out, fold.held_series, plan.process_of(fold)))
+            trained.append(plan.trained(model, fold))
             history += [{**row, "model": float(number)} for row in ended.history]
         if unfinished:
             break
@@ -291,6 +291,10 @@ class _Plan:
         placed[self.rows] = of_row
         return placed
 
+    def trained(self, model: LatentODE, fold: Fold) -> Trained:
+        """A model trained on a fold."""
+        return Trained(model, fold.held_out, fold.held_series, self.process_of(fold), fold.n_rows)
+
     def process_of(self, fold: Fold) -> GaussianProcess | None:
         """The Gaussian process as it is without the data held out of a fold."""
         if self.process is None:
@@ -316,14 +320,12 @@ def _plan(
     whole = TaskSampler(series.take(order), span, GAPS, early, rows_queried_for(panel, scaled, settings))
     n_models = n_models_for(panel, scaled, settings) if previous is None else previous.config.n_models
     folds = hold_out(whole, settings.validation_fraction, n_models, rng)
-    if previous is None:
-        config = config_for(panel, data.likelihoods, data.scaler, scaled, data.seasons, span, settings)
-    else:
-        config = previous.config
+    known = None if previous is None else previous.config
+    config = known or config_for(panel, data.likelihoods, data.scaler, scaled, data.seasons, span, settings)
     process = None
     if settings.stacking:
-        own = np.random.default_rng(int(rng.integers(2**62)))
         limit.share(OF_GAUSSIAN_PROCESS)
+        own = np.random.default_rng(int(rng.integers(2**62)))
         process = fit_gaussian_process(whole.series, span, config.usual_gap, own, limit, config.impulse_gap)
     options = options_for(panel, scaled, n_models, settings)
     if reason:
@@ -386,7 +388,7 @@ def _on_check(monitor: Monitor, plan: _Plan, scaler: ChannelScaler, fold: Fold, 
         def fitted() -> FittedModel:
             model = copy.deepcopy(average).eval()
             if not before:
-                before.append(Trained(model, fold.held_out, fold.held_series, plan.process_of(fold)))
+                before.append(plan.trained(model, fold))
             before[0] = before[0].with_model(model)
             rows = [{**row, "model": 0.0} for row in history]
             return replace(_finished([*before], rows, plan, scaler), trained_rows=trained_rows)

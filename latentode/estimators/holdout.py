@@ -40,12 +40,15 @@ class Fold:
         (series,), which series those are.
     trained_rows : array of bool
         (row,), which rows the model is trained on.
+    n_rows : int, optional
+        Rows of the series if the last part of each is held out; None where whole series are.
     """
 
     tasks: TaskSampler
     held_out: list[Batch]
     held_series: Ints
     trained_rows: NDArray[np.bool_]
+    n_rows: int | None = None
 
 
 def n_held_out(n_series: int, fraction: float) -> int:
@@ -119,4 +122,5 @@ def _last_parts_fold(whole: TaskSampler, usable: Ints, fraction: float, rng: np.
         validation_batches(replace(whole, gaps=0.0), held, 4, rng, after=cut[held]),
         held,
         place < np.repeat(cut, lengths),
+        len(place),
     )

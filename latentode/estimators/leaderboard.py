@@ -172,7 +172,7 @@ def _predicted(
         return {"latentode": [prediction for one in trained for prediction in one.of_network]}
     forecasts = [forecast for one in trained for forecast in forecasts_of(one)]
     return {
-        "latentode": _stacked(forecasts, process, folds, counts, n_series),
+        "latentode": _stacked(forecasts, process, folds, counts, n_series, few=trained[0].n_rows is not None),
         "network": [network for _, network, _ in forecasts],
         "Gaussian process": [of_process for _, _, of_process in forecasts],
     }
@@ -191,6 +191,8 @@ def _stacked(
     folds: Sequence[Ints],
     counts: NDArray[np.bool_],
     n_series: int,
+    *,
+    few: bool,
 ) -> list[Prediction]:
     """Network and process, combined by weights that were learned on the other part of the held-out series."""
     found = [Prediction(network.mean.clone(), network.scale.clone()) for _, network, _ in forecasts]
@@ -199,7 +201,10 @@ def _stacked(
         own = [torch.from_numpy(np.flatnonzero(fold == number)) for fold in folds]
         others = own if len(numbers) == 1 else [torch.from_numpy(np.flatnonzero(fold != number)) for fold in folds]
         weights = fitted_weights(
-            [taken(forecast, rows) for forecast, rows in zip(forecasts, others, strict=True)], process, n_series
+            [taken(forecast, rows) for forecast, rows in zip(forecasts, others, strict=True)],
+            process,
+            n_series,
+            few=few,
         )
         for both, forecast, rows in zip(found, forecasts, own, strict=True):
             batch, network, of_process = taken(forecast, rows)

@@ -1,5 +1,6 @@
 """How much a forecast follows the network and how much the Gaussian process: learned on held-out series."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,11 @@ __all__ = ["Forecast", "fitted_weights", "forecasts_of", "stack", "taken"]
 
 SHRINKAGE = 30.0
 """Held-out series that weigh as much as the prior of the weights, up to a constant."""
+
+OF_FEW, STIFFNESS_OF_FEW = math.log(0.8 / 0.2), 0.1
+"""The logit of the weight before any comparison where only the last parts of a few series are held out, and how stiff
+it is. A network that has seen one to seven series continues them badly, and their ends do not show it: on twenty single
+series the CRPS was 13 % higher with one third."""
 
 MOST_ITERATIONS = 60
 """Of L-BFGS, for a handful of parameters."""
@@ -57,9 +63,8 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
         process.impulse_gap,
         process.n_frequencies,
     )
-    weights = fitted_weights(
-        [forecast for one in trained for forecast in forecasts_of(one)], process, _n_series(trained)
-    )
+    forecasts = [forecast for one in trained for forecast in forecasts_of(one)]
+    weights = fitted_weights(forecasts, process, _n_series(trained), few=trained[0].n_rows is not None)
 
     def with_process(own: GaussianProcess) -> Stacking:
         stacking = Stacking(sizes)
@@ -98,7 +103,9 @@ def taken(forecast: Forecast, rows: Tensor) -> Forecast:
     return batch.take(rows), network, process
 
 
-def fitted_weights(forecasts: Sequence[Forecast], process: GaussianProcess, n_series: int) -> StackingWeights:
+def fitted_weights(
+    forecasts: Sequence[Forecast], process: GaussianProcess, n_series: int, *, few: bool = False
+) -> StackingWeights:
     """The weights with the least CRPS on held-out data.
 
     Parameters
@@ -109,8 +116,12 @@ def fitted_weights(forecasts: Sequence[Forecast], process: GaussianProcess, n_se
         Its sizes are read.
     n_series : int
         Held-out series: with few, the weights stay near one third.
+    few : bool
+        Whether only the last parts of a few series are held out: the weights then stay near four fifths.
     """
     weights = StackingWeights(len(process.effects), process.usual_gap)
+    if few:
+        weights.start_at(OF_FEW, STIFFNESS_OF_FEW)
     with one_thread():
         _fit(weights, forecasts, n_series)
     return weights.requires_grad_(requires_grad=False)

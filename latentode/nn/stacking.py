@@ -61,7 +61,8 @@ class StackingWeights(nn.Module):
 
     Its logit is linear: a common intercept, a deviation of each channel, and slopes for the logarithm of the lead time,
     for queries inside the history, and for the logarithm of the number of observations of the channel. Inside it the
-    common weight is another, as free as the one after it. Without data both are one third.
+    common weight is another, as free as the one after it. Without data both are one third, or what is given to
+    :meth:`start_at`.
 
     Parameters
     ----------
@@ -81,6 +82,20 @@ class StackingWeights(nn.Module):
         self.intercept = nn.Parameter(torch.zeros(()))
         self.of_channel = nn.Parameter(torch.zeros(n_channels))
         self.slopes = nn.Parameter(torch.zeros(3))
+        self.prior, self.stiffness = 0.0, 0.01
+
+    def start_at(self, logit: float, stiffness: float) -> None:
+        """Set all weights to one value, from which :meth:`penalty` is measured.
+
+        Parameters
+        ----------
+        logit : float
+            Of the weights.
+        stiffness : float
+            How much a common deviation from it costs beside that of a channel.
+        """
+        self.prior, self.stiffness = logit - ONE_THIRD, stiffness
+        nn.init.constant_(self.intercept, self.prior)
 
     def forward(self, batch: Batch) -> Tensor:
         """(series, query, channel), between 0 and 1."""
@@ -105,11 +120,14 @@ class StackingWeights(nn.Module):
         return (ONE_THIRD + self.intercept + self.of_channel + slopes).sigmoid()
 
     def penalty(self) -> Tensor:
-        """(), the squared distance from one third everywhere; the common weights are free the most."""
+        """(), the squared distance from the weight without data; the common weights are free the most."""
         of_lead, more_inside, of_count = self.slopes
-        inside = self.intercept - of_lead + more_inside  # where the logarithm of the lead time is 0
-        common = self.intercept.square() + inside.square()
-        penalty: Tensor = 0.01 * common + self.of_channel.square().mean() + 0.1 * (of_lead.square() + of_count.square())
+        after = self.intercept - self.prior
+        inside = after - of_lead + more_inside  # where the logarithm of the lead time is 0
+        common = after.square() + inside.square()
+        penalty: Tensor = (
+            self.stiffness * common + self.of_channel.square().mean() + 0.1 * (of_lead.square() + of_count.square())
+        )
         return penalty
 
 

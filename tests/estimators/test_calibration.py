@@ -89,6 +89,22 @@ def test_a_skewed_channel_leans_to_one_side_and_keeps_the_models_mean():
     assert drawn.mean() == pytest.approx(0.0, abs=0.03)
 
 
+def test_the_shape_does_not_undo_the_caution_of_the_width():
+    """Ten residuals of one series, half as wide as the model says: hardly a reason to narrow its intervals."""
+    calibration = calibrate(Known(1.0), [queried(residuals(10, 0.5))], 1)
+    low, high = calibration.deviations(ndtri([0.05, 0.95])[:, None]).ravel()
+    assert high - low == pytest.approx(2 * ndtri(0.95), rel=0.05)
+
+
+@pytest.mark.parametrize(("n_rows", "least"), [(20, 1.3), (2000, 0.4)])
+def test_the_ends_of_a_few_short_series_do_not_narrow_intervals(n_rows, least):
+    """Sixty residuals, half as wide as the model says, of the end of one series of some length."""
+    trained = Trained(Known(1.0), [queried(residuals(60, 0.5))], np.arange(1), n_rows=n_rows)
+    factor = calibrate_all([trained]).factors(np.array([0.5])).item()
+    assert least <= factor
+    assert (factor < 1) == (n_rows > 100)
+
+
 def test_widths_differ_by_lead_where_the_model_does_not_know_it():
     leads = np.repeat([0.05, 0.7], 3000)
     spread = np.where(leads < 0.1, 0.5, 2.0)[:, None]

@@ -36,19 +36,21 @@ def held_out(n_series: int, n_channels: int = 2) -> Batch:
     )
 
 
-def weight(of_network: float, of_process: float, n_series: int) -> float:
+def weight(of_network: float, of_process: float, n_series: int, n_rows: int | None = None) -> float:
     """The mean weight of the process, given the sizes of both errors."""
-    return float(weights(of_network, of_process, held_out(n_series)).mean())
+    return float(weights(of_network, of_process, held_out(n_series), n_rows).mean())
 
 
-def weights(of_network: float | torch.Tensor, of_process: float | torch.Tensor, batch: Batch) -> torch.Tensor:
+def weights(
+    of_network: float | torch.Tensor, of_process: float | torch.Tensor, batch: Batch, n_rows: int | None = None
+) -> torch.Tensor:
     """The weights of the process, given the sizes of both errors."""
     n_series = len(batch.lengths)
     network = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1))
     network.predict = Foreseen(of_network, batch)  # type: ignore[method-assign]
     process = GaussianProcess(2, 0, 0.1, 1.0)
     process.forward = Foreseen(of_process, batch)  # type: ignore[method-assign]
-    trained, stacking = stack([Trained(network, [batch], np.arange(n_series), process)], process)
+    trained, stacking = stack([Trained(network, [batch], np.arange(n_series), process, n_rows)], process)
     assert isinstance(trained[0].model, Stacked)
     assert stacking is not None
     with torch.no_grad():
@@ -75,6 +77,11 @@ def test_a_few_queries_inside_the_history_have_a_weight_of_their_own():
 def test_few_series_leave_the_weight_near_one_third():
     assert weight(1.0, 0.1, 3) < weight(1.0, 0.1, 300)
     assert weight(0.1, 1.0, 3) > weight(0.1, 1.0, 300)
+
+
+def test_the_process_is_trusted_more_where_only_the_ends_of_a_few_series_are_held_out():
+    assert weight(1.0, 1.0, 1, n_rows=20) > 0.75
+    assert weight(0.1, 1.0, 7, n_rows=200) < weight(1.0, 1.0, 7, n_rows=200)
 
 
 def test_without_a_process_models_stay_as_they_are():
