@@ -17,6 +17,8 @@ from latentode.datasets import load_storms
 from latentode.training import Checkpoint
 from tests.estimators.tiny import checks_every, weights_file
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 QUICK = ["--max-steps", "5"]
 
 

@@ -15,6 +15,8 @@ from latentode.report import report
 from tests.browser import QUIET, needs_chromium, show
 from tests.estimators.tiny import checks_every, dated, quick, single, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 DF = waves(3, 10)
 
 

@@ -19,6 +19,8 @@ import torch
 from tests.estimators import tiny
 from tests.estimators.tiny import waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 @pytest.fixture(scope="module")
 def small():
