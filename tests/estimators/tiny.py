@@ -53,10 +53,14 @@ def checks_every(steps):
 
 @contextlib.contextmanager
 def rough_stacking():
-    """Within the block the Gaussian process and the weights of stacking take few steps, where none need be good."""
+    """Within the block the Gaussian process and the weights of stacking take few steps, where none need be good.
+
+    The process learns from a few dozen series at most.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gaussian_process, "STEPS", 3)
         patch.setattr(gaussian_process, "STEPS_OF_FEW", 3)
+        patch.setattr(gaussian_process, "MOST_SERIES", 40)
         patch.setattr(stacking, "MOST_ITERATIONS", 3)
         yield
 
