@@ -1,5 +1,6 @@
 """What holds for all tests: the threads they take, and what there is to collect."""
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,6 +15,27 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 # Modules whose library is not installed have no doctests to collect.
 collect_ignore = [] if find_spec("sktime") else ["latentode/sktime.py"]
+
+# What is imported and collected stays to the end. The garbage collector need not go through it again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage: the collector works, and only on what the tests themselves make."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _examples_stack_roughly(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What an example of a docstring fits is to be seen soon, and need not be good."""
+    if not request.node.nodeid.startswith("latentode/"):
+        yield
+        return
+    from tests.estimators.tiny import rough_stacking
+
+    with rough_stacking():
+        yield
 
 
 @pytest.fixture

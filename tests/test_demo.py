@@ -8,6 +8,8 @@ from latentode import LatentODEForecaster, demo
 from latentode.datasets import load_pbc
 from latentode.demo import LABS, run_demo, split_visits
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 @pytest.fixture(scope="module")
 def visits():

@@ -12,6 +12,8 @@ from latentode.estimators import defaults
 from latentode.estimators.settings import LIMITS, Settings
 from latentode.training import TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 SHORT = ["covariates", "data", "forecasting", "inputs", "interop", "pipelines", "quickstart", "saving", "uncertainty"]

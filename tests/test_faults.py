@@ -15,6 +15,8 @@ from tests.command_faults import COMMANDS
 from tests.estimators.tiny import quick
 from tests.faults import BASE, FAULTS, GROUPS, PAGE, render
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 @pytest.fixture(scope="module")
 def fitted():

@@ -18,16 +18,3 @@ assert spent < 0.3, spent
 def test_importing_it_loads_nothing_heavy_and_takes_no_time():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-PREDICTING = """
-import sys
-from latentode import LatentODEForecaster, load
-heavy = {'lightning', 'matplotlib'} & set(sys.modules)
-assert not heavy, heavy
-"""
-
-
-def test_loading_and_predicting_do_without_lightning():
-    done = subprocess.run([sys.executable, "-c", PREDICTING], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -7,6 +7,8 @@ from latentode import LatentODEForecaster
 from latentode.tuning import suggest
 from tests.estimators.tiny import waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 class Draws:
     """A trial that draws at random and remembers its suggestions."""

@@ -14,6 +14,8 @@ from latentode.training import Checkpoint
 from tests.cli.running import QUICK, refused
 from tests.estimators.tiny import checks_every, weights_file
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 def test_fit_writes_a_model_that_knows_the_dates(model, storms):
     forecaster = load(model)

@@ -7,6 +7,8 @@ import pytest
 from latentode import load
 from latentode.cli import main
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 QUICK = ["--max-steps", "5", "--n-models", "1", "--seasonality", "none"]
 
 

@@ -10,6 +10,8 @@ from sklearn.pipeline import Pipeline
 from latentode import LatentODEForecaster
 from tests.estimators.tiny import checks_every, quick, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 and later have callbacks")
 FEW, MANY = waves(4, 12), waves(24, 6)
 

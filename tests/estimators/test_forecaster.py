@@ -5,6 +5,8 @@ import pytest
 from latentode.data import DataError, DataWarning
 from tests.estimators.tiny import quick, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 def test_x_and_y_apart_are_the_same_fit_bit_for_bit(df, plain):
     X, y = df[["id", "time"]], df[["x", "y"]]

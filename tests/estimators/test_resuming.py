@@ -23,6 +23,8 @@ from latentode.training.checkpoint import Checkpoint
 from latentode.training.snapshot import Snapshot
 from tests.estimators.tiny import checks_every, quick, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 MODELS, CHECKS, STEPS = 2, 3, 1
 """Models of a fit, checks of each, and steps between two: the fewest of which one can be broken off anywhere."""
 

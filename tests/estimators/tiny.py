@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save
 
 from latentode import LatentODEForecaster
-from latentode.estimators import defaults
-from latentode.training import TrainingConfig
+from latentode.estimators import defaults, stacking
+from latentode.training import TrainingConfig, gaussian_process
 
 
 def waves(n_series=6, n_points=10, seed=0, missing=0.2):
@@ -48,6 +48,20 @@ def checks_every(steps):
     """Within the block training has a validation check every few steps: a fit of two checks is a short one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(defaults, "TrainingConfig", partial(TrainingConfig, steps_per_check=steps))
+        yield
+
+
+@contextlib.contextmanager
+def rough_stacking():
+    """Within the block the Gaussian process and the weights of stacking take few steps, where none need be good.
+
+    The process learns from a few dozen series at most.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaussian_process, "STEPS", 3)
+        patch.setattr(gaussian_process, "STEPS_OF_FEW", 3)
+        patch.setattr(gaussian_process, "MOST_SERIES", 40)
+        patch.setattr(stacking, "MOST_ITERATIONS", 3)
         yield
 
 

@@ -31,7 +31,7 @@ def test_a_fast_series_among_255_easy_ones_has_the_error_it_has_alone_whoever_ch
 
 
 def test_series_that_are_hard_at_different_times_take_fewer_evaluations_on_their_own_steps():
-    speed, begin = [0.5] * 10, [0.05 + 0.1 * i for i in range(10)]
+    speed, begin = [0.5] * 6, [0.1 + 0.15 * i for i in range(6)]
     fine = {"rtol": 1e-6, "atol": 1e-7}
     together, own = solved(speed, begin, **fine), solved(speed, begin, independent=True, **fine)
     assert own.stats.evaluations < 0.5 * together.stats.evaluations
@@ -41,13 +41,11 @@ def test_series_that_are_hard_at_different_times_take_fewer_evaluations_on_their
 @pytest.mark.parametrize("method", ["tsit5", "kvaerno3"])
 def test_on_its_own_steps_a_series_takes_the_steps_it_takes_alone(method):
     speed, begin = [3.0, 12.0, 0.1], [9.0, 9.0, 0.5]
-    together = solved(speed, begin, independent=True, method=method).z
+    call = {"independent": True, "method": method, "rtol": 1e-2, "atol": 1e-3}
+    together = solved(speed, begin, **call).z
     for i in range(3):
-        assert torch.allclose(
-            together[i : i + 1],
-            solved(speed[i : i + 1], begin[i : i + 1], independent=True, method=method).z,
-            atol=1e-12,
-        )
+        alone = solved(speed[i : i + 1], begin[i : i + 1], **call).z
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-12)
 
 
 def sway(t, z):

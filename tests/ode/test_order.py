@@ -61,17 +61,20 @@ WITH_GRADIENTS = {"euler", "rk4", "bosh3", "tsit5", "dopri8", "trapezoid", "kvae
 every_problem_and_method = pytest.mark.parametrize(("problem", "method"), EVERY)
 
 
-def grids(order):
+def grids(method):
     """Numbers of steps: enough for the leading term to rule, few enough for rounding to stay below it."""
+    order = method.order
+    if method.implicit and 1 < order < 4:  # each step takes long, and the leading term rules soon
+        return (8, 11, 16, 23)
     if order < 5:
         return (16, 23, 32, 45) if order < 4 else (32, 45, 64, 91)
     return (45, 64, 91, 128, 181) if order == 5 else (4, 6, 8, 11, 16, 23, 32, 45, 64)
 
 
-def shrinkage(error_of, order):
+def shrinkage(error_of, method):
     """Fit the power of 1/n with which an error shrinks, over the finest four grids that rounding does not touch."""
     points = []
-    for n in grids(order):
+    for n in grids(METHODS[method]):
         error = error_of(n).square().mean().sqrt().item()
         if error < ROUNDING:
             break
@@ -117,7 +120,7 @@ def test_the_error_at_the_end_of_a_fixed_grid_shrinks_with_the_order_of_the_meth
     def error(n):
         return forwards(problem, method, n)[1][:, :1].detach() - exact
 
-    assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
+    assert shrinkage(error, method) == pytest.approx(order, abs=0.3)
 
 
 # Backwards a method goes with the problem that it does not have forwards; implicit ones have swing both ways.
@@ -138,7 +141,7 @@ def test_backwards_the_error_at_the_end_shrinks_with_the_same_order(problem, met
         z = solve(field, z0, t1, t0.squeeze(1), method=method, n_steps=n, coarse=None).z
         return z - START.unsqueeze(1)
 
-    assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
+    assert shrinkage(error, method) == pytest.approx(order, abs=0.3)
 
 
 @every_problem_and_method
@@ -149,7 +152,7 @@ def test_the_error_between_nodes_shrinks_with_the_order_of_the_interpolant(probl
     def error(n):
         return forwards(problem, method, n)[1][:, 1:].detach() - exact
 
-    assert shrinkage(error, order) > min(order, interpolant_order(METHODS[method]) + 1) - 0.3
+    assert shrinkage(error, method) > min(order, interpolant_order(METHODS[method]) + 1) - 0.3
 
 
 # That the discrete adjoint is autograd to rounding is tested of every method: here the default suite has some.
@@ -166,7 +169,7 @@ def test_the_gradient_of_the_start_converges_to_the_true_sensitivity_with_the_sa
         z0, z = forwards(problem, method, n)
         return torch.autograd.grad(z[:, :1], z0, received, retain_graph=True)[0] - exact
 
-    assert shrinkage(error, order) == pytest.approx(order, abs=0.3)
+    assert shrinkage(error, method) == pytest.approx(order, abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,8 @@ def test_every_hundredth_of_the_tolerance_leaves_a_twentieth_of_the_error_or_les
     field, solution = PROBLEMS[problem]
     times = torch.linspace(0.1, {"swing": 10.0, "spiral": 4.0}[problem], 40, dtype=torch.float64)
     exact = solution(START, times.expand(N_SERIES, -1))
-    loosest, hundreds = (1e-2, 1) if METHODS[method].order < 3 else (1e-4, 2)
+    order = METHODS[method].order
+    loosest, hundreds = (1e-2, 1) if order < 3 else (1e-3 if order == 3 else 1e-4, 2)
 
     def error(rtol):
         return (solve(field, START, times, method=method, rtol=rtol, atol=rtol).z - exact).abs().max().item()

@@ -4,13 +4,14 @@ import shutil
 
 import pytest
 
-from tests.estimators.tiny import quick, rename_weights, waves
+from tests.estimators.tiny import quick, rename_weights, rough_stacking, waves
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model"
-    quick(max_steps=1, stacking=True).fit(waves(3, 6)).save(path)
+    with rough_stacking():
+        quick(max_steps=1, stacking=True).fit(waves(3, 6)).save(path)
     return path
 
 

@@ -22,6 +22,8 @@ from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.keep_model import MODELS, frame
 from tests.estimators.tiny import dated, edit_config, quick, rename_weights, replace_arrays, single, waves, weights_file
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
 """How another process begins: a fork has everything imported."""
 

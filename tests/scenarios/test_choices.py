@@ -8,6 +8,8 @@ from latentode import PUBLISHED, LatentODEForecaster, load
 from latentode.data import DataError
 from tests.estimators.tiny import quick, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 CHOICES = [
     {"encoder": "odernn"},
     {"dynamics": "mlp"},

@@ -20,6 +20,8 @@ from latentode.estimators import fitting
 from tests.estimators.tiny import checks_every, quick, waves
 from tests.scenarios.test_determinism import state_of_the_world
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 THREADS = 10
 
 

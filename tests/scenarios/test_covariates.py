@@ -8,6 +8,8 @@ from latentode import LatentODEForecaster, load
 from latentode.data import DataWarning
 from tests.estimators.tiny import quick
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 def driven(n_series=60, n_points=20, seed=0):
     """A level that a setting known ahead drives, and an offset by group."""

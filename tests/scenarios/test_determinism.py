@@ -19,6 +19,8 @@ import torch
 from tests.estimators import tiny
 from tests.estimators.tiny import waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 @pytest.fixture(scope="module")
 def small():
@@ -220,7 +222,10 @@ def test_a_script_sees_no_line_no_warning_and_no_file(tmp_path):
         df = pd.DataFrame({
             "id": np.repeat(range(40), 8), "time": rng.uniform(0, 5, 320).round(6), "x": rng.normal(size=320),
         })
-        forecaster = latentode.LatentODEForecaster(max_steps=5, n_models=1).fit(df)
+        made, read = latentode.LatentODEForecaster(max_steps=5, n_models=1), latentode.load
+        heavy = {"lightning", "matplotlib"} & set(sys.modules)
+        assert not heavy, f"loading and predicting cost {heavy}"
+        forecaster = made.fit(df)
         forecaster.predict(df), forecaster.predict_interval(df), forecaster.forecast(), forecaster.sample(df)
         assert not os.listdir("."), os.listdir(".")
         kept = (list(warnings.filters), logging.root.level, list(logging.root.handlers), dict(os.environ))

@@ -11,6 +11,8 @@ from latentode import LatentODEForecaster
 from latentode.data import DataError, DataWarning
 from tests.estimators.tiny import dated, quick, single, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 ASKING = ["predict", "predict_quantiles", "predict_interval", "sample", "score"]
 
 

@@ -10,6 +10,8 @@ from latentode.data import DataError, DataWarning
 from latentode.evaluation import backtest
 from tests.estimators.tiny import quick
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 
 def dosed(n_series=30, n_points=12, seed=0):
     """A level that jumps by each dose and decays; rows of measurements and rows of doses, and a setting that holds."""

@@ -14,6 +14,8 @@ from latentode.data import DataWarning
 from latentode.estimators import query_batches
 from tests.estimators.tiny import checks_every, dated, quick, waves
 
+pytestmark = pytest.mark.usefixtures("roughly_stacked")
+
 few = settings(
     max_examples=8,
     derandomize=True,

@@ -14,6 +14,6 @@ def field(request):
 
 
 def test_with_checkpoints_what_is_held_grows_with_the_square_root_of_the_steps(field):
-    few, many = (peak_of("checkpointed", n, field) for n in (20, 320))
+    few, many = (peak_of("checkpointed", n, field) for n in (10, 160))
     assert many < 4.4 * few  # four times, and a tenth
-    assert peak_of("discrete", 320, field, every=500) > 12 * peak_of("discrete", 20, field)
+    assert peak_of("discrete", 160, field, every=250) > 12 * peak_of("discrete", 10, field)

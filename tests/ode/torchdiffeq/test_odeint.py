@@ -52,7 +52,7 @@ def test_the_function_sees_a_time_of_no_dimension_and_a_state_of_its_own_shape(f
 
 @pytest.mark.parametrize("method", METHODS)
 def test_time_may_run_backwards(method):
-    t = torch.linspace(1.0, -1.0, 101, dtype=torch.float64)
+    t = torch.linspace(1.0, -1.0, 51, dtype=torch.float64)
     y = odeint(decay, torch.ones(2, dtype=torch.float64), t, method=method, rtol=1e-6, atol=1e-8)
     assert torch.allclose(y[:, 0], torch.exp(-0.5 * (t - 1)), rtol=2e-2 if "euler" in method else 1e-4)
 
@@ -196,6 +196,7 @@ def test_nothing_is_evaluated_but_the_steps_from_the_first_time_to_the_last(sign
 def test_the_gradient_reaches_whatever_the_function_reads_though_nothing_else_wants_one(method):
     rate = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     t = torch.linspace(0.0, 1.0, 81, dtype=torch.float64)
-    y = odeint(lambda t, y: -rate * y if t > 0.5 else 0.0 * y, torch.ones(1).double(), t, method=method)
+    options = {"method": method, "rtol": 1e-4, "atol": 1e-6}
+    y = odeint(lambda t, y: -rate * y if t > 0.5 else 0.0 * y, torch.ones(1).double(), t, **options)
     (gradient,) = torch.autograd.grad(y[-1], rate)  # y = exp(-rate / 2)
     assert float(gradient) == pytest.approx(-0.5 * math.exp(-1.0), rel=0.02)
