@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentode.data import ChannelScaler
 from latentode.estimators.calibration import Residuals, Trained, calibrate
-from latentode.estimators.stacking import Forecast, fitted_weights, forecasts_of, taken
+from latentode.estimators.stacking import Forecast, Prior, fitted_weights, forecasts_of, prior_of, taken
 from latentode.evaluation.metrics import coverage, crps_quantiles, mae, rmse
 from latentode.nn import Batch, GaussianProcess, Model, Prediction
 from latentode.nn.stacking import combined
@@ -172,7 +172,7 @@ def _predicted(
         return {"latentode": [prediction for one in trained for prediction in one.of_network]}
     forecasts = [forecast for one in trained for forecast in forecasts_of(one)]
     return {
-        "latentode": _stacked(forecasts, process, folds, counts, n_series, few=trained[0].n_rows is not None),
+        "latentode": _stacked(forecasts, process, folds, counts, n_series, prior_of(trained)),
         "network": [network for _, network, _ in forecasts],
         "Gaussian process": [of_process for _, _, of_process in forecasts],
     }
@@ -191,8 +191,7 @@ def _stacked(
     folds: Sequence[Ints],
     counts: NDArray[np.bool_],
     n_series: int,
-    *,
-    few: bool,
+    prior: Prior,
 ) -> list[Prediction]:
     """Network and process, combined by weights that were learned on the other part of the held-out series."""
     found = [Prediction(network.mean.clone(), network.scale.clone()) for _, network, _ in forecasts]
@@ -204,7 +203,7 @@ def _stacked(
             [taken(forecast, rows) for forecast, rows in zip(forecasts, others, strict=True)],
             process,
             n_series,
-            few=few,
+            prior,
         )
         for both, forecast, rows in zip(found, forecasts, own, strict=True):
             batch, network, of_process = taken(forecast, rows)

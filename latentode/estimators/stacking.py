@@ -2,31 +2,40 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentode.estimators.calibration import Trained
 from latentode.nn import Batch, GaussianProcess, Prediction, Stacked, Stacking, StackingConfig
-from latentode.nn.stacking import StackingWeights, combined
+from latentode.nn.stacking import ONE_THIRD, StackingWeights, combined
 from latentode.training import gaussian_crps, one_thread
 
-__all__ = ["Forecast", "fitted_weights", "forecasts_of", "stack", "taken"]
+__all__ = ["Forecast", "Prior", "fitted_weights", "forecasts_of", "prior_of", "stack", "taken"]
 
 SHRINKAGE = 30.0
 """Held-out series that weigh as much as the prior of the weights, up to a constant."""
-
-OF_FEW, STIFFNESS_OF_FEW = math.log(0.8 / 0.2), 0.1
-"""The logit of the weight before any comparison where only the last parts of a few series are held out, and how stiff
-it is. A network that has seen one to seven series continues them badly, and their ends do not show it: on twenty single
-series the CRPS was 13 % higher with one third."""
 
 MOST_ITERATIONS = 60
 """Of L-BFGS, for a handful of parameters."""
 
 Forecast = tuple[Batch, Prediction, Prediction]
 """Held-out data, and the forecasts of the network and of the process for it."""
+
+
+class Prior(NamedTuple):
+    """The weights without data, and how stiff they are: see :meth:`StackingWeights.penalty`."""
+
+    intercept: float
+    stiffness: float
+
+
+OF_MANY, OF_FEW = Prior(0.0, 0.01), Prior(math.log(0.8 / 0.2) - ONE_THIRD, 0.1)
+"""One third; and, where only the last parts of a few series are held out, four fifths. A network that has seen one to
+seven series continues them badly, and their ends do not show it: on twenty single series the CRPS was 13 % higher with
+one third."""
 
 
 def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[list[Trained], Stacking | None]:
@@ -64,7 +73,7 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
         process.n_frequencies,
     )
     forecasts = [forecast for one in trained for forecast in forecasts_of(one)]
-    weights = fitted_weights(forecasts, process, _n_series(trained), few=trained[0].n_rows is not None)
+    weights = fitted_weights(forecasts, process, _n_series(trained), prior_of(trained))
 
     def with_process(own: GaussianProcess) -> Stacking:
         stacking = Stacking(sizes)
@@ -103,8 +112,19 @@ def taken(forecast: Forecast, rows: Tensor) -> Forecast:
     return batch.take(rows), network, process
 
 
+def prior_of(trained: Sequence[Trained]) -> Prior:
+    """The weights without data, by what was held out.
+
+    Parameters
+    ----------
+    trained : sequence of Trained
+        The models, each with its own held-out data.
+    """
+    return OF_MANY if trained[0].n_rows is None else OF_FEW
+
+
 def fitted_weights(
-    forecasts: Sequence[Forecast], process: GaussianProcess, n_series: int, *, few: bool = False
+    forecasts: Sequence[Forecast], process: GaussianProcess, n_series: int, prior: Prior
 ) -> StackingWeights:
     """The weights with the least CRPS on held-out data.
 
@@ -115,15 +135,14 @@ def fitted_weights(
     process : GaussianProcess
         Its sizes are read.
     n_series : int
-        Held-out series: with few, the weights stay near one third.
-    few : bool
-        Whether only the last parts of a few series are held out: the weights then stay near four fifths.
+        Held-out series: with few, the weights stay near the prior.
+    prior : Prior
+        The weights without data.
     """
     weights = StackingWeights(len(process.effects), process.usual_gap)
-    if few:
-        weights.start_at(OF_FEW, STIFFNESS_OF_FEW)
+    nn.init.constant_(weights.intercept, prior.intercept)
     with one_thread():
-        _fit(weights, forecasts, n_series)
+        _fit(weights, forecasts, n_series, prior)
     return weights.requires_grad_(requires_grad=False)
 
 
@@ -131,7 +150,7 @@ def _n_series(trained: Sequence[Trained]) -> int:
     return len(np.unique(np.concatenate([one.series for one in trained])))
 
 
-def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int) -> None:
+def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int, prior: Prior) -> None:
     """Minimise the CRPS over that of the weights without data, plus a penalty that fades with the number of series.
 
     Queries inside the history and after it count the same: there are few of the former in held-out data, and the
@@ -146,7 +165,8 @@ def _fit(weights: StackingWeights, forecasts: Sequence[Forecast], n_series: int)
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = (share * _crps(weights, forecasts)).sum() + 0.1 * SHRINKAGE / n_series * weights.penalty()
+        misfit = (share * _crps(weights, forecasts)).sum()
+        value = misfit + 0.1 * SHRINKAGE / n_series * weights.penalty(prior.intercept, prior.stiffness)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 

@@ -61,8 +61,7 @@ class StackingWeights(nn.Module):
 
     Its logit is linear: a common intercept, a deviation of each channel, and slopes for the logarithm of the lead time,
     for queries inside the history, and for the logarithm of the number of observations of the channel. Inside it the
-    common weight is another, as free as the one after it. Without data both are one third, or what is given to
-    :meth:`start_at`.
+    common weight is another, as free as the one after it. Without data both are one third.
 
     Parameters
     ----------
@@ -82,20 +81,6 @@ class StackingWeights(nn.Module):
         self.intercept = nn.Parameter(torch.zeros(()))
         self.of_channel = nn.Parameter(torch.zeros(n_channels))
         self.slopes = nn.Parameter(torch.zeros(3))
-        self.prior, self.stiffness = 0.0, 0.01
-
-    def start_at(self, logit: float, stiffness: float) -> None:
-        """Set all weights to one value, from which :meth:`penalty` is measured.
-
-        Parameters
-        ----------
-        logit : float
-            Of the weights.
-        stiffness : float
-            How much a common deviation from it costs beside that of a channel.
-        """
-        self.prior, self.stiffness = logit - ONE_THIRD, stiffness
-        nn.init.constant_(self.intercept, self.prior)
 
     def forward(self, batch: Batch) -> Tensor:
         """(series, query, channel), between 0 and 1."""
@@ -119,15 +104,22 @@ class StackingWeights(nn.Module):
         slopes = self.slopes[0] * (log_lead - 1.0) + self.slopes[1] * inside + self.slopes[2] * (log_count - 1.5)
         return (ONE_THIRD + self.intercept + self.of_channel + slopes).sigmoid()
 
-    def penalty(self) -> Tensor:
-        """(), the squared distance from the weight without data; the common weights are free the most."""
+    def penalty(self, intercept: float = 0.0, stiffness: float = 0.01) -> Tensor:
+        """(), the squared distance from the weights without data; the common ones are free the most.
+
+        Parameters
+        ----------
+        intercept : float
+            Of the weights without data, beside one third.
+        stiffness : float
+            How much a common deviation from them costs beside that of a channel.
+        """
         of_lead, more_inside, of_count = self.slopes
-        after = self.intercept - self.prior
+        after = self.intercept - intercept
         inside = after - of_lead + more_inside  # where the logarithm of the lead time is 0
         common = after.square() + inside.square()
-        penalty: Tensor = (
-            self.stiffness * common + self.of_channel.square().mean() + 0.1 * (of_lead.square() + of_count.square())
-        )
+        of_common_and_channels = stiffness * common + self.of_channel.square().mean()
+        penalty: Tensor = of_common_and_channels + 0.1 * (of_lead.square() + of_count.square())
         return penalty
 
 

@@ -72,9 +72,9 @@ def test_only_forecasts_are_scored_not_gaps_in_the_history():
 def test_weights_are_scored_on_series_they_were_not_learned_on(monkeypatch):
     seen, fit = [], leaderboard.fitted_weights
 
-    def noted(forecasts, process, n_series, few):
+    def noted(forecasts, process, n_series, prior):
         seen.append({tuple(row) for batch, *_ in forecasts for row in batch.targets.flatten(1).tolist()})
-        return fit(forecasts, process, n_series, few=few)
+        return fit(forecasts, process, n_series, prior)
 
     monkeypatch.setattr(leaderboard, "fitted_weights", noted)
     scored(0.5, 1.0, 9)

@@ -6,7 +6,7 @@ import torch
 
 from latentode.ode import METHODS, solve
 from latentode.ode.methods.kvaerno import KVAERNO3, KVAERNO5
-from tests.ode.methods.trees import embedded_weights, matrix, order_of, step_weights
+from tests.ode.methods.trees import embedded_weights, matrix, orders_of, step_weights
 
 every_pair = pytest.mark.parametrize(
     ("method", "order"), [(KVAERNO3, 3), (KVAERNO5, 5)], ids=lambda x: getattr(x, "name", x)
@@ -25,8 +25,7 @@ def test_the_bump_of_kvaerno5_is_the_smallest_that_has_its_order():
 @every_pair
 def test_the_step_and_the_stage_before_the_last_meet_the_conditions_of_their_orders(method, order):
     tableau = method.tableau
-    assert order_of(tableau, step_weights(tableau)) == order
-    assert order_of(tableau, embedded_weights(tableau)) == order - 1
+    assert orders_of(tableau) == (order, order - 1)
     # The step of lower order is the stage before the last, which lies at the end of the step as the last does.
     assert embedded_weights(tableau) == pytest.approx(matrix(tableau)[-3], abs=1e-15)
     assert tableau.c[-2:] == (1.0, 1.0)

@@ -7,17 +7,15 @@ from latentode.ode.methods.tsit5 import TSIT5
 from tests.ode.methods.trees import (
     dense_slopes,
     dense_weights,
-    embedded_weights,
     order_of,
+    orders_of,
     principal_error,
     step_weights,
 )
 
 
 def test_step_and_estimate_have_orders_5_and_4():
-    tableau = TSIT5.tableau
-    assert order_of(tableau, step_weights(tableau)) == 5
-    assert order_of(tableau, embedded_weights(tableau)) == 4
+    assert orders_of(TSIT5.tableau) == (5, 4)
 
 
 @pytest.mark.parametrize("theta", [0.15, 0.5, 0.85])

@@ -91,6 +91,11 @@ def order_of(tableau, weights, theta=1.0, highest=9, tolerance=1e-11):
     return highest
 
 
+def orders_of(tableau):
+    """The order of the step, and of the one that the estimate compares with."""
+    return order_of(tableau, step_weights(tableau)), order_of(tableau, embedded_weights(tableau))
+
+
 def principal_error(tableau):
     """The norm of the coefficients of the leading term of the error."""
     n = tableau.order + 1
