@@ -386,7 +386,7 @@ def _on_check(monitor: Monitor, plan: _Plan, scaler: ChannelScaler, fold: Fold, 
 
     def on_check(average: LatentODE, history: list[dict[str, float]]) -> bool:
         def fitted() -> FittedModel:
-            model = copy.deepcopy(average).eval()
+            model = copy.deepcopy(average).cpu().eval()
             if not before:
                 before.append(plan.trained(model, fold))
             before[0] = before[0].with_model(model)

@@ -66,11 +66,10 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         The dynamics of the latent state: a neural ODE for one half and damped rotations in closed form for the other;
         a neural ODE for all of it; or rotations for all of it, without a solver.
     decoder : {"skip", "mlp", "linear"}
-        The decoder to channels: a network that corrects an interpolation of the history; a network alone; or one
-        linear layer.
+        The decoder to channels: a network that corrects an interpolation of the history, a network, or a linear layer.
     likelihood : {"auto", "gaussian", "fixed", "bernoulli", "poisson", "negative_binomial"} or dict
-        The distribution of observations: Gaussian with learned scales, or with a fixed ``observation_std``; or those of
-        0 and 1 and of counts. "auto" means negative binomial for channels of counts with zeros, Gaussian for others. A
+        The distribution of observations: Gaussian with learned scales, or with a fixed, published one; or those of 0
+        and 1 and of counts. "auto" means negative binomial for channels of counts with zeros, Gaussian for others. A
         dict names it by channel, ``{"lapwing": "poisson"}``; channels that are not in it are Gaussian.
     bounds : "auto", None or dict
         Bounds of every forecast. "auto" bounds a channel by 0 from below if none of its values in fit is negative. A
@@ -80,8 +79,6 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Sizes of the latent state and of the hidden layers. None means by the number of observations.
     anchor : {"end", "start"}
         Where in the history the trajectory starts.
-    observation_std : float
-        Standard deviation of the ``"fixed"`` likelihood, in units of a channel's spread.
     n_steps : int, optional
         Steps of the ODE solver per horizon. None means 3, doubled in training while their error, which every validation
         check measures, is more than a tenth of the noise of a channel.
@@ -117,6 +114,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         third of fewer than 15. With fewer than 8 series the last part of each is held out.
     warm_start : bool
         Whether a second fit continues from the weights of the first, with its scales, times and horizon.
+    accelerator : {"cpu", "gpu", "mps", "auto"}
+        Where networks train and predict: "auto" is a CUDA GPU if there is one, else the CPU. A fitted model predicts on
+        the CPU where there is nothing else.
     devices, num_nodes : int
         Processes per machine, and machines, that share every training batch, as in Lightning. More than one process
         needs an integer ``random_state``. See the guide on scaling.

@@ -1,6 +1,7 @@
 """Means, quantiles and samples of a fitted model at the rows of a query."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
 from latentode.estimators.query_batches import QueryBatcher
-from latentode.nn import Batch, mixture_spread
+from latentode.nn import Batch, Elsewhere, Model, Stacked, mixture_spread
 from latentode.persistence.calibration import log_of_mean_over_median
 from latentode.persistence.state import FittedState
 from latentode.training import fork_safe
@@ -19,6 +20,8 @@ __all__ = ["Predictor"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+CPU = torch.device("cpu")
 
 SLACK = 1e-6
 """Added to the diagonal of correlations, so that two queries of one time have a Cholesky factor."""
@@ -38,10 +41,18 @@ class Predictor:
         The fitted forecaster.
     query : ResolvedQuery
         The rows. A row without a time is predicted as NaN, and so is a channel without observations in fit.
+    device : device
+        Where the network computes.
     """
 
     state: FittedState
     query: ResolvedQuery
+    device: torch.device = CPU
+
+    @cached_property
+    def model(self) -> Model | Stacked | Elsewhere:
+        """What predicts."""
+        return self.state.predictive_on(self.device)
 
     @fork_safe()
     def means(self) -> Floats:
@@ -50,7 +61,7 @@ class Predictor:
         For a channel modelled in logarithms it is ``exp(m + share * s^2 / 2)``, with the share that was chosen on
         held-out series.
         """
-        model = self.state.predictive
+        model = self.model
         share, unit = self.state.calibration.variance_share, self.state.scaler.scale
         out = self._blank()
         queries, rows = self._queries()
@@ -65,7 +76,7 @@ class Predictor:
     @fork_safe()
     def quantiles(self, quantiles: Floats) -> Floats:
         """Quantiles, (quantile, row, target)."""
-        model, calibration = self.state.predictive, self.state.calibration
+        model, calibration = self.model, self.state.calibration
         out = self._blank(len(quantiles))
         queries, rows = self._queries()
         n_draws = -(-DRAWS // model.config.n_models) * model.config.n_models  # the same number for every model
@@ -89,7 +100,7 @@ class Predictor:
         The errors of a sample are correlated over channels like the held-out residuals, and over time like the Gaussian
         process. A latent state that is a distribution is drawn once per sample and series.
         """
-        model = self.state.predictive
+        model = self.model
         out = self._blank(n_samples)
         queries, rows = self._queries()
         n_models = model.config.n_models
@@ -117,7 +128,7 @@ class Predictor:
 
         A latent state that is a point has one component; otherwise there is one for each draw of noise.
         """
-        model = self.state.predictive
+        model = self.model
         center = model.predict(batch)
         drawn = center if not model.config.variational else model.sample(batch, noise)
         n_components = len(noise) if model.config.variational else 1
@@ -126,7 +137,7 @@ class Predictor:
 
     def _copies(self, n_draws: int) -> int:
         """How many copies of a batch are in memory at once."""
-        return n_draws if self.state.predictive.config.variational else 1
+        return n_draws if self.state.model.config.variational else 1
 
     def _over_time(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
         """Standard normal numbers, (sample, query, target), correlated over time like the Gaussian process.

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from latentode.estimators.attributes import FittedAttributes
@@ -16,6 +17,7 @@ from latentode.estimators.preparation import SAMPLE_ID
 from latentode.estimators.query import panel_of, resolve_query
 from latentode.estimators.random import as_generator
 from latentode.estimators.scoring import observed_targets
+from latentode.nn import device_of
 
 __all__ = ["PredictionMixin"]
 
@@ -25,6 +27,8 @@ Levels = Sequence[float] | float
 
 class PredictionMixin(FittedAttributes):
     """Predicts with the fitted state: expected values, quantiles, intervals, samples, the future, missing values."""
+
+    accelerator: str  # of the settings
 
     @any_frame
     def predict(
@@ -268,7 +272,8 @@ class PredictionMixin(FittedAttributes):
     ) -> Predictor:
         """The predictor of a frame's rows; `covariates` are the rows with static and known columns, if not those."""
         state = self._fitted()
-        return Predictor(state, resolve_query(X, state, history, covariates))
+        device = device_of(self.accelerator) or torch.device("cpu")  # a fitted model may meet a machine without its own
+        return Predictor(state, resolve_query(X, state, history, covariates), device)
 
     def _means_and_intervals(
         self,

@@ -10,7 +10,6 @@ PUBLISHED: dict[str, Any] = {
     "anchor": "start",
     "decoder": "linear",
     "likelihood": "fixed",
-    "observation_std": 0.01,
     "seasonality": None,
     "n_steps": 6,
     "kl_weight": 1.0,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_type_hints
 
 from latentode.estimators.bounds import BoundsChoice
 from latentode.estimators.likelihoods import LikelihoodChoice
-from latentode.nn import DECODERS, DYNAMICS, ENCODERS
+from latentode.nn import ACCELERATORS, DECODERS, DYNAMICS, ENCODERS, device_of
 from latentode.ode import METHODS
 from latentode.ode.problem import ADJOINTS
 from latentode.persistence.limits import Directory, Duration, Flag, Limit, OneOf, Range, Seed
@@ -54,7 +54,6 @@ class Settings:
     latent_dim: Annotated[int | None, SIZE] = None
     hidden_dim: Annotated[int | None, SIZE] = None
     anchor: Annotated[str, OneOf(ANCHORS)] = "end"
-    observation_std: Annotated[float, Range(above=0)] = 0.01
     n_steps: Annotated[int | None, SIZE] = None
     method: Annotated[str, OneOf(METHODS)] = "rk4"
     adjoint: Annotated[str, OneOf(ADJOINTS)] = "discrete"
@@ -68,7 +67,8 @@ class Settings:
     patience: Annotated[int, POSITIVE] = 6
     validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.15
     warm_start: Annotated[bool, Flag()] = False
-    devices: Annotated[int, Range(least=1, whole=True, of="processes, which train on the CPU")] = 1
+    accelerator: Annotated[str, OneOf(ACCELERATORS)] = "cpu"
+    devices: Annotated[int, Range(least=1, whole=True, of="processes")] = 1
     num_nodes: Annotated[int, POSITIVE] = 1
     checkpoint_dir: Annotated[str | Path | None, Directory()] = None
     verbose: Annotated[bool | int | None, Flag(or_count=True)] = None
@@ -103,6 +103,11 @@ def check(settings: Settings) -> None:
             continue
         if not LIMITS[name].allows(value):
             raise ValueError(f"{name}={value!r} must {LIMITS[name]}")
+    if device_of(settings.accelerator) is None:
+        raise ValueError(
+            f"accelerator={settings.accelerator!r}: PyTorch finds none on this machine; install a build of PyTorch for "
+            "yours (https://pytorch.org), or leave accelerator='cpu'"
+        )
     if settings.devices * settings.num_nodes > 1:
         _check_distributed(settings)
 

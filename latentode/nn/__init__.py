@@ -3,6 +3,7 @@
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.bridged_decoder import MODEL_DECODERS
 from latentode.nn.decoders import DECODERS, Decoder, DecoderInputs, LinearDecoder, MLPDecoder, SkipDecoder
+from latentode.nn.devices import ACCELERATORS, Elsewhere, device_of, on_device
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import ENCODERS, Encoder, Encoding, GRUEncoder, HistoryEncoder, ODERNNEncoder
 from latentode.nn.ensemble import Ensemble, Model, members_of, model_from
@@ -24,6 +25,7 @@ from latentode.nn.random import InitialisedFrom
 from latentode.nn.stacking import Stacked, Stacking, StackingConfig
 
 __all__ = [
+    "ACCELERATORS",
     "ACTIVATIONS",
     "DECODERS",
     "DYNAMICS",
@@ -34,6 +36,7 @@ __all__ = [
     "BernoulliLikelihood",
     "Decoder",
     "DecoderInputs",
+    "Elsewhere",
     "Encoder",
     "Encoding",
     "Ensemble",
@@ -63,9 +66,11 @@ __all__ = [
     "Stacked",
     "Stacking",
     "StackingConfig",
+    "device_of",
     "members_of",
     "mixture_quantiles",
     "mixture_spread",
     "model_from",
     "neighbours",
+    "on_device",
 ]

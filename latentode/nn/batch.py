@@ -28,7 +28,8 @@ class Batch:
     mask : Tensor
         (series, time, channel), 1 where observed.
     lengths : Tensor
-        (series,), rows of each history; 0 for a series of which nothing is known.
+        (series,), rows of each history; 0 for a series of which nothing is known. Always on the CPU, where the order of
+        the steps of a recurrent network is laid out.
     query_times : Tensor
         (series, query), padding is 0.
     given, query_given : Tensor or None
@@ -104,8 +105,8 @@ class Batch:
         return changed
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        return self._each(lambda tensor: tensor.to(device))
+        """The same batch on another device; its lengths stay on the CPU."""
+        return replace(self._each(lambda tensor: tensor.to(device, non_blocking=True)), lengths=self.lengths)
 
     def take(self, series: slice | Tensor) -> "Batch":
         """Some of the series."""

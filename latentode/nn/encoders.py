@@ -205,4 +205,4 @@ class Encoder(nn.Module):
 
 def _packed(batch: Batch, backward: bool = False) -> Packing:
     """The rows of the histories; a history without rows counts as one row without observations."""
-    return packing(batch.lengths.clamp_min(1), batch.times.shape[1], backward)
+    return packing(batch.lengths.clamp_min(1), batch.times.shape[1], backward).to(batch.times.device)

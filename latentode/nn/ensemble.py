@@ -54,7 +54,7 @@ class Ensemble(nn.Module):
         predictions = [member.predict(batch) for member in members_of(self)]
         means, scales = torch.stack([p.mean for p in predictions]), torch.stack([p.scale for p in predictions])
         mean = means.mean(0)
-        of_counts = torch.from_numpy(self.likelihood.of_counts)
+        of_counts = torch.from_numpy(self.likelihood.of_counts).to(mean.device)
         return Prediction(mean, torch.where(of_counts, mixture_spread(means, scales, mean), scales.mean(0)))
 
     def sample(self, batch: Batch, noise: Tensor) -> Prediction:
@@ -70,7 +70,7 @@ class Ensemble(nn.Module):
         members = members_of(self)
         centers = torch.stack([member.predict(batch).mean for member in members])
         # Around the common mean, as in predict: differences between members must not widen the samples.
-        moved = (centers.mean(0) - centers) * torch.from_numpy(~self.likelihood.of_counts)
+        moved = (centers.mean(0) - centers) * torch.from_numpy(~self.likelihood.of_counts).to(centers.device)
         shape = (len(noise), *centers.shape[1:])
         mean, scale = centers.new_empty(shape), centers.new_empty(shape)
         for k, member in enumerate(members[: len(noise)]):

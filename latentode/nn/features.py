@@ -184,7 +184,7 @@ def summary_features(batch: Batch, scales: TypicalScales) -> tuple[Tensor, Tenso
 
 def _at_end(rows: Tensor, lengths: Tensor) -> Tensor:
     """The last row of each series, (series, feature)."""
-    last = (lengths - 1).clamp_min(0)[:, None, None].expand(-1, 1, rows.shape[-1])
+    last = (lengths - 1).clamp_min(0).to(rows.device)[:, None, None].expand(-1, 1, rows.shape[-1])
     return rows.gather(1, last)[:, 0]
 
 
@@ -221,7 +221,7 @@ def adjacent_rows(batch: Batch) -> tuple[Tensor, Tensor]:
     n = batch.times.shape[1]
     steps = torch.arange(n, device=batch.times.device)
     # Padded rows have the time of the origin; at infinity they stay behind all others, as a binary search needs.
-    padded = torch.where(steps < batch.lengths[:, None], batch.times, torch.inf)
+    padded = torch.where(steps < batch.lengths.to(steps.device)[:, None], batch.times, torch.inf)
     position = torch.searchsorted(padded, batch.query_times.contiguous(), right=True)
     left_row = torch.where(position[..., None] > 0, _rows_at(batch.last_seen, position - 1), -1)
     right_row = torch.where(position[..., None] < n, _rows_at(batch.next_seen, position), n)

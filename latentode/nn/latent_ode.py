@@ -302,8 +302,8 @@ class LatentODE(nn.Module):
         z0, kl = encoding.mean, encoding.mean.new_zeros(())
         if self.config.variational:
             kl = _kl_from_standard_normal(encoding.mean, encoding.log_std).sum() / batch.target_mask.sum().clamp_min(1)
-            noise = torch.randn(encoding.mean.shape, generator=generator, dtype=z0.dtype, device=z0.device)
-            z0 = encoding.mean + encoding.log_std.exp() * noise
+            noise = torch.randn(z0.shape, generator=generator, dtype=z0.dtype)  # a generator draws on the CPU only
+            z0 = encoding.mean + encoding.log_std.exp() * noise.to(z0.device)
         mean, log_scale = self.decode(z0, encoding, prepared)
         misfit = (self.likelihood(mean, log_scale, batch.targets) * batch.target_mask).sum()
         return Loss(misfit / batch.target_mask.sum().clamp_min(1) + kl_weight * kl, kl)

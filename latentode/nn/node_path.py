@@ -9,7 +9,13 @@ __all__ = ["NodePath", "path_on_nodes"]
 
 
 class NodePath(PiecewiseLinear):
-    """A control path whose knots are nodes of the solver's grid: steps end there anyway, so none must be added."""
+    """A control path whose knots are nodes of the solver's grid: steps end there anyway, so none must be added.
+
+    Its numbers are made by :func:`path_on_nodes` and not checked, so that the host need not read them.
+    """
+
+    def __init__(self, times: Tensor, values: Tensor) -> None:
+        self._lay_out(times, values)
 
     @property
     def kinks(self) -> None:

@@ -1,4 +1,4 @@
-"""Models saved in formats 3 to 6: converted to the present format, or refused with the reason."""
+"""Models saved in formats 3 to 7: converted to the present format, or refused with the reason."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["EARLIER", "completed", "current_name", "from_earlier", "missing_arrays"]
 
-EARLIER = (3, 4, 5, 6)
+EARLIER = (3, 4, 5, 6, 7)
 """Earlier formats that are read."""
 
 REMOVED_SIZES: dict[str, Any] = {
@@ -37,6 +37,7 @@ REMOVED_PARAMS = (
     "dropout",
     "n_draws",
     "n_samples",
+    "observation_std",
     "rhythm",
     "strategy",
     "summary",

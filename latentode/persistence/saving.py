@@ -55,7 +55,7 @@ from latentode.persistence.validation import (
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 CONFIG, LOCK = "config.json", ".lock"
 WEIGHTS = "weights.safetensors"
 """The weights of formats 3 to 5. Since then their name holds their digest, and the config names them."""

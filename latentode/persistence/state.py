@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, Seasons, TimeAxis
 from latentode.data.native import Given
-from latentode.nn import Model, Stacked, Stacking
+from latentode.nn import Elsewhere, Model, Stacked, Stacking, on_device
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.coverage import HeldOutCoverage
 
@@ -91,10 +92,10 @@ class FittedState:
         """The observations, merged."""
         return self.observed.panel
 
-    @property
-    def predictive(self) -> Model | Stacked:
-        """What predicts: the network, with the Gaussian process beside it if there is one."""
-        return self.model if self.stacking is None else Stacked(self.model, self.stacking)
+    def predictive_on(self, device: torch.device) -> Model | Elsewhere | Stacked:
+        """What predicts: the network on a device, with the Gaussian process beside it, on the CPU, if there is one."""
+        network = on_device(self.model, device)
+        return network if self.stacking is None else Stacked(network, self.stacking)
 
     @property
     def n_targets(self) -> int:

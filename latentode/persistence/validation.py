@@ -35,6 +35,7 @@ OF_THE_MODEL: dict[str, Limit] = {
     "decoder": OneOf(MODEL_DECODERS),
     "usual_gap": Range(above=0),
     "impulse_gap": Range(above=0),
+    "observation_std": Range(above=0),
 }
 """Limits of what a model is built from beside the hyper-parameters."""
 

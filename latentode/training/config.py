@@ -35,6 +35,8 @@ class TrainingConfig:
         Decay of the moving average of the weights.
     clip : float
         Largest gradient norm.
+    accelerator : str
+        Where the network is trained, one of :data:`~latentode.nn.ACCELERATORS`.
     devices, num_nodes : int
         Processes on each machine, and machines.
     verbose : int
@@ -58,6 +60,7 @@ class TrainingConfig:
     annealing: float = 0.25
     averaging: float = 0.98
     clip: float = 1.0
+    accelerator: str = "cpu"
     devices: int = 1
     num_nodes: int = 1
     verbose: int = 0

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from latentode.nn import Batch, LatentODE
+from latentode.nn import Batch, LatentODE, device_of
 from latentode.training.batches import TrainingBatches, ValidationBatches
 from latentode.training.callbacks import EarlyStopping
 from latentode.training.checkpoint import Checkpoint
@@ -46,16 +46,18 @@ def run(
     rng: np.random.Generator,
     checkpoint: Checkpoint | None,
 ) -> TrainingResult:
-    """Train a model in place; see :func:`latentode.training.train`."""
+    """Train a model in place, and leave it on the CPU; see :func:`latentode.training.train`."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     module = LatentODEModule(model, options, generator)
     batches = TrainingBatches(sampler, options, rng)
     early_stopping = EarlyStopping(options, module, batches, checkpoint)
+    device = device_of(options.accelerator)
+    assert device is not None  # the estimator has checked that there is one
     interrupted = False
     try:
         with silent_lightning() as root:
             trainer = _Trainer(
-                accelerator="cpu",
+                accelerator=device.type,
                 devices=options.devices,
                 num_nodes=options.num_nodes,
                 max_epochs=batches.n_left,
@@ -73,7 +75,7 @@ def run(
         interrupted = True
     finally:
         early_stopping.progress.close()
-    model.load_state_dict(early_stopping.average)
+    model.cpu().load_state_dict(early_stopping.average)
     model.eval()
     if early_stopping.n_breaks and not early_stopping.progress.silent:
         warnings.warn(

@@ -1,10 +1,10 @@
 """The Lightning module: training step, optimiser, averaged weights."""
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from latentode.nn import Batch, LatentODE
@@ -45,7 +45,7 @@ class LatentODEModule(pl.LightningModule):
     def __init__(self, model: LatentODE, options: TrainingConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.model = model
-        self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(options.averaging))
+        self.averaged = _Averaged(model, options.averaging)
         self.averaged.requires_grad_(False)
         self.options = options
         self.generator = generator
@@ -121,11 +121,26 @@ class LatentODEModule(pl.LightningModule):
         return max(min(n_steps, part * self.n_steps), 1.0)
 
 
-def _moving_average(decay: float) -> Any:
-    """An exponential moving average whose decay grows over the first steps."""
+class _Averaged(AveragedModel):
+    """An exponential moving average of weights whose decay grows over the first steps.
 
-    def update(averaged: list[Tensor], current: list[Tensor], n: Tensor | int) -> None:
-        kept = min(decay, (1 + int(n)) / (10 + int(n)))
-        torch._foreach_lerp_(averaged, current, 1 - kept)
+    The number of updates stays on the CPU: reading it from an accelerator would make every step wait.
+    """
 
-    return update
+    def __init__(self, model: LatentODE, decay: float) -> None:
+        super().__init__(model)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move towards the present weights; the first time, take them."""
+        n = int(self.n_averaged)
+        kept = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
+        torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), 1 - kept)
+        self.n_averaged += 1
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        here = self.n_averaged
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.n_averaged = here
+        return self

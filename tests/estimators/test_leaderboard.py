@@ -14,6 +14,7 @@ from latentode.estimators.leaderboard import leaderboard_of, report_idle_network
 from latentode.nn import GaussianProcess, LatentODE, LatentODEConfig
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.leaderboard import CANDIDATES, SCORES
+from latentode.persistence.saving import FORMAT_VERSION
 from tests.estimators.test_stacking import Foreseen, held_out
 from tests.estimators.tiny import quick, waves
 
@@ -142,7 +143,7 @@ def test_counts_are_scored_by_their_own_distribution(small):
 def test_it_is_saved_and_loaded(fitted, tmp_path):
     fitted.save(tmp_path)
     pd.testing.assert_frame_equal(load(tmp_path).leaderboard(), fitted.leaderboard(), check_exact=True)
-    assert json.loads((tmp_path / "config.json").read_text())["format_version"] == 7
+    assert json.loads((tmp_path / "config.json").read_text())["format_version"] == FORMAT_VERSION
 
 
 def test_an_earlier_model_says_why_it_has_none():

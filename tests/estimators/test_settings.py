@@ -58,7 +58,6 @@ def test_numbers_of_numpy_are_parameters_like_others():
         ("decoder", None),
         ("likelihood", "normal"),
         ("anchor", "middle"),
-        ("observation_std", 0.0),
         ("kl_weight", -1.0),
         ("n_models", 0),
         ("n_models", 101),
@@ -161,7 +160,6 @@ WRONG = [["a"], {"a": 1}, [["a"]], {"a"}, "no such", None, float("nan"), float("
 RIGHT = {
     "horizon": [2.5],
     "seasonality": [2.5],
-    "observation_std": [2.5],
     "kl_weight": [2.5],
     "learning_rate": [2.5],
     "time_limit": [2.5],

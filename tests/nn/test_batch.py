@@ -17,11 +17,12 @@ def test_a_tiled_batch_is_one_copy_after_the_other():
             assert many == value
 
 
-def test_a_batch_moves_whole():
+def test_a_batch_moves_whole_but_for_the_lengths_which_the_host_reads():
     moved = random_batch().to(torch.device("meta"))
     for field in fields(moved):
         value = getattr(moved, field.name)
-        assert not isinstance(value, Tensor) or value.device.type == "meta", field.name
+        here = "cpu" if field.name == "lengths" else "meta"
+        assert not isinstance(value, Tensor) or value.device.type == here, field.name
 
 
 def test_a_batch_without_targets_moves_and_tiles():

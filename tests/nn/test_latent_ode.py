@@ -91,6 +91,21 @@ def test_every_choice_learns_and_answers(options):
     assert (answer.scale > 0).all()
 
 
+ANCHORED_AT_THE_END = [options for options in CHOICES if options.get("anchor") != "start"]
+
+
+# A trajectory from the start reads, once a step, how far it goes.
+@pytest.mark.parametrize("options", ANCHORED_AT_THE_END, ids=str)
+def test_a_step_stays_on_its_device_and_waits_for_nothing(options):
+    # A tensor on "meta" has no values: reading one, or mixing it with a tensor on the CPU, raises an error.
+    model, batch = lively(**options).to("meta"), batch_for(options).to(torch.device("meta"))
+    model.loss(batch, 0.5, torch.Generator().manual_seed(0)).total.backward()
+    assert {p.grad.device.type for p in model.parameters() if p.grad is not None} == {"meta"}
+    with torch.no_grad():
+        assert model.predict(batch).mean.device.type == "meta"
+        assert model.sample(batch, torch.randn(2, 4, 4, device="meta")).scale.device.type == "meta"
+
+
 @every_choice
 def test_every_choice_answers_a_series_alone_as_in_company(options):
     model, batch = lively(**options), batch_for(options)

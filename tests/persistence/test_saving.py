@@ -266,10 +266,10 @@ def test_a_config_that_is_none_is_refused(spoilt, content):
         load(spoilt)
 
 
-@pytest.mark.parametrize("version", [0, 2, 8, "3", "4", None, [4]])
+@pytest.mark.parametrize("version", [0, 2, 9, "3", "4", None, [4]])
 def test_another_version_is_refused_with_both_versions(spoilt, version):
     edit_config(spoilt, lambda c: c.update(format_version=version))
-    with pytest.raises(ValueError, match=r"format version .*reads versions 3 to 7"):
+    with pytest.raises(ValueError, match=r"format version .*reads versions 3 to 8"):
         load(spoilt)
 
 

@@ -17,7 +17,7 @@ CHOICES = [
     {"dynamics": "mixed"},
     {"decoder": "mlp"},
     {"decoder": "linear"},
-    {"likelihood": "fixed", "observation_std": 0.1},
+    {"likelihood": "fixed"},
     {"anchor": "start"},
     {"seasonality": 3.0, "decoder": "mlp"},
     PUBLISHED,

@@ -26,6 +26,28 @@ def rates(n_steps):
     return np.array(found)
 
 
+def test_a_training_step_reads_nothing_from_its_device():
+    # A tensor on "meta" has no values to read.
+    module = module_of(kl_weight=1.0).to("meta")
+    times, values = torch.zeros(3, 4), torch.zeros(3, 4, 1)
+    batch = Batch(
+        times=times,
+        values=values,
+        mask=torch.ones(3, 4, 1),
+        lengths=torch.tensor([4, 2, 1]),
+        query_times=torch.rand(3, 4),
+        targets=values,
+        target_mask=torch.ones(3, 4, 1),
+    )
+    optimiser = torch.optim.AdamW(module.model.parameters())  # the fused one has no form without values
+    for number in range(2):
+        module.training_step(module.transfer_batch_to_device(batch, torch.device("meta"), 0), number).backward()
+        optimiser.step()
+        module.on_train_batch_end()
+    assert int(module.averaged.n_averaged) == 2
+    assert {p.device.type for p in module.average.parameters()} == {"meta"}
+
+
 def test_the_rate_rises_holds_and_falls_over_the_last_quarter():
     found = rates(300)
     assert found[0] < 0.15 * 0.01
