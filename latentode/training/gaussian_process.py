@@ -33,7 +33,7 @@ MOST_SERIES, CELLS, MOST_CELLS = 300, 80_000, 250_000
 drawn: a few dozen series show the variances well."""
 
 FEWEST_FOR_PERIOD = 6
-"""Observations of a series from which on it says something of a period."""
+"""Observations of a series from which on it says something of a common period."""
 
 FEWEST_CYCLES, MOST_CYCLES = 1.5, 60
 """Cycles in the usual duration of a series between which periods are sought. A single cycle may be any bend."""

@@ -18,6 +18,9 @@ FEWEST_CYCLES, MOST_CYCLES = 0.5, 40.0
 PRIOR_COUNTS = 1.0
 """Series without a sinusoid, and with one of any frequency, that are counted beside those found."""
 
+FEWEST_OBSERVATIONS = 4
+"""Observations of a series from which on it says something of a period: a sinusoid passes through any three."""
+
 KEPT_SHARE, MOST_FREQUENCIES = 0.95, 128
 """Share of the probability of all frequencies that the grid keeps, and the most frequencies that it keeps."""
 
@@ -58,14 +61,18 @@ def with_own_periods(
     Dempster, Laird & Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm: the shares of the
     frequencies. Kass & Raftery (1995), Bayes factors.
     """
+    shown = _long_enough(population, len(started.effects))
+    if not shown.any():
+        return fitted
     trial = _with_grid(started)
     assert trial.periods is not None
+    _forget(trial.periods, ~shown)
     trial.effects.copy_(fitted.effects)
     with torch.no_grad():
         trial.log_variances["noise"].copy_(fitted.log_variances["noise"])
         for _ in range(N_EXPECTATIONS):
             know_frequencies(trial.periods, trial.evidence(population), prune=True)
-    tried = _have_sinusoids(trial.periods, population)
+    tried = shown & _have_sinusoids(trial.periods, population)
     if not tried.any():
         return fitted
     _forget(trial.periods, ~tried)
@@ -160,6 +167,12 @@ def _forget(periods: OwnPeriods, channels: Tensor) -> None:
     """Have no sinusoids in some channels, (channel,) bool."""
     periods.prior[channels] = 0.0
     periods.prior[channels, 0] = 1.0
+
+
+def _long_enough(population: list[ChannelSeries], n_channels: int) -> Tensor:
+    """(channel,), whether enough of its series have the observations that a period takes."""
+    long = torch.cat([s.channel[s.counts >= FEWEST_OBSERVATIONS] for s in population])
+    return torch.bincount(long, minlength=n_channels) >= FEWEST_WITH
 
 
 def _have_sinusoids(periods: OwnPeriods, population: list[ChannelSeries]) -> Tensor:

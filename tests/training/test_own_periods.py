@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from latentode.training import own_periods
 from latentode.training.gaussian_process import fit_gaussian_process
 from tests.training.test_gaussian_process import forecasts, series_of
 
@@ -57,3 +58,12 @@ def test_a_period_that_all_series_have_in_common_is_left_to_the_rotation(cycles)
     assert process.periods is None
     mean, _, truth = forecasts(process, series_of(common, 40, 30, seed=1), 20)
     assert np.square(mean - truth).mean() < 0.02 * truth.var()
+
+
+@pytest.mark.parametrize(("n_rows", "sought"), [(3, False), (4, True)])
+def test_periods_are_sought_only_where_series_have_enough_observations(n_rows, sought, monkeypatch):
+    grids = []
+    make = own_periods._with_grid
+    monkeypatch.setattr(own_periods, "_with_grid", lambda started: grids.append(started) or make(started))
+    fitted(own_rotation, n_rows, 20)
+    assert bool(grids) == sought
