@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from latentode.datasets import load_airports, load_pbc, load_storms, make_periodic, make_spirals
+from latentode.datasets import load_airports, load_pbc, load_storms, make_catchment, make_periodic, make_spirals
 from tests.benchmarks.league import generators
 from tests.benchmarks.league.contest import (
     Contest,
@@ -34,6 +34,7 @@ SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 """Development sets that lie beside a checkout; their sets are skipped where they are absent."""
 
 QUICK_SERIES, FULL_SERIES, A_DOZEN = 90, 2_000, 12
+WEATHER = ("TEMP", "PRES", "DEWP", "RAIN", "WSPM")
 FORTNIGHT = pd.Timedelta(days=14)
 
 
@@ -136,11 +137,15 @@ def _spirals(rng: Generator, n: int) -> pd.DataFrame:
     return make_spirals(n, 40, random_state=rng)
 
 
+def _catchment(rng: Generator, n: int) -> pd.DataFrame:
+    return make_catchment(n, random_state=rng).data
+
+
 def _shared(folder: str, *parts: str) -> list[pd.DataFrame]:
     return [pd.read_parquet(SHARED / folder / f"{part}.parquet") for part in parts]
 
 
-def _air_quality(rng: Generator, quick: bool, *, truth: bool) -> Contest:
+def _air_quality(rng: Generator, quick: bool, *, truth: bool, known_cols: tuple[str, ...] = ()) -> Contest:
     """Weeks of twelve stations: six days known, one queried; without the truth, in the last weeks of training."""
     (train,) = _shared("air_quality", "train")
     if truth:
@@ -153,10 +158,10 @@ def _air_quality(rng: Generator, quick: bool, *, truth: bool) -> Contest:
     late = week >= week.quantile(0.8)
     early, last = capped(train[~late], 2 * _most(quick), rng), capped(train[late], _most(quick), rng)
     known = last["time"] < 144
-    return Contest(early, last[known], last[~known], 24.0)
+    return Contest(early, last[known], last[~known], 24.0, known_cols)
 
 
-def _climate(rng: Generator, quick: bool, *, truth: bool) -> Contest:
+def _climate(rng: Generator, quick: bool, *, truth: bool, known_cols: tuple[str, ...] = ()) -> Contest:
     """Daily stations: known up to day 150, the next three query rows. Without the truth of training stations."""
     (train,) = _shared("climate", "train")
     if truth:
@@ -166,7 +171,8 @@ def _climate(rng: Generator, quick: bool, *, truth: bool) -> Contest:
     test = train[train["id"].isin(ids[:100])]
     known = test["time"] <= 150
     queried = test[~known].groupby("id").head(3)
-    return Contest(capped(train[train["id"].isin(ids[100:])], _most(quick), rng), test[known], queried)
+    learned = capped(train[train["id"].isin(ids[100:])], _most(quick), rng)
+    return Contest(learned, test[known], queried, known_cols=known_cols)
 
 
 def _sources(sources: dict[str, Source], choosing: bool) -> list[LeagueSet]:
@@ -208,12 +214,14 @@ SETS: dict[str, LeagueSet] = {
         _generated("Brusselator", True, generators.brusselator, 160, new_series),
         _generated("wide", True, generators.wide, 160, new_series),
         _generated("reservoir", True, generators.reservoir, 40, _reservoir),
+        _generated("catchment", True, _catchment, 40, partial(new_series, part=0.75, known_cols=("rain",))),
         _generated("motion", True, generators.motion, 20, _motion),
         _generated("relaxations, gaps", True, generators.kicked_relaxations, 200, interpolation),
         _generated("logistic growth, gaps", True, generators.logistic_growth, 60, interpolation),
         _generated("Brusselator, gaps", True, generators.brusselator, 160, interpolation),
         LeagueSet("air quality, training weeks", "shared", True, partial(_air_quality, truth=False)),
         LeagueSet("climate, training stations", "shared", True, partial(_climate, truth=False)),
+        LeagueSet("air quality, weather known", "shared", True, partial(_air_quality, truth=False, known_cols=WEATHER)),
         # ------------------------------------------------------------------------------------- untouched
         LeagueSet("pbc, later", "real", False, partial(_pbc, later=True)),
         LeagueSet("storms", "real", False, partial(_storms, later=False)),
@@ -230,6 +238,9 @@ SETS: dict[str, LeagueSet] = {
         _generated("spirals, gaps", False, _spirals, 200, interpolation),
         LeagueSet("air quality", "shared", False, partial(_air_quality, truth=True)),
         LeagueSet("climate", "shared", False, partial(_climate, truth=True)),
+        LeagueSet(
+            "snow, weather known", "shared", False, partial(_climate, truth=False, known_cols=("PRCP", "TMAX", "TMIN"))
+        ),
     ]
 }
 """By name."""
