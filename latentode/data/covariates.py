@@ -24,8 +24,11 @@ Ints = NDArray[np.int64]
 MOST_CATEGORIES = 30
 """Categories of a column that have a feature of their own: the most frequent; all others share one."""
 
-FARTHEST = 8.0
-"""Scaled numbers are clipped here."""
+FARTHEST = 30.0
+"""Scaled numbers are clipped here: the largest values of skewed inputs, such as rain, are not rare, and they count."""
+
+LARGEST_AMOUNT = 8.0
+"""Scaled amounts of impulses are clipped here."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,15 @@ class ColumnCoding:
         As text, the most frequent ones; None for a column of numbers (or of true and false).
     center, scale : float
         Of a column of numbers.
+    farthest : float
+        Scaled numbers are clipped here.
     """
 
     name: Hashable
     categories: tuple[str, ...] | None = None
     center: float = 0.0
     scale: float = 1.0
+    farthest: float = FARTHEST
 
     @classmethod
     def from_column(cls, column: pd.Series) -> "ColumnCoding":
@@ -105,7 +111,7 @@ class ColumnCoding:
                 raise DataError(f"column {self.name!r} holds {column.dtype} here but numbers in fit; convert it")
             with np.errstate(over="ignore"):
                 scaled = (_numbers(column) - self.center) / self.scale
-            number: Features = scaled.clip(-FARTHEST, FARTHEST)[:, None].astype(np.float32)
+            number: Features = scaled.clip(-self.farthest, self.farthest)[:, None].astype(np.float32)
             return number
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(str).where(column.notna())))
         coded: Features = (codes[:, None] == np.arange(len(self.categories))).astype(np.float32)
@@ -282,7 +288,7 @@ def covariates_from_rows(
     if amounts is None:
         return Covariates(static, replace(levels, values=np.nan_to_num(levels.values)), TimedRows.empty(n_series))
     impulses = grouped_rows(n_series, series, times, amounts, sum_groups)
-    impulses = replace(impulses, values=impulses.values.clip(-FARTHEST, FARTHEST).astype(np.float32))
+    impulses = replace(impulses, values=impulses.values.clip(-LARGEST_AMOUNT, LARGEST_AMOUNT).astype(np.float32))
     # A row that is there for an amount alone says nothing of the known covariates: what held before holds on.
     for_amount = (np.nan_to_num(impulses.values) != 0).any(axis=1)
     levels = levels.where(np.asarray(~(for_amount & np.isnan(levels.values).all(axis=1))))

@@ -25,11 +25,6 @@ PER_SERIES_OF_MUCH, MOST_OF_ALL = 0.75, 6_000
 """Where there is much data, at least this many steps per series, about a hundred visits of each, up to a bound. On
 2,000 series more than 1,500 gained nothing; on 8,000 of simulated motion 4,600 bettered validation by 13 %."""
 
-PATIENCE, PATIENCE_OF_DRIVEN, STEPS_OF_DRIVEN = 6, 12, 2_000
-"""Validation checks without improvement before training ends; these, and so many steps at most, where covariates known
-in advance drive the series: their response is learned more slowly. On two simulated stores of water and on air quality
-given the weather the squared error fell by 9, 2 and -1 % in 1.8 times the time; 20 checks lost 4 % on the last."""
-
 STEPS_OF_SEVERAL = 400
 """Steps at most for each of several models, which compensate for shorter training."""
 
@@ -119,12 +114,7 @@ def _steps_for(panel: Panel, n_values: int, n_models: int) -> int:
     n_steps = np.clip(PER_SERIES * panel.n_series, FEWEST_STEPS, MOST_STEPS if n_values < MUCH else MOST_OF_MUCH)
     if n_values >= MUCH:
         n_steps = max(n_steps, min(PER_SERIES_OF_MUCH * panel.n_series, MOST_OF_ALL))
-    return int(max(n_steps, STEPS_OF_DRIVEN) if _is_driven(panel) else n_steps)
-
-
-def _is_driven(panel: Panel) -> bool:
-    """Whether covariates known in advance drive the series, and enough series show the response."""
-    return panel.n_series >= FEW_SERIES and panel.covariates is not None and panel.covariates.known.n_features > 0
+    return int(n_steps)
 
 
 def options_for(panel: Panel, scaled: Floats, n_models: int, settings: Settings) -> TrainingConfig:
@@ -135,7 +125,7 @@ def options_for(panel: Panel, scaled: Floats, n_models: int, settings: Settings)
         learning_rate=settings.learning_rate,
         kl_weight=settings.kl_weight or 0.0,
         more_solver_steps=settings.n_steps is None,
-        patience=int(settings.patience or (PATIENCE_OF_DRIVEN if _is_driven(panel) else PATIENCE)),
+        patience=int(settings.patience),
         accelerator=settings.accelerator,
         devices=int(settings.devices),
         num_nodes=int(settings.num_nodes),

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, GrowingPanel, slices
-from latentode.estimators.calibration import Trained, calibrate, held_out_residuals, reached_by
+from latentode.estimators.calibration import calibrate
 from latentode.estimators.defaults import config_for, n_models_for, options_for, rows_queried_for
 from latentode.estimators.frames import keys_of
 from latentode.estimators.held_out_coverage import held_out_coverage
@@ -22,11 +22,13 @@ from latentode.estimators.leaderboard import leaderboard_of, report_idle_network
 from latentode.estimators.lognormal import variance_shares
 from latentode.estimators.preparation import TrainingData
 from latentode.estimators.random import as_generator
+from latentode.estimators.residuals import held_out_residuals, reached_by
 from latentode.estimators.resuming import resumable
 from latentode.estimators.settings import Settings
 from latentode.estimators.solver_errors import agree_on_steps, solver_errors
 from latentode.estimators.stacking import stack
 from latentode.estimators.time_limit import OF_GAUSSIAN_PROCESS, report_shortened, seconds_to_finish
+from latentode.estimators.trained import Trained
 from latentode.nn import (
     Ensemble,
     GaussianProcess,
@@ -314,8 +316,7 @@ def _plan(
     scaled = data.scaler.transform(panel.values)
     span, early, reason = horizon_for(panel, data.time_axis, data.horizon)
     weights = None if data.weights is None else (data.weights / data.weights.mean()).astype(np.float32)
-    values = scaled.astype(np.float32)
-    series = RaggedSeries(panel.offsets, panel.times, values, data.seasons, panel.covariates, weights)
+    series = RaggedSeries(panel.offsets, panel.times, scaled.astype("f4"), data.seasons, panel.covariates, weights)
     order = by_content(series)
     whole = TaskSampler(series.take(order), span, GAPS, early, rows_queried_for(panel, scaled, settings))
     n_models = n_models_for(panel, scaled, settings) if previous is None else previous.config.n_models

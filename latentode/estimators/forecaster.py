@@ -97,7 +97,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         means 3 with 8 to 24 series and fewer than 10,000 values, else 1.
     max_steps : int, optional
         Training steps at most, for each model. None means 6 per series, from 600 to 3,000; with many observations
-        up to 1,500, or 6,000 for 8,000 series; from 2,000 with known covariates; 400 for each of several models.
+        up to 1,500, or 6,000 for 8,000 series; 400 for each of several models.
     time_limit : number, str or Timedelta, optional
         How long ``fit`` may take in all, in seconds or as a duration ("10min"). It is exceeded by a tenth at most; if
         it is only seconds, also by the time to read the frame, take a step and calibrate. If it shortens the fit, this
@@ -106,9 +106,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         Series in a batch. None means by the number of series.
     learning_rate : float
         The highest learning rate of the optimiser, AdamW.
-    patience : int, optional
+    patience : int
         Validation checks (one every 25 steps) without improvement before early stopping: training returns to the best
-        weights, anneals the learning rate from there, and ends. None means 6, or 12 with known covariates.
+        weights, anneals the learning rate from there, and ends.
     validation_fraction : float
         Fraction of the series held out for early stopping and calibration: at most 500 and at least 5 of them, or a
         third of fewer than 15. With fewer than 8 series the last part of each is held out.

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import Residuals, calibrate
+from latentode.estimators.calibration import calibrate
+from latentode.estimators.residuals import Residuals
 from latentode.evaluation.reliability import coverage_and_error
 from latentode.persistence.coverage import LEAD_ENDS, NOMINAL, HeldOutCoverage
 
@@ -90,6 +91,6 @@ def _inside(residuals: Residuals) -> tuple[Bools, Bools]:
     for fold in np.unique(group):
         these = residuals.where(group == fold)
         learned = calibrate(residuals.where(group != fold))
-        low, high = learned.deviations(tails) * learned.factors(these.leads)
+        low, high = learned.deviations(tails) * learned.factors(these.leads, these.n_rows)
         inside[:, group == fold] = (low <= these.values) & (these.values <= high)
     return inside, known

@@ -177,7 +177,9 @@ class Predictor:
         return unscaled[..., : self.state.n_targets]
 
     def _factors(self, batch: Batch, slots: Ints) -> Floats:
-        return self.state.calibration.factors(batch.query_times.flatten()[slots].double().numpy())
+        n_rows = batch.lengths.numpy().repeat(batch.query_times.shape[1])
+        leads = batch.query_times.flatten().double().numpy()
+        return self.state.calibration.factors(leads[slots], n_rows[slots])
 
     def _blank(self, *lead: int) -> Floats:
         return np.full((*lead, len(self.query.times), self.state.calibration.factor.shape[1]), np.nan)

@@ -11,8 +11,10 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from latentode.data import ChannelScaler
-from latentode.estimators.calibration import Residuals, Trained, calibrate
+from latentode.estimators.calibration import calibrate
+from latentode.estimators.residuals import Residuals
 from latentode.estimators.stacking import Forecast, Prior, fitted_weights, forecasts_of, prior_of, taken
+from latentode.estimators.trained import Trained
 from latentode.evaluation.metrics import coverage, crps_quantiles, mae, rmse
 from latentode.nn import Batch, GaussianProcess, Model, Prediction
 from latentode.nn.stacking import combined
@@ -45,6 +47,8 @@ class _Queries:
         (query,), in spans.
     series, fold : array of int
         (query,), the series' number, and the part of the held-out series it belongs to.
+    n_rows : array of int
+        (query,), rows of the history.
     found : dict of Prediction
         (query, channel), scaled, of the candidates with a distribution.
     naive : dict of array
@@ -55,6 +59,7 @@ class _Queries:
     leads: Floats
     series: Ints
     fold: Ints
+    n_rows: Ints
     found: dict[str, Prediction]
     naive: dict[str, Floats]
 
@@ -151,6 +156,7 @@ def _queries(
         truth=flat([_truth(batch) for batch, _ in rows]),
         leads=flat([batch.query_times for batch, _ in rows]),
         series=repeated([series for _, series in rows]),
+        n_rows=repeated([batch.lengths.numpy() for batch, _ in rows]),
         fold=repeated(folds),
         found={
             name: Prediction(*(torch.from_numpy(flat([getattr(p, x) for p in each])) for x in ("mean", "scale")))
@@ -243,8 +249,8 @@ def _scores(
     for number in numbers:
         own = queries.fold == number
         others = own if len(numbers) == 1 else ~own
-        fitted = calibrate(Residuals(residuals, queries.leads, queries.series, counts).where(others))
-        factor[own] = fitted.factors(queries.leads[own])
+        fitted = calibrate(Residuals(residuals, queries.leads, queries.series, queries.n_rows, counts).where(others))
+        factor[own] = fitted.factors(queries.leads[own], queries.n_rows[own])
         deviations.append(fitted.deviations(ndtri(QUANTILES)[:, None]))
     ahead = queries.leads > 0
     mean, width, fold = mean[ahead], (factor * scale)[ahead], np.searchsorted(numbers, queries.fold[ahead])

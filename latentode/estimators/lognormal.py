@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler
-from latentode.estimators.calibration import Trained
+from latentode.estimators.trained import Trained
 from latentode.persistence.calibration import Calibration, log_of_mean_over_median
 
 __all__ = ["variance_shares"]
@@ -68,7 +68,8 @@ def _gains(one: Trained, calibration: Calibration, scaler: ChannelScaler) -> lis
         assert batch.targets is not None  # tasks always carry targets
         assert batch.target_mask is not None
         shape = prediction.mean.shape
-        factors = calibration.factors(batch.query_times.flatten().double().numpy()).reshape(shape)
+        leads, n_rows = batch.query_times.flatten().double().numpy(), batch.lengths.numpy().repeat(shape[1])
+        factors = calibration.factors(leads, n_rows).reshape(shape)
         deviation = factors * prediction.scale.double().numpy() * scaler.scale
         median = scaler.inverse(prediction.mean.double().numpy()) / scaler.spread
         truth = scaler.inverse(batch.targets.double().numpy()) / scaler.spread

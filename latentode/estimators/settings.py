@@ -64,7 +64,7 @@ class Settings:
     time_limit: Annotated[Any, Duration()] = None
     batch_size: Annotated[int | None, POSITIVE] = None
     learning_rate: Annotated[float, Range(above=0)] = 3e-3
-    patience: Annotated[int | None, POSITIVE] = None
+    patience: Annotated[int, POSITIVE] = 6
     validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.15
     warm_start: Annotated[bool, Flag()] = False
     accelerator: Annotated[str, OneOf(ACCELERATORS)] = "cpu"

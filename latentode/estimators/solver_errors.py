@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode.estimators.calibration import Trained
+from latentode.estimators.trained import Trained
 from latentode.training.solver_error import TOLERANCE, solver_error, with_solver_steps
 
 __all__ = ["agree_on_steps", "solver_errors", "solver_sentences"]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentode.estimators.calibration import Trained
+from latentode.estimators.trained import Trained
 from latentode.nn import Batch, GaussianProcess, Prediction, Stacked, Stacking, StackingConfig
 from latentode.nn.stacking import ONE_THIRD, StackingWeights, combined
 from latentode.training import gaussian_crps, one_thread

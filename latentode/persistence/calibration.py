@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-__all__ = ["LEADS", "LEVELS", "REACHED", "Calibration", "log_of_mean_over_median", "share_reaching"]
+__all__ = ["LEADS", "LENGTHS", "LEVELS", "REACHED", "Calibration", "log_of_mean_over_median", "share_reaching"]
 
 Floats = NDArray[np.float64]
 
 LEADS = np.array([0.0, 0.05, 0.25, 0.7])
 """Lead times, in spans, at which factors are learned: inside the history, and in the middle of (0, 0.1, 0.4, 1]."""
+
+LENGTHS = np.array([1, 3, 10, 30, 100, 300])
+"""Lengths of a history, in rows, at which forecasts have factors beside those of their lead times."""
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 """Quantile levels at which shapes are learned."""
@@ -46,6 +49,8 @@ class Calibration:
         the median, 1 the mean of a lognormal. 0 for the others.
     correlation : array of float
         (channel, channel), of the standardised errors of two channels at one time.
+    by_length : array of float
+        (length,), a further factor of forecasts, at :data:`LENGTHS`.
 
     References
     ----------
@@ -57,19 +62,33 @@ class Calibration:
     shape: Floats
     variance_share: Floats
     correlation: Floats
+    by_length: Floats
 
     @classmethod
     def none(cls, n_channels: int) -> "Calibration":
         """A calibration that changes nothing."""
         shape = np.repeat(ndtri(LEVELS)[:, None], n_channels, 1)
-        return cls(np.ones((len(LEADS), n_channels)), shape, np.zeros(n_channels), np.eye(n_channels))
+        factor, same = np.ones((len(LEADS), n_channels)), np.ones(len(LENGTHS))
+        return cls(factor, shape, np.zeros(n_channels), np.eye(n_channels), same)
 
-    def factors(self, leads: Floats) -> Floats:
-        """The factor of deviations at some lead times, (lead, channel); 1 for a channel without observations."""
+    def factors(self, leads: Floats, n_rows: NDArray[np.int64]) -> Floats:
+        """The factors of deviations, (query, channel); 1 for a channel without observations.
+
+        Parameters
+        ----------
+        leads : array of float
+            (query,), lead times in spans.
+        n_rows : array of int
+            (query,), rows of the history.
+        """
         known = np.nan_to_num(self.factor, nan=1.0)
         # The first factor is of times inside the history, which forecasts just after it do not resemble.
         ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
-        return np.where((leads <= 0)[:, None], known[0], ahead)
+        return np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows)[:, None])
+
+    def widening(self, n_rows: NDArray[np.int64]) -> Floats:
+        """The further factor of forecasts from histories of some lengths, (query,)."""
+        return np.interp(np.log1p(n_rows), np.log1p(LENGTHS), self.by_length)
 
     def deviations(self, standard: Floats) -> Floats:
         """Map standard normal deviates to deviates of each channel's shape.

@@ -47,6 +47,9 @@ REMOVED_PARAMS = (
 )
 
 
+FARTHEST = 8.0
+"""Standard deviations at which numbers of covariates were clipped."""
+
 IRRELEVANT_SIZES = ("dropout", "bow", "bridge")
 """Removed parts that mattered in training only, and those that the name of the decoder now says."""
 
@@ -107,7 +110,25 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
     sizes = {name: value for name, value in model.items() if name not in (*REMOVED_SIZES, *IRRELEVANT_SIZES)}
     if model.get("decoder") == "skip" and (model.get("bow"), model.get("bridge")) == (True, True):
         sizes["decoder"] = "bridged"
-    return {**config, "format_version": version, "model": sizes, "params": kept}
+    return {
+        **config,
+        "format_version": version,
+        "model": sizes,
+        "params": kept,
+        "coding": _clipped(config.get("coding")),
+    }
+
+
+def _clipped(coding: Any) -> Any:
+    """The coding with the bound of scaled numbers that models of earlier formats were fitted with."""
+    if not isinstance(coding, dict):
+        return coding
+    return {
+        role: [{"farthest": FARTHEST, **one} if isinstance(one, dict) else one for one in columns]
+        if isinstance(columns, list)
+        else columns
+        for role, columns in coding.items()
+    }
 
 
 def completed(config: Any) -> Any:
@@ -125,9 +146,16 @@ def completed(config: Any) -> Any:
     return {"stacking": None, **config, **filled}
 
 
-def missing_arrays(n_channels: int) -> dict[str, NDArray[np.float64]]:
-    """Arrays that earlier formats lack: means of channels in logarithms were medians, channels independent."""
-    return {"calibration.variance_share": np.zeros(n_channels), "calibration.correlation": np.eye(n_channels)}
+def missing_arrays(n_channels: int, n_lengths: int) -> dict[str, NDArray[np.float64]]:
+    """Arrays that earlier formats lack.
+
+    Means of channels in logarithms were medians, channels independent, and widths the same for all histories.
+    """
+    return {
+        "calibration.variance_share": np.zeros(n_channels),
+        "calibration.correlation": np.eye(n_channels),
+        "calibration.by_length": np.ones(n_lengths),
+    }
 
 
 def _removed(what: str) -> str:

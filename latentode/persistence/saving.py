@@ -20,7 +20,7 @@ from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, S
 from latentode.io.atomic import directory_for, leftovers, write_whole
 from latentode.io.locks import alone
 from latentode.nn import InitialisedFrom, LatentODEConfig, Model, Stacking, StackingConfig, model_from
-from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration
+from latentode.persistence.calibration import LEADS, LENGTHS, LEVELS, REACHED, Calibration
 from latentode.persistence.covariates import arrays_of_covariates, covariates_from_arrays, shapes_of_covariates
 from latentode.persistence.coverage import LEAD_ENDS, NOMINAL, HeldOutCoverage
 from latentode.persistence.earlier_formats import EARLIER, completed, current_name, from_earlier, missing_arrays
@@ -247,7 +247,7 @@ def _state_of(config: dict[str, Any], file: BinaryIO, limits: Mapping[str, Limit
     expected = _shapes_of_weights(sizes, stacked)
     arrays = _arrays_in(file, expected, sizes, ids, coding, config)
     if earlier:
-        arrays = missing_arrays(sizes.n_channels) | arrays
+        arrays = missing_arrays(sizes.n_channels, len(LENGTHS)) | arrays
     model, stacking = _modules_of(sizes, stacked, arrays, expected)
     require_arrays(arrays, _shapes(sizes.n_channels, len(ids), arrays["panel.times"].size))
     optional = _shapes_of_optional(sizes.n_channels)
@@ -358,6 +358,7 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
         "calibration.shape": (np.float64, (len(LEVELS), n_channels)),
         "calibration.variance_share": (np.float64, (n_channels,)),
         "calibration.correlation": (np.float64, (n_channels, n_channels)),
+        "calibration.by_length": (np.float64, (len(LENGTHS),)),
         "panel.offsets": (np.int64, (n_series + 1,)),
         "panel.times": (np.float64, (n_rows,)),
         "panel.values": (np.float64, (n_rows, n_channels)),

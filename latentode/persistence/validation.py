@@ -197,7 +197,8 @@ def _check_coding(coding: dict[str, Any] | None, schema: dict[str, Any]) -> None
 
 def _check_column(one: dict[str, Any]) -> None:
     _require(_is_number(one["center"]), "center", one["center"])
-    _require(_is_number(one["scale"]) and one["scale"] > 0, "scale", one["scale"])
+    for name in ("scale", "farthest"):
+        _require(_is_number(one[name]) and one[name] > 0, name, one[name])
     categories = one["categories"]
     if categories is not None:
         texts = isinstance(categories, list) and all(isinstance(c, str) for c in categories)

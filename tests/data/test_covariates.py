@@ -15,9 +15,9 @@ NAN = float("nan")
 def test_numbers_are_in_spreads_from_their_mean_and_missing_ones_are_reported_from_it():
     coding = ColumnCoding.from_column(pd.Series([1.0, 3.0, NAN, np.inf], name="age"))
     assert (coding.center, coding.scale) == (2.0, 1.0)
-    np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [NAN], [8.0]])
+    np.testing.assert_array_equal(coding.features(pd.Series([1.0, NAN, 1e9])), [[-1.0], [NAN], [30.0]])
     wide = ColumnCoding.from_column(pd.Series([0.0, 10.0]))
-    np.testing.assert_array_equal(wide.features(pd.Series([10.0, -1e9])), [[1.0], [-8.0]])
+    np.testing.assert_array_equal(wide.features(pd.Series([10.0, -1e9])), [[1.0], [-30.0]])
     narrow = ColumnCoding.from_column(pd.Series([0.0, 0.5]))
     np.testing.assert_array_equal(narrow.features(pd.Series([0.5])), [[1.0]])
 
@@ -308,7 +308,7 @@ def test_features_are_in_single_precision():
 
 @pytest.mark.filterwarnings("error")
 def test_the_largest_number_taken_is_taken_and_one_beyond_it_is_missing():
-    assert ColumnCoding("dose", None, 0.0, 1e-250).features(pd.Series([1e100])).tolist() == [[8.0]]
+    assert ColumnCoding("dose", None, 0.0, 1e-250).features(pd.Series([1e100])).tolist() == [[30.0]]
     coding = ColumnCoding.from_column(pd.Series([0.0, 1e100]))
     assert coding.center == 5e99
     assert coding.features(pd.Series([1e100])).tolist() == [[1.0]]

@@ -6,11 +6,15 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from latentode.estimators.calibration import Trained, held_out_residuals
 from latentode.estimators.calibration import calibrate as calibrate_residuals
+from latentode.estimators.residuals import Residuals, held_out_residuals
+from latentode.estimators.trained import Trained
 from latentode.nn import Batch, Prediction, mixture_spread
 from latentode.nn.mixture import mixture_quantiles
 from latentode.persistence.calibration import LEADS, LEVELS, Calibration
+
+ROWS = np.ones(2, dtype=int)
+"""Lengths of histories."""
 
 
 class Known(torch.nn.Module):
@@ -56,13 +60,13 @@ def residuals(n, *spreads, seed=0):
 def covered(calibration, scale, values, lead=0.5, level=0.9):
     """Part of fresh values inside the interval a Gaussian of the model's scale becomes."""
     tails = np.array([0.5 - level / 2, 0.5 + level / 2])
-    low, high = calibration.deviations(ndtri(tails)[:, None]) * scale * calibration.factors(np.array([lead]))
+    low, high = calibration.deviations(ndtri(tails)[:, None]) * scale * calibration.factors(np.array([lead]), ROWS[:1])
     return ((values >= low) & (values <= high)).mean(0)
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.0])
 def test_intervals_are_widened_by_as_much_as_they_were_too_narrow(truth):
-    factors = calibrate(Known(1.0), [queried(residuals(5000, truth))], 1).factors(np.array([0.5]))
+    factors = calibrate(Known(1.0), [queried(residuals(5000, truth))], 1).factors(np.array([0.5]), ROWS[:1])
     assert factors.item() == pytest.approx(truth, rel=0.08)
 
 
@@ -85,7 +89,7 @@ def test_a_skewed_channel_leans_to_one_side_and_keeps_the_models_mean():
     low, middle, high = calibration.deviations(ndtri([0.05, 0.5, 0.95])[:, None]).ravel()
     assert high - middle > 2 * (middle - low)
     assert middle < 0
-    drawn = calibration.deviations(rng.standard_normal((100_000, 1))) * calibration.factors(np.array([0.5]))
+    drawn = calibration.deviations(rng.standard_normal((100_000, 1))) * calibration.factors(np.array([0.5]), ROWS[:1])
     assert drawn.mean() == pytest.approx(0.0, abs=0.03)
 
 
@@ -100,7 +104,7 @@ def test_the_shape_does_not_undo_the_caution_of_the_width():
 def test_the_ends_of_a_few_short_series_do_not_narrow_intervals(n_rows, least):
     """Sixty residuals, half as wide as the model says, of the end of one series of some length."""
     trained = Trained(Known(1.0), [queried(residuals(60, 0.5))], np.arange(1), n_rows=n_rows)
-    factor = calibrate_all([trained]).factors(np.array([0.5])).item()
+    factor = calibrate_all([trained]).factors(np.array([0.5]), ROWS[:1]).item()
     assert least <= factor
     assert (factor < 1) == (n_rows > 100)
 
@@ -110,15 +114,47 @@ def test_widths_differ_by_lead_where_the_model_does_not_know_it():
     spread = np.where(leads < 0.1, 0.5, 2.0)[:, None]
     values = residuals(6000, 1.0) * spread
     calibration = calibrate(Known(1.0), [queried(values, leads=leads)], 1)
-    near, far = calibration.factors(np.array([0.05, 0.7])).ravel()
+    near, far = calibration.factors(np.array([0.05, 0.7]), ROWS[:2]).ravel()
     assert near == pytest.approx(0.5, rel=0.15)
     assert far == pytest.approx(2.0, rel=0.15)
-    between = calibration.factors(np.array([0.3])).item()
+    between = calibration.factors(np.array([0.3]), ROWS[:1]).item()
     assert near < between < far
 
 
+def of_two_lengths(n_series, spread_of_short, spread_of_long, lengths=(3, 100), leads=0.5):
+    """Twenty residuals of each series after a short history, and as many after a long one."""
+    rng, shape = np.random.default_rng(0), (n_series, 2, 20)
+    values = rng.normal(size=shape) * np.array([spread_of_short, spread_of_long])[:, None]
+    series, n_rows = (
+        np.broadcast_to(x, shape).ravel() for x in (np.arange(n_series)[:, None, None], np.array(lengths)[:, None])
+    )
+    return Residuals(values.reshape(-1, 1), np.full(values.size, leads), series, n_rows, np.array([False]))
+
+
+@pytest.mark.parametrize(("short", "long"), [(2.0, 1.0), (1.0, 1.0), (0.7, 1.4)])
+def test_widths_differ_by_the_length_of_the_history_where_held_out_series_show_it(short, long):
+    calibration = calibrate_residuals(of_two_lengths(200, short, long))
+    found = calibration.factors(np.full(4, 0.5), np.array([1, 3, 100, 256]))[:, 0]
+    np.testing.assert_allclose(found, [short, short, long, long], rtol=0.1)
+    inside = calibration.factors(np.full(2, -0.5), np.array([3, 100]))[:, 0]
+    assert inside[0] == inside[1]
+
+
+@pytest.mark.parametrize(
+    "held_out",
+    [
+        replace(of_two_lengths(3, 2.0, 1.0), most=10.0),
+        of_two_lengths(200, 2.0, 1.0, lengths=(9, 9)),
+        of_two_lengths(9, 2.0, 1.0, leads=-0.5),
+    ],
+)
+def test_widths_hardly_differ_by_length_where_held_out_series_show_little_or_nothing(held_out):
+    by_length = calibrate_residuals(held_out).by_length
+    assert by_length.max() < 1.25 * by_length.min()
+
+
 def test_channels_are_calibrated_apart_where_they_have_enough():
-    factors = calibrate(Known(1.0), [queried(residuals(5000, 0.5, 2.0))], 1).factors(np.array([0.5]))
+    factors = calibrate(Known(1.0), [queried(residuals(5000, 0.5, 2.0))], 1).factors(np.array([0.5]), ROWS[:1])
     np.testing.assert_allclose(factors[0], [0.5, 2.0], rtol=0.15)
 
 
@@ -126,7 +162,7 @@ def test_a_channel_with_few_observations_leans_on_the_others():
     targets = residuals(1000, 1.0, 4.0)
     mask = np.ones_like(targets)
     mask[5:, 1] = 0
-    (factors,) = calibrate(Known(1.0), [queried(targets, mask)], 1).factors(np.array([0.5]))
+    (factors,) = calibrate(Known(1.0), [queried(targets, mask)], 1).factors(np.array([0.5]), ROWS[:1])
     assert factors[0] == pytest.approx(1.0, rel=0.1)
     assert factors[1] < 1.8
 
@@ -186,7 +222,7 @@ def rounds(n_series, spread_of_series, by=1.0, seed=0):
 
 
 def width(questions, n_series):
-    return calibrate(Known(1.0), questions, n_series).factors(np.array([0.5])).item()
+    return calibrate(Known(1.0), questions, n_series).factors(np.array([0.5]), ROWS[:1]).item()
 
 
 def test_many_residuals_of_few_differing_series_hardly_narrow_the_width_of_the_model():
@@ -222,8 +258,8 @@ def test_several_models_are_calibrated_by_what_each_has_not_seen():
     alone = [calibrate(model, [of_it], 1) for model, of_it in zip(models, held_out, strict=True)]
     parts = zip(models, held_out, strict=True)
     together = calibrate_all([Trained(m, [of_it], np.array([k])) for k, (m, of_it) in enumerate(parts)])
-    low, high = (c.factors(np.array([0.5])).item() for c in alone[::-1])
-    assert low < together.factors(np.array([0.5])).item() < high
+    low, high = (c.factors(np.array([0.5]), ROWS[:1]).item() for c in alone[::-1])
+    assert low < together.factors(np.array([0.5]), ROWS[:1]).item() < high
 
 
 def together(*parts):
@@ -235,7 +271,9 @@ def test_series_of_several_models_are_not_taken_for_one():
     true = width(rounds(2000, 0.4), 2000)
     drawn = [[rounds(5, 0.4, by=1 / true, seed=s) for s in (seed, 100 + seed)] for seed in range(1, 41)]
     one = [np.log(width(first, 5)) for first, _ in drawn]
-    two = [together((a, np.arange(5)), (b, 5 + np.arange(5))).factors(np.array([0.5])).item() for a, b in drawn]
+    two = [
+        together((a, np.arange(5)), (b, 5 + np.arange(5))).factors(np.array([0.5]), ROWS[:1]).item() for a, b in drawn
+    ]
     assert np.square(np.log(two)).mean() < np.square(one).mean()
 
 

@@ -5,8 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode.data import Covariates, Panel
-from latentode.data.timed_rows import TimedRows
+from latentode.data import Panel
 from latentode.estimators import defaults, fitting
 from latentode.training.tasks import MAX_QUERIES
 from tests.estimators.tiny import quick, waves
@@ -67,18 +66,3 @@ def test_a_notebook_is_interactive_and_a_file_is_not(monkeypatch):
     for out, watched in ((notebook(), True), (io.StringIO(), False), (None, False)):
         monkeypatch.setattr("sys.stdout", out)
         assert defaults._is_interactive() is watched
-
-
-@pytest.mark.parametrize(
-    ("n_series", "known", "patience", "steps"), [(25, True, 12, 2_000), (24, True, 6, 600), (25, False, 6, 600)]
-)
-def test_the_response_to_known_covariates_is_learned_for_longer(n_series, known, patience, steps):
-    knots = TimedRows(np.arange(n_series + 1), np.zeros(n_series), np.zeros((n_series, int(known)), dtype=np.float32))
-    covariates = Covariates(np.zeros((n_series, 0), dtype=np.float32), knots, TimedRows.empty(n_series))
-    panel = Panel(
-        pd.RangeIndex(n_series), np.arange(n_series + 1), np.zeros(n_series), np.zeros((n_series, 1)), covariates
-    )
-    options = defaults.options_for(panel, np.zeros((n_series, 1)), 1, quick(max_steps=None))
-    assert (options.patience, options.n_steps) == (patience, steps)
-    own = defaults.options_for(panel, np.zeros((n_series, 1)), 1, quick(max_steps=5, patience=3))
-    assert (own.patience, own.n_steps) == (3, 5)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from latentode import load
-from latentode.estimators.calibration import Residuals
 from latentode.estimators.held_out_coverage import held_out_coverage
+from latentode.estimators.residuals import Residuals
 from latentode.persistence.coverage import LEAD_ENDS, NOMINAL
 from tests.estimators.tiny import quick, single, waves
 
@@ -17,7 +17,8 @@ def residuals(n_series=20, n=30, spread=1.0, shared=0.0, seed=0, leads=0.2):
     series = np.repeat(np.arange(n_series), n)
     of_series = np.repeat(rng.standard_normal(n_series), n)
     values = spread * (np.sqrt(shared) * of_series + np.sqrt(1 - shared) * rng.standard_normal(n_series * n))
-    return Residuals(values[:, None], np.broadcast_to(leads, values.shape), series, np.array([False]))
+    n_rows = np.full(len(values), 9)
+    return Residuals(values[:, None], np.broadcast_to(leads, values.shape), series, n_rows, np.array([False]))
 
 
 def test_calibrated_intervals_hold_what_they_promise_on_series_that_did_not_calibrate_them():
@@ -39,7 +40,7 @@ def test_values_and_series_are_counted_by_lead_time_and_channel():
     leads = np.tile([-0.5, 0.05, 0.1, 0.3, 0.9, 1.4], 5 * 4)
     one = residuals(4, 30, leads=leads)
     values = np.column_stack([one.values[:, 0], np.where(one.series == 0, np.nan, one.values[:, 0])])
-    found, _ = held_out_coverage(Residuals(values, one.leads, one.series, np.array([False, False])))
+    found, _ = held_out_coverage(Residuals(values, one.leads, one.series, one.n_rows, np.array([False, False])))
     assert found.n_values.tolist() == [[20, 15], [40, 30], [20, 15], [40, 30]]
     assert found.n_series.tolist() == [[4, 3]] * len(LEAD_ENDS)
 
@@ -47,7 +48,7 @@ def test_values_and_series_are_counted_by_lead_time_and_channel():
 def test_channels_of_counts_have_no_coverage():
     one = residuals()
     empty = np.full_like(one.values, np.nan)
-    found, sentences = held_out_coverage(Residuals(empty, one.leads, one.series, np.array([True])))
+    found, sentences = held_out_coverage(Residuals(empty, one.leads, one.series, one.n_rows, np.array([True])))
     assert np.isnan(found.achieved).all()
     assert found.n_values.sum() == 0
     assert not sentences

@@ -9,8 +9,8 @@ import torch
 from latentode import load
 from latentode.data import ChannelScaler
 from latentode.estimators import leaderboard
-from latentode.estimators.calibration import Trained
 from latentode.estimators.leaderboard import leaderboard_of, report_idle_network
+from latentode.estimators.trained import Trained
 from latentode.nn import GaussianProcess, LatentODE, LatentODEConfig
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.leaderboard import CANDIDATES, SCORES

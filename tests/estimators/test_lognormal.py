@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from latentode.data import ChannelScaler
-from latentode.estimators.calibration import Trained
 from latentode.estimators.lognormal import variance_shares
+from latentode.estimators.trained import Trained
 from latentode.nn import Batch, Prediction
 from latentode.persistence.calibration import Calibration, log_of_mean_over_median
 from tests.estimators.tiny import quick

@@ -8,8 +8,8 @@ import pytest
 
 from latentode import load
 from latentode.estimators import fitting
-from latentode.estimators.calibration import Trained
 from latentode.estimators.solver_errors import agree_on_steps, solver_errors, solver_sentences
+from latentode.estimators.trained import Trained
 from latentode.training.solver_error import TOLERANCE
 from tests.estimators.tiny import quick, waves
 from tests.nn.batches import lively, random_batch

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from latentode.estimators.calibration import Trained
 from latentode.estimators.stacking import stack
+from latentode.estimators.trained import Trained
 from latentode.nn import Batch, GaussianProcess, LatentODE, LatentODEConfig, Prediction, Stacked
 from tests.estimators.tiny import quick, waves
 

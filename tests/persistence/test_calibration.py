@@ -5,7 +5,7 @@ import torch
 from scipy.special import ndtri
 
 from latentode.nn import mixture_spread
-from latentode.persistence.calibration import LEADS, LEVELS, REACHED, Calibration, share_reaching
+from latentode.persistence.calibration import LEADS, LENGTHS, LEVELS, REACHED, Calibration, share_reaching
 
 
 def skewed():
@@ -13,21 +13,34 @@ def skewed():
     shape = ndtri(LEVELS) * np.where(LEVELS > 0.5, 2.0, 1.0)
     factor = np.array([1.0, 1.0, 2.0, 3.0])
     return Calibration(
-        np.stack([factor, np.full(4, np.nan)], 1), np.stack([shape, ndtri(LEVELS)], 1), np.zeros(2), np.eye(2)
+        factor=np.stack([factor, np.full(4, np.nan)], 1),
+        shape=np.stack([shape, ndtri(LEVELS)], 1),
+        variance_share=np.zeros(2),
+        correlation=np.eye(2),
+        by_length=np.ones(len(LENGTHS)),
     )
 
 
 def test_no_calibration_is_the_identity():
     none = Calibration.none(2)
-    np.testing.assert_array_equal(none.factors(np.linspace(-1, 2, 7)), np.ones((7, 2)))
+    np.testing.assert_array_equal(none.factors(np.linspace(-1, 2, 7), np.full(7, 5)), np.ones((7, 2)))
     standard = np.linspace(-6, 6, 50)[:, None]
     np.testing.assert_allclose(none.deviations(standard), np.repeat(standard, 2, 1))
 
 
 def test_factors_are_interpolated_between_lead_times_and_constant_outside():
-    found = skewed().factors(np.array([-1.0, 0.0, LEADS[1], (LEADS[1] + LEADS[2]) / 2, LEADS[3], 5.0]))
+    found = skewed().factors(np.array([-1.0, 0.0, LEADS[1], (LEADS[1] + LEADS[2]) / 2, LEADS[3], 5.0]), np.full(6, 5))
     np.testing.assert_allclose(found[:, 0], [1.0, 1.0, 1.0, 1.5, 3.0, 3.0])
     np.testing.assert_array_equal(found[:, 1], 1.0)
+
+
+def test_forecasts_from_short_histories_have_a_factor_of_their_own_and_what_lies_inside_has_not():
+    by_length = np.array([2.0, 2.0, 1.0, 0.5, 0.5, 0.5])
+    wider = replace(skewed(), by_length=by_length)
+    leads, n_rows = np.array([LEADS[3]] * 4 + [-1.0]), np.array([0, 3, 30, 999, 3])
+    np.testing.assert_allclose(wider.factors(leads, n_rows)[:, 0], [6.0, 6.0, 1.5, 1.5, 1.0])
+    between = wider.widening(np.array([5]))
+    assert 1.0 < between.item() < 2.0
 
 
 def test_the_levels_of_a_skewed_channel_are_those_of_its_deviations():

@@ -41,6 +41,7 @@ def test_a_model_of_format_3_is_saved_in_the_present_format(of_format_3, tmp_pat
     config = json.loads((tmp_path / "again" / "config.json").read_text())
     assert config["format_version"] == FORMAT_VERSION
     assert "rhythm" not in config["params"]
+    assert {column["farthest"] for columns in config["coding"].values() for column in columns} == {8.0}
     pd.testing.assert_frame_equal(
         load(tmp_path / "again").predict(frame()), load(of_format_3).predict(frame()), check_exact=True
     )
