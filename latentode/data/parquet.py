@@ -1,5 +1,6 @@
 """Parquet files of any size as a frame that fits into memory: all series or a sample of whole ones."""
 
+import glob
 import os
 import warnings
 from collections.abc import Hashable
@@ -34,7 +35,7 @@ def read_parquet(source: Any, id_col: Hashable | None = None, max_rows: int | No
     Parameters
     ----------
     source : str, Path or pyarrow.dataset.Dataset
-        A Parquet file, a directory of them, or a dataset of pyarrow's, whatever its format.
+        A Parquet file, a directory of them, a pattern ("visits/*.parquet"), or a dataset of pyarrow's of any format.
     id_col : hashable, optional
         The column that names the series; None means the one called ``unique_id``, ``item_id`` or ``id``.
     max_rows : int, optional
@@ -101,10 +102,12 @@ def _opened(source: Any) -> Any:
         raise ImportError("reading Parquet needs pyarrow: pip install latentode[parquet]") from cause
     if not isinstance(source, str | os.PathLike):
         return source
-    if not os.path.exists(source):
-        raise FileNotFoundError(f"no such file: {os.fspath(source)}")
+    path = os.fspath(source)
+    paths = path if os.path.exists(path) else sorted(glob.glob(path, recursive=True))  # a name may hold a star
+    if not paths:
+        raise FileNotFoundError(f"no such file: {path}")
     try:
-        return pyarrow.dataset.dataset(os.fspath(source), format="parquet")
+        return pyarrow.dataset.dataset(paths, format="parquet")
     except (pyarrow.ArrowInvalid, OSError) as cause:
         raise DataError(
             f"{os.fspath(source)} is not a Parquet file, and a path is read as Parquet only; give a frame instead, for "

@@ -36,6 +36,16 @@ def test_of_a_large_one_some_series_are_read_each_of_them_whole_and_it_is_said(p
     pd.testing.assert_frame_equal(some, DF[DF["id"].isin(some["id"])].reset_index(drop=True))
 
 
+def test_a_pattern_names_several_files_and_a_name_with_a_star_is_no_pattern(path):
+    DF.iloc[:12].to_parquet(path.parent / "visits*.parquet", index=False)
+    pd.testing.assert_frame_equal(read_parquet(path.parent / "visits*.parquet"), DF.iloc[:12])
+    (path.parent / "visits*.parquet").rename(path.parent / "more.parquet")
+    assert len(read_parquet(path.parent / "*s.parquet")) == len(DF)
+    assert len(read_parquet(path.parent / "*.parquet")) == len(DF) + 12
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*none\*.parquet"):
+        read_parquet(path.parent / "none*.parquet")
+
+
 @pytest.mark.filterwarnings("ignore::latentode.data.DataWarning")
 def test_the_choice_is_the_same_in_any_order_and_over_many_files(path, tmp_path):
     some = read_parquet(path, max_rows=50)
