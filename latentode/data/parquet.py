@@ -103,7 +103,9 @@ def _opened(source: Any) -> Any:
     if not isinstance(source, str | os.PathLike):
         return source
     path = os.fspath(source)
-    paths = path if os.path.exists(path) else sorted(glob.glob(path, recursive=True))  # a name may hold a star
+    paths: str | list[str] = path
+    if not os.path.exists(path):  # a name may hold a star; otherwise it is a pattern
+        paths = sorted(filter(os.path.isfile, glob.glob(path, recursive=True)))
     if not paths:
         raise FileNotFoundError(f"no such file: {path}")
     try:

@@ -31,6 +31,9 @@ channels differ from each other more often than all of them from what the model 
 STEEPEST = 0.1
 """Standard deviation of the prior of the slope of a log width over the logarithm of the length of the history."""
 
+MOST_BY_LENGTH = 2.0
+"""Factor by which the length of the history widens or narrows an interval at most."""
+
 SHAPE_SHRINKAGE = 50.0
 """The same for a shape: the pooled shape is shrunk to the Gaussian's, that of a channel to the pooled shape."""
 
@@ -82,29 +85,31 @@ def calibrate(held_out: Residuals) -> Calibration:
     bins = np.searchsorted(_BIN_ENDS, leads, side="left")
     at = [bins == b for b in range(len(LEADS))]
     # What short histories make wider at the same lead time is taken out before the widths by lead time are learned.
-    _, by_lead = _by_lead(held_out, at)
-    forecasts = held_out.over(by_lead[bins]).where(leads > 0)
-    none = replace(none, by_length=_by_length(forecasts))
-    held_out = held_out.over(np.where(leads > 0, none.widening(held_out.n_rows), 1.0))
+    pooled, by_lead, by_channel = _widths(held_out, at)
+    forecasts = held_out.over(by_lead[bins, None] / pooled * by_channel).where(leads > 0)
+    none = replace(none, by_length=np.where(counts, 1.0, _by_length(forecasts)[:, None]))
+    held_out = held_out.over(np.where(leads[:, None] > 0, none.widening(held_out.n_rows), 1.0))
     residuals, known, design_effect = held_out.values, held_out.known, held_out.design_effect
-    pooled, by_lead = _by_lead(held_out, at)
+    pooled, by_lead, by_channel = _widths(held_out, at)
     factor = np.ones((len(LEADS), n_channels))
     for k in range(n_channels):
-        mine = known[:, k]
-        by_channel = _shrunk_width(residuals[mine, k], pooled, design_effect)
         for b, here in enumerate(at):
-            factor[b, k] = _shrunk_width(residuals[mine & here, k], by_lead[b] / pooled * by_channel, design_effect)
+            other = by_lead[b] / pooled * by_channel[k]
+            factor[b, k] = _shrunk_width(residuals[known[:, k] & here, k], other, design_effect)
     factor = np.where(counts, 1.0, factor.clip(0.3, 5.0))
     shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
     correlation = _correlations(residuals[leads > 0], design_effect)
     return replace(none, factor=factor, shape=shape, correlation=correlation)
 
 
-def _by_lead(held_out: Residuals, at: Sequence[NDArray[np.bool_]]) -> tuple[float, Floats]:
-    """The width of all residuals, and that of all channels at each lead time, (lead,)."""
+def _widths(held_out: Residuals, at: Sequence[NDArray[np.bool_]]) -> tuple[float, Floats, Floats]:
+    """The width of all residuals, that of all channels at each lead time, (lead,), and that of each channel."""
     values, known, design_effect = held_out.values, held_out.known, held_out.design_effect
     pooled = _pooled_width(values[known], design_effect)
-    return pooled, np.array([_shrunk_width(values[known & here[:, None]], pooled, design_effect) for here in at])
+    by_lead = [_shrunk_width(values[known & here[:, None]], pooled, design_effect) for here in at]
+    columns = zip(values.T, known.T, strict=True)
+    by_channel = [_shrunk_width(column[k], pooled, design_effect) for column, k in columns]
+    return pooled, np.array(by_lead), np.array(by_channel)
 
 
 def _by_length(forecasts: Residuals) -> Floats:
@@ -128,7 +133,7 @@ def _by_length(forecasts: Residuals) -> Floats:
     variance = sum(_LOG_WIDTH * part.design_effect / part.known.sum() for part in parts) / apart**2
     slope = (logs[1] - logs[0]) / apart * STEEPEST**2 / (STEEPEST**2 + variance)
     found: Floats = np.exp(slope * (np.log1p(LENGTHS).clip(shortest, longest) - of_values.mean()))
-    return found
+    return found.clip(1 / MOST_BY_LENGTH, MOST_BY_LENGTH)
 
 
 def _correlations(residuals: Floats, design_effect: float) -> Floats:

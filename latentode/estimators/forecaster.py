@@ -122,9 +122,9 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
         needs an integer ``random_state``. See the guide on scaling.
     checkpoint_dir : str or Path, optional
         Directory of checkpoints, one at every validation check. A ``fit`` with the same data, parameters and
-        ``random_state`` resumes from the last and ends with the weights of an uninterrupted fit, bit for bit (on the
-        same machine, with the same versions); ``random_state=None`` resumes the interrupted random state. A finished
-        fit removes its file; a checkpoint of other data, parameters or versions is left alone, with a warning.
+        ``random_state`` resumes from the last and ends with the weights of an uninterrupted fit, on the CPU of the same
+        machine bit for bit; ``random_state=None`` resumes the interrupted random state. A finished fit removes its
+        file; a checkpoint of other data, parameters or versions is left alone, with a warning.
     verbose : bool or int, optional
         Whether to show a progress bar; 2 also prints a line at every validation check. None shows a bar in a terminal
         or a notebook; elsewhere True shows these lines instead, by the program's logging or on the standard error. The

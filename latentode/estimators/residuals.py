@@ -69,8 +69,8 @@ class Residuals:
         return max(_design_effect(self.values, self.series), float(self.known.sum()) / self.most)
 
     def over(self, widths: Floats) -> "Residuals":
-        """They in units of other widths, (query,)."""
-        return replace(self, values=self.values / widths[:, None])
+        """They in units of other widths, (query, channel) or what broadcasts to it."""
+        return replace(self, values=self.values / widths)
 
     def where(self, keep: NDArray[np.bool_]) -> "Residuals":
         """Those of some queries."""

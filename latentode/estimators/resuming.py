@@ -15,6 +15,7 @@ from latentode._version import __version__
 from latentode.data import ChannelScaler
 from latentode.estimators.preparation import TrainingData
 from latentode.estimators.settings import Settings
+from latentode.nn import device_of
 from latentode.persistence.covariates import arrays_of_covariates
 from latentode.training import Checkpoint, checkpoint_in
 from latentode.training.snapshot import rng_state
@@ -77,6 +78,7 @@ def _fingerprint(data: TrainingData, settings: Settings, rng: np.random.Generato
         "random_state": None if seed is None else hashlib.sha256(seed.encode()).hexdigest(),
         "horizon": data.horizon,
         **{name: _plain(getattr(settings, name)) for name in others},
+        "accelerator": str(device_of(settings.accelerator)),  # "auto" may be another device now
     }
 
 

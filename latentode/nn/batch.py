@@ -106,7 +106,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device; its lengths stay on the CPU."""
-        return replace(self._each(lambda tensor: tensor.to(device, non_blocking=True)), lengths=self.lengths)
+        return replace(self._each(lambda tensor: tensor.to(device)), lengths=self.lengths)
 
     def take(self, series: slice | Tensor) -> "Batch":
         """Some of the series."""

@@ -50,7 +50,7 @@ class Calibration:
     correlation : array of float
         (channel, channel), of the standardised errors of two channels at one time.
     by_length : array of float
-        (length,), a further factor of forecasts, at :data:`LENGTHS`.
+        (length, channel), a further factor of forecasts, at :data:`LENGTHS`; 1 for channels of counts.
 
     References
     ----------
@@ -68,11 +68,11 @@ class Calibration:
     def none(cls, n_channels: int) -> "Calibration":
         """A calibration that changes nothing."""
         shape = np.repeat(ndtri(LEVELS)[:, None], n_channels, 1)
-        factor, same = np.ones((len(LEADS), n_channels)), np.ones(len(LENGTHS))
+        factor, same = np.ones((len(LEADS), n_channels)), np.ones((len(LENGTHS), n_channels))
         return cls(factor, shape, np.zeros(n_channels), np.eye(n_channels), same)
 
     def factors(self, leads: Floats, n_rows: NDArray[np.int64]) -> Floats:
-        """The factors of deviations, (query, channel); 1 for a channel without observations.
+        """The factors of deviations, (query, channel).
 
         Parameters
         ----------
@@ -84,11 +84,12 @@ class Calibration:
         known = np.nan_to_num(self.factor, nan=1.0)
         # The first factor is of times inside the history, which forecasts just after it do not resemble.
         ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
-        return np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows)[:, None])
+        return np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows))
 
     def widening(self, n_rows: NDArray[np.int64]) -> Floats:
-        """The further factor of forecasts from histories of some lengths, (query,)."""
-        return np.interp(np.log1p(n_rows), np.log1p(LENGTHS), self.by_length)
+        """The further factor of forecasts from histories of some lengths, (query, channel)."""
+        at, knots = np.log1p(n_rows), np.log1p(LENGTHS)
+        return np.stack([np.interp(at, knots, column) for column in self.by_length.T], axis=1)
 
     def deviations(self, standard: Floats) -> Floats:
         """Map standard normal deviates to deviates of each channel's shape.

@@ -154,7 +154,7 @@ def missing_arrays(n_channels: int, n_lengths: int) -> dict[str, NDArray[np.floa
     return {
         "calibration.variance_share": np.zeros(n_channels),
         "calibration.correlation": np.eye(n_channels),
-        "calibration.by_length": np.ones(n_lengths),
+        "calibration.by_length": np.ones((n_lengths, n_channels)),
     }
 
 

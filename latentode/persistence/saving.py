@@ -358,7 +358,7 @@ def _shapes(n_channels: int, n_series: int, n_rows: int) -> Shapes:
         "calibration.shape": (np.float64, (len(LEVELS), n_channels)),
         "calibration.variance_share": (np.float64, (n_channels,)),
         "calibration.correlation": (np.float64, (n_channels, n_channels)),
-        "calibration.by_length": (np.float64, (len(LENGTHS),)),
+        "calibration.by_length": (np.float64, (len(LENGTHS), n_channels)),
         "panel.offsets": (np.int64, (n_series + 1,)),
         "panel.times": (np.float64, (n_rows,)),
         "panel.values": (np.float64, (n_rows, n_channels)),

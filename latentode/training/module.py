@@ -1,6 +1,6 @@
 """The Lightning module: training step, optimiser, averaged weights."""
 
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import lightning.pytorch as pl
 import torch
@@ -41,6 +41,7 @@ class LatentODEModule(pl.LightningModule):
     """
 
     averaged: AveragedModel
+    _ddp_params_and_buffers_to_ignore: ClassVar[list[str]] = ["averaged.n_averaged"]  # it stays on the CPU
 
     def __init__(self, model: LatentODE, options: TrainingConfig, generator: torch.Generator) -> None:
         super().__init__()

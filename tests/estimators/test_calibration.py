@@ -153,6 +153,23 @@ def test_widths_hardly_differ_by_length_where_held_out_series_show_little_or_not
     assert by_length.max() < 1.25 * by_length.min()
 
 
+def test_a_channel_with_wide_residuals_is_not_taken_for_a_length_of_the_history():
+    """Two channels, of widths 2 and 1/2 after any history; the second is measured in long histories only."""
+    one = of_two_lengths(200, 2.0, 2.0)
+    values = np.column_stack([one.values[:, 0], np.where(one.n_rows > 50, one.values[::-1, 0] / 4, np.nan)])
+    calibration = calibrate_residuals(replace(one, values=values, counts=np.array([False, False])))
+    found = calibration.factors(np.full(2, 0.5), np.array([3, 100]))
+    np.testing.assert_allclose(found, [[2.0, 0.5], [2.0, 0.5]], rtol=0.15)
+
+
+def test_counts_have_no_width_by_length_and_others_a_bounded_one():
+    one = of_two_lengths(200, 1000.0, 1.0)
+    values = np.column_stack([one.values, np.full_like(one.values, np.nan)])
+    by_length = calibrate_residuals(replace(one, values=values, counts=np.array([False, True]))).by_length
+    assert (by_length[:, 1] == 1).all()
+    assert (by_length[:, 0].min(), by_length[:, 0].max()) == (0.5, 2.0)
+
+
 def test_channels_are_calibrated_apart_where_they_have_enough():
     factors = calibrate(Known(1.0), [queried(residuals(5000, 0.5, 2.0))], 1).factors(np.array([0.5]), ROWS[:1])
     np.testing.assert_allclose(factors[0], [0.5, 2.0], rtol=0.15)

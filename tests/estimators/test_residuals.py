@@ -41,7 +41,7 @@ def test_residuals_that_whole_series_share_say_as_much_as_there_are_series():
     shared = replace(apart, values=np.repeat(rng.normal(size=(200, 1)), 30, axis=0))
     assert apart.design_effect < 1.5
     assert shared.design_effect == pytest.approx(30, rel=0.2)
-    assert shared.over(np.full(6000, 2.0)).values[0, 0] == shared.values[0, 0] / 2
+    assert shared.over(np.full((6000, 1), 2.0)).values[0, 0] == shared.values[0, 0] / 2
 
 
 def test_held_out_forecasts_reach_as_far_as_their_last_targets():

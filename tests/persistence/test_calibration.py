@@ -17,7 +17,7 @@ def skewed():
         shape=np.stack([shape, ndtri(LEVELS)], 1),
         variance_share=np.zeros(2),
         correlation=np.eye(2),
-        by_length=np.ones(len(LENGTHS)),
+        by_length=np.ones((len(LENGTHS), 2)),
     )
 
 
@@ -35,11 +35,11 @@ def test_factors_are_interpolated_between_lead_times_and_constant_outside():
 
 
 def test_forecasts_from_short_histories_have_a_factor_of_their_own_and_what_lies_inside_has_not():
-    by_length = np.array([2.0, 2.0, 1.0, 0.5, 0.5, 0.5])
-    wider = replace(skewed(), by_length=by_length)
+    by_length = np.array([2.0, 2.0, 1.0, 0.5, 0.5, 0.5])[:, None]
+    wider = replace(skewed(), by_length=np.repeat(by_length, 2, axis=1))
     leads, n_rows = np.array([LEADS[3]] * 4 + [-1.0]), np.array([0, 3, 30, 999, 3])
     np.testing.assert_allclose(wider.factors(leads, n_rows)[:, 0], [6.0, 6.0, 1.5, 1.5, 1.0])
-    between = wider.widening(np.array([5]))
+    between = wider.widening(np.array([5]))[0, 0]
     assert 1.0 < between.item() < 2.0
 
 
