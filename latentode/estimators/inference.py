@@ -11,7 +11,7 @@ from torch import Tensor
 from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
 from latentode.estimators.query_batches import QueryBatcher
-from latentode.nn import Batch, Elsewhere, Model, Stacked, mixture_spread
+from latentode.nn import Batch, DeviceCopy, Model, Stacked, mixture_spread
 from latentode.persistence.calibration import log_of_mean_over_median
 from latentode.persistence.state import FittedState
 from latentode.training import fork_safe
@@ -50,7 +50,7 @@ class Predictor:
     device: torch.device = CPU
 
     @cached_property
-    def model(self) -> Model | Stacked | Elsewhere:
+    def model(self) -> Model | Stacked | DeviceCopy:
         """What predicts."""
         return self.state.predictive_on(self.device)
 

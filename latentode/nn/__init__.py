@@ -3,7 +3,7 @@
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.bridged_decoder import MODEL_DECODERS
 from latentode.nn.decoders import DECODERS, Decoder, DecoderInputs, LinearDecoder, MLPDecoder, SkipDecoder
-from latentode.nn.devices import ACCELERATORS, Elsewhere, device_of, on_device
+from latentode.nn.devices import ACCELERATORS, DeviceCopy, device_of, on_device
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import ENCODERS, Encoder, Encoding, GRUEncoder, HistoryEncoder, ODERNNEncoder
 from latentode.nn.ensemble import Ensemble, Model, members_of, model_from
@@ -36,7 +36,7 @@ __all__ = [
     "BernoulliLikelihood",
     "Decoder",
     "DecoderInputs",
-    "Elsewhere",
+    "DeviceCopy",
     "Encoder",
     "Encoding",
     "Ensemble",

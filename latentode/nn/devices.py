@@ -10,7 +10,7 @@ from latentode.nn.ensemble import Model
 from latentode.nn.latent_ode import LatentODEConfig
 from latentode.nn.mixed_likelihood import Likelihood
 
-__all__ = ["ACCELERATORS", "Elsewhere", "device_of", "on_device"]
+__all__ = ["ACCELERATORS", "DeviceCopy", "device_of", "on_device"]
 
 ACCELERATORS = ("cpu", "gpu", "mps", "auto")
 """As in Lightning: the CPU; a GPU; a GPU of Apple's; or a CUDA GPU where there is one, else the CPU."""
@@ -33,7 +33,7 @@ def device_of(accelerator: str) -> torch.device | None:
     return torch.device("cpu") if accelerator == "auto" else None
 
 
-class Elsewhere:
+class DeviceCopy:
     """A copy of a network on another device. It takes batches from the CPU and returns predictions to it.
 
     Parameters
@@ -75,9 +75,9 @@ class Elsewhere:
         return _home(self._there.sample(batch.to(self.device), noise.to(self.device)))
 
 
-def on_device(network: Model, device: torch.device) -> Model | Elsewhere:
+def on_device(network: Model, device: torch.device) -> Model | DeviceCopy:
     """The network itself for the CPU, a copy of it for another device."""
-    return network if device.type == "cpu" else Elsewhere(network, device)
+    return network if device.type == "cpu" else DeviceCopy(network, device)
 
 
 def _home(prediction: Prediction) -> Prediction:

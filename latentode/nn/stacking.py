@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.devices import Elsewhere
+from latentode.nn.devices import DeviceCopy
 from latentode.nn.ensemble import Model
 from latentode.nn.gaussian_process import GaussianProcess
 from latentode.nn.latent_ode import LatentODEConfig
@@ -148,13 +148,13 @@ class Stacked(nn.Module):
 
     Parameters
     ----------
-    network : LatentODE or Ensemble or Elsewhere
+    network : LatentODE or Ensemble or DeviceCopy
         The network.
     stacking : Stacking
         The process and its weight.
     """
 
-    def __init__(self, network: Model | Elsewhere, stacking: Stacking) -> None:
+    def __init__(self, network: Model | DeviceCopy, stacking: Stacking) -> None:
         super().__init__()
         self.network, self.stacking = network, stacking
 

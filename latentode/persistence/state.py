@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Coding, GrowingPanel, Panel, Schema, Seasons, TimeAxis
 from latentode.data.native import Given
-from latentode.nn import Elsewhere, Model, Stacked, Stacking, on_device
+from latentode.nn import DeviceCopy, Model, Stacked, Stacking, on_device
 from latentode.persistence.calibration import Calibration
 from latentode.persistence.coverage import HeldOutCoverage
 
@@ -92,7 +92,7 @@ class FittedState:
         """The observations, merged."""
         return self.observed.panel
 
-    def predictive_on(self, device: torch.device) -> Model | Elsewhere | Stacked:
+    def predictive_on(self, device: torch.device) -> Model | DeviceCopy | Stacked:
         """What predicts: the network on a device, with the Gaussian process beside it, on the CPU, if there is one."""
         network = on_device(self.model, device)
         return network if self.stacking is None else Stacked(network, self.stacking)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latentode.nn import ACCELERATORS, Elsewhere, Ensemble, LatentODE, LatentODEConfig, device_of, on_device
+from latentode.nn import ACCELERATORS, DeviceCopy, Ensemble, LatentODE, LatentODEConfig, device_of, on_device
 from tests.nn.batches import lively, random_batch
 
 CPU = torch.device("cpu")
@@ -37,9 +37,9 @@ def ensemble():
 
 
 @pytest.mark.parametrize("network", [lively, ensemble])
-def test_a_copy_elsewhere_answers_as_the_network_does(network):
+def test_a_copy_on_another_device_answers_as_the_network_does(network):
     network, batch = network(), random_batch()
-    there = Elsewhere(network, CPU)
+    there = DeviceCopy(network, CPU)
     noise = torch.randn(3, len(batch.lengths), network.config.latent_dim)
     with torch.no_grad():
         for mine, others in (
@@ -55,5 +55,5 @@ def test_a_copy_elsewhere_answers_as_the_network_does(network):
 def test_a_network_is_copied_only_to_another_device():
     network = LatentODE(LatentODEConfig(n_channels=1, usual_gap=0.1))
     assert on_device(network, CPU) is network
-    assert isinstance(on_device(network, torch.device("meta")), Elsewhere)
+    assert isinstance(on_device(network, torch.device("meta")), DeviceCopy)
     assert {p.device.type for p in network.parameters()} == {"cpu"}

@@ -1,4 +1,4 @@
-"""The league: fifty sets of many kinds, one protocol each, by which every default is chosen or deleted.
+"""The league: nearly sixty sets of many kinds, one protocol each, by which every default is chosen or deleted.
 
 Run one label over the choosing half, or over the other::
 
