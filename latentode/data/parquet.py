@@ -35,7 +35,7 @@ def read_parquet(source: Any, id_col: Hashable | None = None, max_rows: int | No
     Parameters
     ----------
     source : str, Path or pyarrow.dataset.Dataset
-        A Parquet file, a directory of them, a pattern ("visits/*.parquet"), or a dataset of pyarrow's of any format.
+        A Parquet file, a directory of them, a pattern (``visits/*.parquet``), or a dataset of pyarrow's of any format.
     id_col : hashable, optional
         The column that names the series; None means the one called ``unique_id``, ``item_id`` or ``id``.
     max_rows : int, optional
