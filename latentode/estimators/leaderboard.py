@@ -137,13 +137,13 @@ def _queries(
     trained: Sequence[Trained], counts: NDArray[np.bool_], scaler: ChannelScaler, overall: Floats
 ) -> _Queries | None:
     rows = [pair for one in trained for pair in zip(one.held_out, one.series_of_batches, strict=True)]
-    if not rows:
+    here = [~_truth(batch).isnan().all(-1) for batch, _ in rows]
+    if not any(at.any() for at in here):  # all that is held out may lie beyond the horizon
         return None
     every = np.unique(np.concatenate([series for _, series in rows]))
     part = np.random.default_rng(0).permutation(len(every)) % min(N_FOLDS, len(every))
     folds = [part[np.searchsorted(every, series)] for _, series in rows]
     predicted = _predicted(trained, folds, counts, max(len(every) - len(every) // N_FOLDS, 1))
-    here = [~_truth(batch).isnan().all(-1) for batch, _ in rows]
 
     def flat(tensors: Sequence[Tensor]) -> Floats:
         return torch.cat([x[at] for x, at in zip(tensors, here, strict=True)]).double().numpy()

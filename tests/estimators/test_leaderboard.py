@@ -88,6 +88,15 @@ def test_a_single_held_out_series_is_scored_too():
     assert np.isfinite(scored(0.5, 1.0, 1)["latentode"]).all()
 
 
+def test_without_any_held_out_value_there_is_no_leaderboard():
+    """As where all that is held out lies beyond the horizon."""
+    batch = held_out(3)
+    empty = batch.with_features(target_mask=torch.zeros_like(batch.target_mask))
+    network = LatentODE(LatentODEConfig(n_channels=2, usual_gap=0.1))
+    trained = [Trained(network, [empty], np.arange(3), GaussianProcess(2, 0, 0.1, 1.0))]
+    assert leaderboard_of(trained, network, Calibration.none(2), PLAIN, np.zeros((3, 2))) is None
+
+
 def test_the_history_ends_with_the_last_observation_of_each_channel():
     batch = held_out(1)
     values = torch.tensor([[[1.0, 5.0], [2.0, 0.0], [0.0, 0.0]]])
