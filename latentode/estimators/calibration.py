@@ -16,7 +16,6 @@ from latentode.persistence.coverage import LEAD_ENDS
 __all__ = ["calibrate"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _BIN_ENDS = LEAD_ENDS[:-1]
 """Ends of the bins of lead times in whose middle the factors of ``LEADS`` stand, but for the last."""
@@ -85,31 +84,28 @@ def calibrate(held_out: Residuals) -> Calibration:
     bins = np.searchsorted(_BIN_ENDS, leads, side="left")
     at = [bins == b for b in range(len(LEADS))]
     # What short histories make wider at the same lead time is taken out before the widths by lead time are learned.
-    pooled, by_lead, by_channel = _widths(held_out, at)
-    forecasts = held_out.over(by_lead[bins, None] / pooled * by_channel).where(leads > 0)
+    forecasts = held_out.over(_widths(held_out, at)[bins]).where(leads > 0)
     none = replace(none, by_length=np.where(counts, 1.0, _by_length(forecasts)[:, None]))
     held_out = held_out.over(np.where(leads[:, None] > 0, none.widening(held_out.n_rows), 1.0))
     residuals, known, design_effect = held_out.values, held_out.known, held_out.design_effect
-    pooled, by_lead, by_channel = _widths(held_out, at)
-    factor = np.ones((len(LEADS), n_channels))
+    factor = _widths(held_out, at)
     for k in range(n_channels):
         for b, here in enumerate(at):
-            other = by_lead[b] / pooled * by_channel[k]
-            factor[b, k] = _shrunk_width(residuals[known[:, k] & here, k], other, design_effect)
+            factor[b, k] = _shrunk_width(residuals[known[:, k] & here, k], factor[b, k], design_effect)
     factor = np.where(counts, 1.0, factor.clip(0.3, 5.0))
     shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
     correlation = _correlations(residuals[leads > 0], design_effect)
     return replace(none, factor=factor, shape=shape, correlation=correlation)
 
 
-def _widths(held_out: Residuals, at: Sequence[NDArray[np.bool_]]) -> tuple[float, Floats, Floats]:
-    """The width of all residuals, that of all channels at each lead time, (lead,), and that of each channel."""
+def _widths(held_out: Residuals, at: Sequence[NDArray[np.bool_]]) -> Floats:
+    """Widths by lead time times widths by channel, (lead, channel)."""
     values, known, design_effect = held_out.values, held_out.known, held_out.design_effect
     pooled = _pooled_width(values[known], design_effect)
     by_lead = [_shrunk_width(values[known & here[:, None]], pooled, design_effect) for here in at]
     columns = zip(values.T, known.T, strict=True)
     by_channel = [_shrunk_width(column[k], pooled, design_effect) for column, k in columns]
-    return pooled, np.array(by_lead), np.array(by_channel)
+    return np.outer(np.array(by_lead) / pooled, by_channel)
 
 
 def _by_length(forecasts: Residuals) -> Floats:

@@ -68,7 +68,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     decoder : {"skip", "mlp", "linear"}
         The decoder to channels: a network that corrects an interpolation of the history, a network, or a linear layer.
     likelihood : {"auto", "gaussian", "fixed", "bernoulli", "poisson", "negative_binomial"} or dict
-        The distribution of observations: Gaussian with learned scales, or with a fixed, published one; or those of 0
+        The distribution of observations: Gaussian with learned scales, or with the published one (0.01); or those of 0
         and 1 and of counts. "auto" means negative binomial for channels of counts with zeros, Gaussian for others. A
         dict names it by channel, ``{"lapwing": "poisson"}``; channels that are not in it are Gaussian.
     bounds : "auto", None or dict

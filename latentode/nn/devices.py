@@ -7,8 +7,6 @@ from torch import Tensor
 
 from latentode.nn.batch import Batch, Prediction
 from latentode.nn.ensemble import Model
-from latentode.nn.latent_ode import LatentODEConfig
-from latentode.nn.mixed_likelihood import Likelihood
 
 __all__ = ["ACCELERATORS", "DeviceCopy", "device_of", "on_device"]
 
@@ -46,17 +44,8 @@ class DeviceCopy:
 
     def __init__(self, network: Model, device: torch.device) -> None:
         self.device = device
-        self._here, self._there = network, copy.deepcopy(network).to(device)
-
-    @property
-    def config(self) -> LatentODEConfig:
-        """That of the network."""
-        return self._here.config
-
-    @property
-    def likelihood(self) -> Likelihood:
-        """That of the network, on the CPU."""
-        return self._here.likelihood
+        self.config, self.likelihood = network.config, network.likelihood  # on the CPU
+        self._there = copy.deepcopy(network).to(device)
 
     def predict(self, batch: Batch) -> Prediction:
         """Mean and scale, (series, query, channel)."""

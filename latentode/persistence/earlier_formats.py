@@ -121,14 +121,10 @@ def from_earlier(config: dict[str, Any], version: int) -> dict[str, Any]:
 
 def _clipped(coding: Any) -> Any:
     """The coding with the bound of scaled numbers that models of earlier formats were fitted with."""
-    if not isinstance(coding, dict):
+    roles = coding.values() if isinstance(coding, dict) else [None]
+    if not all(isinstance(columns, list) and all(isinstance(one, dict) for one in columns) for columns in roles):
         return coding
-    return {
-        role: [{"farthest": FARTHEST, **one} if isinstance(one, dict) else one for one in columns]
-        if isinstance(columns, list)
-        else columns
-        for role, columns in coding.items()
-    }
+    return {role: [{"farthest": FARTHEST, **one} for one in columns] for role, columns in coding.items()}
 
 
 def completed(config: Any) -> Any:

@@ -72,7 +72,7 @@ def with_own_periods(
         trial.log_variances["noise"].copy_(fitted.log_variances["noise"])
         for _ in range(N_EXPECTATIONS):
             know_frequencies(trial.periods, trial.evidence(population), prune=True)
-    tried = shown & _have_sinusoids(trial.periods, population)
+    tried = _have_sinusoids(trial.periods, population)
     if not tried.any():
         return fitted
     _forget(trial.periods, ~tried)

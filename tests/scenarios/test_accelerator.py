@@ -39,7 +39,7 @@ def test_a_model_fitted_on_a_gpu_predicts_where_there_is_none(tmp_path):
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("options", [{}, {"n_models": 2}, {"kl_weight": 0.1}, {"encoder": "odernn"}], ids=str)
-def test_a_fit_on_a_gpu_loses_as_on_the_cpu(options):
+def test_a_fit_on_a_gpu_has_the_losses_of_one_on_the_cpu(options):
     df = waves(12, 12)
     fits = [quick(accelerator=name, max_steps=25, **options).fit(df) for name in ("cpu", "gpu")]
     losses = [one.history_["loss"].to_numpy() for one in fits]

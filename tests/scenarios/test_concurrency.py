@@ -1,6 +1,7 @@
 """Several at once, in threads and processes: no interference, and nothing of the process's changed."""
 
 import concurrent.futures
+import contextlib
 import copy
 import multiprocessing
 import os
@@ -14,16 +15,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
 
 from latentode.data import DataWarning
 from latentode.estimators import fitting
-from tests.estimators.tiny import checks_every, quick, waves
+from tests.estimators.tiny import checks_every, quick, rough_stacking, waves
 from tests.scenarios.test_determinism import state_of_the_world
 
 pytestmark = pytest.mark.usefixtures("roughly_stacked")
 
 THREADS = 10
+
+
+IN_A_WORKER = contextlib.ExitStack()
+
+
+def stack_roughly():
+    """For as long as a worker lives."""
+    IN_A_WORKER.enter_context(rough_stacking())
 
 
 @pytest.fixture(scope="module")
@@ -172,13 +180,12 @@ def test_workers_predict_as_the_main_process_does(small, fitted, method):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_fits_of_workers_are_ours(small, method):
-    alone = quick(stacking=False)  # rough stacking is of this process
-    expected = clone(alone).fit(small).predict(small)
+def test_fits_of_workers_are_ours(small, fitted, method):
     context = multiprocessing.get_context(method)
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-        for found in pool.map(alone.fit, [small] * 2):
-            assert_same([found.predict(small)], [expected])
+    # A worker that is not forked knows nothing of this module's fixture.
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context, initializer=stack_roughly) as pool:
+        for found in pool.map(quick(stacking=True).fit, [small] * 2):
+            assert_same([found.predict(small)], [fitted.predict(small)])
 
 
 def test_two_fits_in_one_directory_at_the_same_time_do_not_meet(small, tmp_path):
