@@ -135,7 +135,7 @@ class TimedRows:
         return held
 
     def window(self, series: Ints, begin: Floats, end: Floats) -> tuple[Floats, Features]:
-        """The rows of some series from one time to another, and the last one before.
+        """The rows of some series from one time to another, and the last one before, as if it were given at ``begin``.
 
         Parameters
         ----------
@@ -158,7 +158,9 @@ class TimedRows:
             first[i] = start + max(int(np.searchsorted(own, begin[i], side="right")) - 1, 0)
             last[i] = start + int(np.searchsorted(own, end[i], side="right"))
         lengths = np.maximum(last - first, np.minimum(stops - first, 1))
-        return pad(self.times, first, lengths, np.inf), pad(self.values, first, lengths, 0.0)
+        # So a window does not depend on how often a value that goes on to hold was repeated.
+        times = np.maximum(pad(self.times, first, lengths, np.inf), begin[:, None])
+        return times, pad(self.values, first, lengths, 0.0)
 
 
 def grouped_rows(

@@ -343,7 +343,7 @@ def _with_given(
         if covariates.known.n_features:
             # A span earlier, for filters that start from zero there.
             begin = np.minimum(row_times[:, 0], query_times.min(1)) - span
-            knot_times, knots = covariates.known.window(which, begin, end)
+            knot_times, knots = covariates.changes.window(which, begin, end)
             rows = np.concatenate([_held_values(knot_times, knots, row_times), rows], axis=-1)
             queries = np.concatenate([_held_values(knot_times, knots, query_times), queries], axis=-1)
             relative = _floats((knot_times - origins[:, None]) / span)

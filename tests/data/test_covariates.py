@@ -195,6 +195,13 @@ def test_rows_of_one_time_are_the_same_to_the_last_digit_in_any_order():
         np.testing.assert_array_equal(rows(series[order], times[order], known[order]).known.values, expected)
 
 
+def test_values_that_repeat_the_one_before_are_no_changes_and_the_first_of_a_series_is_one():
+    found = rows([0, 0, 0, 0, 1, 1], [0.0, 1.0, 2.0, 3.0, 0.0, 1.0], [5, 5, 6, 5, 5, 5]).changes
+    assert found.offsets.tolist() == [0, 3, 4]
+    assert found.times.tolist() == [0.0, 2.0, 3.0, 0.0]
+    assert found.values.ravel().tolist() == [5, 6, 5, 5]
+
+
 def test_new_rows_and_series_join_the_old():
     old = rows([0, 1], [0.0, 0.0], [1, 2])
     new = rows([0, 1], [0.0, 1.0], [3, 4])

@@ -298,6 +298,25 @@ def test_a_gap_is_a_stretch_of_some_channels_and_all_of_it_is_queried():
 # --------------------------------------------------------------------------------------------------- impulses
 
 
+def steered(times, values):
+    """One series with a known covariate."""
+    known = TimedRows(np.array([0, len(times)]), np.array(times), np.array(values, dtype=np.float32)[:, None])
+    nothing = np.zeros((1, 0), dtype=np.float32)
+    return replace(series_of(40), covariates=Covariates(nothing, known, TimedRows.empty(1)))
+
+
+def test_a_level_that_is_given_again_and_again_is_one_level():
+    few = steered([0.0, 2.25, 3.0], [1.0, 2.0, 1.0])
+    times = np.arange(0.0, 4.0, 0.25)
+    many = steered(times, np.where((times >= 2.25) & (times < 3.0), 2.0, 1.0))
+    question = {"starts": [0], "stops": [40], "origins": [3.9], "query_times": [[4.5, 5.0]], "which": [0]}
+    first, second = (
+        query_batch(series, span=1.0, **{name: np.array(x) for name, x in question.items()}) for series in (few, many)
+    )
+    for one, other in zip((first.knot_times, first.knots), (second.knot_times, second.knots), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def dosed(series, times, amounts):
     """The same series, of which the first has impulses."""
     n = len(series.lengths)
