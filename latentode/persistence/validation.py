@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentode.data.covariates import MOST_CATEGORIES
+from latentode.data.covariates import FARTHEST, MOST_CATEGORIES
 from latentode.data.time_axis import SHORTEST, is_zone_name
 from latentode.nn import ACTIVATIONS, LIKELIHOODS, MODEL_DECODERS, LatentODEConfig, StackingConfig
 from latentode.persistence.limits import Limit, OneOf, Range
@@ -199,6 +199,7 @@ def _check_column(one: dict[str, Any]) -> None:
     _require(_is_number(one["center"]), "center", one["center"])
     for name in ("scale", "farthest"):
         _require(_is_number(one[name]) and one[name] > 0, name, one[name])
+    _require(one["farthest"] <= FARTHEST, "farthest", one["farthest"])
     categories = one["categories"]
     if categories is not None:
         texts = isinstance(categories, list) and all(isinstance(c, str) for c in categories)

@@ -66,8 +66,10 @@ def grids(method):
     order = method.order
     if method.implicit and 1 < order < 4:  # each step takes long, and the leading term rules soon
         return (8, 11, 16, 23)
+    if order == 1:  # far backwards the spiral grows, and Euler's method needs fine steps
+        return (64, 91, 128, 181)
     if order < 5:
-        return (16, 23, 32, 45) if order < 4 else (32, 45, 64, 91)
+        return (16, 23, 32, 45) if order < 4 else (45, 64, 91, 128)
     return (45, 64, 91, 128, 181) if order == 5 else (4, 6, 8, 11, 16, 23, 32, 45, 64)
 
 

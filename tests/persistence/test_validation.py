@@ -94,6 +94,7 @@ def test_arrays_that_would_spoil_every_prediction_are_refused_by_name(spoilt, na
         (("coding", "known", 0, "center"), float("nan")),
         (("coding", "known", 0, "scale"), 0),
         (("coding", "known", 0, "scale"), -1.0),
+        (("coding", "known", 0, "farthest"), 1e18),
         (("coding", "known", 0, "name"), ["x"]),
         (("coding", "known", 0, "name"), "x"),
         (("coding", "known", 0), "dose"),
