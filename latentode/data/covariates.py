@@ -234,10 +234,7 @@ class Covariates:
     @cached_property
     def changes(self) -> TimedRows:
         """The known values without rows that repeat the one before: what holds goes on, and costs nothing."""
-        values, series = self.known.values, self.known.series_of_row
-        new = np.ones(len(values), dtype=bool)
-        new[1:] = (series[1:] != series[:-1]) | (values[1:] != values[:-1]).any(axis=1)
-        return self.known.where(new)
+        return self.known.without_repeats()
 
     @property
     def n_rows(self) -> int:

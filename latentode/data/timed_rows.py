@@ -71,6 +71,12 @@ class TimedRows:
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return TimedRows(offsets, self.times[keep], self.values[keep])
 
+    def without_repeats(self) -> "TimedRows":
+        """The rows without those that repeat the one before."""
+        series, new = self.series_of_row, np.ones(len(self.times), dtype=bool)
+        new[1:] = (series[1:] != series[:-1]) | (self.values[1:] != self.values[:-1]).any(axis=1)
+        return self.where(new)
+
     def append(self, other: "TimedRows") -> "TimedRows":
         """The rows with those of further series."""
         return TimedRows(

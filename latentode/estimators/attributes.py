@@ -107,7 +107,7 @@ class FittedAttributes:
         Raises
         ------
         ValueError
-            When there are no scores: nothing was held out, or the model was saved before there were any.
+            When there are no scores: no forecast was held out, or the model was saved before there were any.
 
         Notes
         -----
@@ -128,8 +128,8 @@ class FittedAttributes:
         state = self._fitted()
         if state.leaderboard is None:
             raise ValueError(
-                "this model has no leaderboard: nothing was held out in its fit, or it was saved by an earlier version "
-                "of latentode; fit it again, or score it on new data with latentode.evaluation.backtest"
+                "this model has no leaderboard: no forecast was held out in its fit, or it was saved by an earlier "
+                "version of latentode; fit it again, or score it on new data with latentode.evaluation.backtest"
             )
         targets = slice(0, state.n_targets)
         scores, spread = state.leaderboard[:, targets], state.scaler.spread[targets]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
-from latentode.estimators.holdout import FEWEST_SERIES, N_MODELS
+from latentode.estimators.holdout import FEWEST_SERIES, N_MODELS, usable_series
 from latentode.estimators.settings import Settings
 from latentode.nn import LatentODEConfig
 from latentode.training import TrainingConfig
@@ -98,7 +98,7 @@ def n_models_for(panel: Panel, scaled: Floats, settings: Settings) -> int:
     """How many models are trained: several where whole series are held out and there are few of them."""
     if settings.n_models is not None:
         return int(settings.n_models)
-    n_series = int((panel.lengths >= 2).sum())
+    n_series = len(usable_series(panel.lengths))
     few = FEWEST_SERIES <= n_series < FEW_SERIES and _n_values(scaled) < FEW_VALUES
     return N_MODELS if few else 1
 
@@ -146,7 +146,7 @@ def _batch_size(panel: Panel, settings: Settings) -> int:
 
 def _typical_gap(panel: Panel) -> float:
     gaps = np.diff(panel.times)[np.diff(panel.series_of_row) == 0]
-    return float(np.median(gaps))
+    return float(np.median(gaps)) if len(gaps) else 1.0  # any, where every series has one row
 
 
 def _impulse_gap(panel: Panel, span: float) -> float:

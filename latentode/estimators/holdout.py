@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from latentode.nn import Batch
 from latentode.training import RaggedSeries, TaskSampler, validation_batches
 
-__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "by_content", "hold_out", "n_held_out"]
+__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "by_content", "hold_out", "n_held_out", "usable_series"]
 
 Ints = NDArray[np.int64]
 
@@ -59,6 +59,11 @@ def n_held_out(n_series: int, fraction: float) -> int:
     return min(max(round(fraction * n_series), least), MOST_HELD_OUT, n_series - 1)
 
 
+def usable_series(lengths: Ints) -> Ints:
+    """The series that can be held out, by position: those with two rows, or with one where none has two."""
+    return np.flatnonzero(lengths >= min(2, int(lengths.max(initial=0))))
+
+
 def by_content(series: RaggedSeries) -> Ints:
     """An order of the series by their values, so that which are held out does not depend on their names.
 
@@ -87,7 +92,7 @@ def hold_out(whole: TaskSampler, fraction: float, n_folds: int, rng: np.random.G
         The source of randomness.
     """
     lengths = whole.series.lengths
-    usable = np.flatnonzero(lengths >= 2)
+    usable = usable_series(lengths)
     n_held = n_held_out(len(usable), fraction)
     left = np.empty(0, dtype=np.int64)
     for _ in range(n_folds):

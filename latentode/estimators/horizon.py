@@ -58,7 +58,7 @@ def horizon_for(panel: Panel, axis: TimeAxis, given: float | None) -> Horizon:
 
 
 def typical_duration(panel: Panel) -> float:
-    """The 95 % quantile of the durations of the series, in the panel's unit of time."""
+    """The 95 % quantile of the durations of the series, in the panel's unit of time; 1 where each has one row."""
     durations = panel.last_times - panel.first_times
     durations = durations[durations > 0]
-    return float(np.quantile(durations, OF_DURATIONS))
+    return float(np.quantile(durations, OF_DURATIONS)) if len(durations) else 1.0

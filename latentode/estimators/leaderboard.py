@@ -98,7 +98,7 @@ def leaderboard_of(
     n_known = (~np.isnan(values)).sum(0)
     overall = np.nansum(values, 0) / np.maximum(n_known, 1)
     queries = _queries(trained, model.likelihood.of_counts, scaler, overall)
-    if queries is None:
+    if queries is None or not (queries.leads > 0).any():  # of series with one row no forecast is held out
         return None
     scores = np.full((len(CANDIDATES), len(overall), len(SCORES)), np.nan)
     for name, predicted in queries.found.items():

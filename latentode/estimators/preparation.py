@@ -27,6 +27,7 @@ from latentode.data.doubtful import constant_channels, dates_as_numbers, left_ou
 from latentode.data.native import Given
 from latentode.estimators.bounds import bounds_for
 from latentode.estimators.frames import join_targets, weights_of
+from latentode.estimators.holdout import FEWEST_SERIES
 from latentode.estimators.likelihoods import likelihoods_for
 from latentode.estimators.settings import Settings
 from latentode.estimators.support import refuse_unsupported
@@ -225,9 +226,14 @@ def _check_panel(panel: Panel, schema: Schema, sentences: list[str]) -> None:
         names = [c for c, empty in zip(schema.channels, unobserved, strict=True) if empty]
         sentences.append(f"channels {names!r} hold no value at all: their predictions will be NaN")
     if panel.lengths.max(initial=0) < 2:
-        raise DataError(
-            f"{len(panel.times)} observations in {panel.n_series} series, none with two or more: too little data to "
-            "learn from; at least one series needs observations at two times"
+        found = f"{len(panel.times)} observations in {panel.n_series} series, none with two or more"
+        if len(panel.times) < FEWEST_SERIES:
+            raise DataError(
+                f"{found}: too little data to learn from; at least one series needs observations at two times"
+            )
+        sentences.append(
+            f"{found}: nothing says how a series changes; predictions are those for a series of which nothing is "
+            "known, by its static and known columns and the calendar"
         )
     warn_data(sentences)
 

@@ -80,6 +80,8 @@ def validation_batches(
     # Draw k of a series lies in the k-th part of it: the origins cover short histories and long ones.
     spread = (np.repeat(np.arange(n_draws), len(which)) + rng.random(n)) / n_draws
     origins = first + (spread * (lengths - 1 - first)).astype(np.int64)
+    if sampler.series.single_rows:
+        origins[:] = -1
     hides = rng.random(n) < (0.25 if after is None else 0.0)
     rate = np.where(hides, 0.3, 0.0)
     whole_rows = rng.random(n) < 0.5

@@ -79,6 +79,11 @@ class RaggedSeries:
         """Rows of every series."""
         return np.diff(self.offsets)
 
+    @property
+    def single_rows(self) -> bool:
+        """Whether no series has two rows."""
+        return int(self.lengths.max(initial=0)) < 2
+
     def take(self, which: Ints) -> "RaggedSeries":
         """Some of the series."""
         covariates = None if self.covariates is None else self.covariates.take(which)
@@ -140,8 +145,8 @@ class TaskSampler:
         if self.early:
             first = (rng.random(len(which)) * self._with_room[which]).astype(np.int64)
             origins = np.where(rng.random(len(which)) < self.early, first, origins)
-        # Rarely, the history is empty: the model learns to predict for an unknown series.
-        origins = np.where(rng.random(len(which)) < 0.02, -1, origins)
+        # Rarely, the history is empty: the model learns to predict for an unknown series. Single rows say nothing else.
+        origins = np.where(rng.random(len(which)) < (1.0 if self.series.single_rows else 0.02), -1, origins)
         hides = rng.random(len(which)) < hide
         # Half of the hidden values are whole rows (interpolation), half single values (imputation).
         whole_rows = rng.random(len(which)) < 0.5
