@@ -39,6 +39,10 @@ CELLS_QUERIED, FEWEST_QUERIED = 115_000, 24
 """Cells (series times rows times channels) queried per training step where there is much data, and rows per series at
 least: more rows of the same series add little, and with many channels they take most of the time."""
 
+MANY_CHANNELS = 16
+"""From this many channels on, each has weights of its own in the decoder. On sets of 37 to 100 channels squared errors
+are 4 to 13 % lower for it; on sets of up to 12 they are not, and a step takes a tenth longer."""
+
 SOLVER_STEPS = 3
 """Steps of the solver per span at the start of training; more follow where their error is not small. The vector fields
 that are learned are smooth: on most data the error of three steps is below a hundredth of the noise."""
@@ -80,7 +84,7 @@ def config_for(
         regression=not published,
         encoder=settings.encoder,
         dynamics=settings.dynamics,
-        decoder=settings.decoder,
+        decoder="channels" if settings.decoder == "skip" and scaled.shape[1] >= MANY_CHANNELS else settings.decoder,
         likelihood=likelihoods[0] if len(set(likelihoods)) == 1 else likelihoods,
         anchor=settings.anchor,
         summary=not published,

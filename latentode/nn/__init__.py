@@ -1,7 +1,6 @@
 """Latent-ODE models: encoders, dynamics, decoders, likelihoods, and what composes them."""
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.bridged_decoder import MODEL_DECODERS
 from latentode.nn.decoders import DECODERS, Decoder, DecoderInputs, LinearDecoder, MLPDecoder, SkipDecoder
 from latentode.nn.devices import ACCELERATORS, DeviceCopy, device_of, on_device
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
@@ -21,6 +20,7 @@ from latentode.nn.likelihoods import (
 from latentode.nn.mixed_likelihood import Likelihood, MixedLikelihood
 from latentode.nn.mixture import mixture_quantiles, mixture_spread
 from latentode.nn.mlp_vjp import ACTIVATIONS
+from latentode.nn.model_decoders import MODEL_DECODERS
 from latentode.nn.random import InitialisedFrom
 from latentode.nn.stacking import Stacked, Stacking, StackingConfig
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
-from latentode.nn.decoders import DECODERS, Decoder, SkipDecoder
+from latentode.nn.decoders import SkipDecoder
 from latentode.nn.features import DRIFT_BOUND, SHORTEST_GAP, Neighbours, PickedRows, adjacent_rows, neighbours, shifted
 
-__all__ = ["MODEL_DECODERS", "BridgedDecoder"]
+__all__ = ["BridgedDecoder"]
 
 RELIABILITY, BEND = -1.0, -2.0
 """Initial reliability of an observation at its own time, and initial weight of the bow, before the sigmoid."""
@@ -126,7 +126,3 @@ class BridgedDecoder(SkipDecoder):
         mean = super()._mean(level, base, near, gates) + torch.sigmoid(bend) * near.bow
         bridged: Tensor = self.neighbour_bridge(mean, base, near)
         return bridged
-
-
-MODEL_DECODERS: dict[str, type[Decoder]] = {**DECODERS, "bridged": BridgedDecoder}
-"""Decoders by their name in a :class:`~latentode.nn.LatentODEConfig`."""

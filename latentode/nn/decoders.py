@@ -28,6 +28,8 @@ class DecoderInputs:
         (series, context), constant along the trajectory.
     level : Tensor
         (series, channel), the history's mean.
+    summary : Tensor
+        (series, channel, feature), of the history of each channel, see :class:`~latentode.nn.features.Summary`.
     near : Neighbours
         The observations nearest to each query.
     given : Tensor, optional
@@ -36,6 +38,7 @@ class DecoderInputs:
 
     context: Tensor
     level: Tensor
+    summary: Tensor
     near: Neighbours
     given: Tensor | None = None
 
@@ -164,8 +167,10 @@ class SkipDecoder(Decoder):
     """What is read off z(t) for each channel: the gate of the base, the correction, the gates of the two drifts."""
 
     def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
-        seen = latent_dim + context_dim + 2 * n_channels + given_dim
-        self.trunk = nn.Sequential(nn.Linear(seen, hidden_dim), nn.SiLU())
+        self._build_layers(n_channels, latent_dim + context_dim + 2 * n_channels + given_dim, hidden_dim)
+
+    def _build_layers(self, n_channels: int, n_inputs: int, hidden_dim: int) -> None:
+        self.trunk = nn.Sequential(nn.Linear(n_inputs, hidden_dim), nn.SiLU())
         self.to_mean = nn.Linear(hidden_dim, self.n_gates * n_channels)
         self.between = nn.Parameter(torch.full((n_channels,), BETWEEN))
         last = nn.Linear(hidden_dim, n_channels)
@@ -179,12 +184,15 @@ class SkipDecoder(Decoder):
     def forward(self, z: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
         """Decode latent states."""
         level, base = known.level_and_base
-        near = known.near
-        hidden = self.trunk(known.beside(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), near.known))
-        gates = self.to_mean(hidden).unflatten(-1, (self.n_gates, -1)).unbind(-2)
+        hidden, gates = self._read(self.tempered(z), base.clamp(-INPUT_BOUND, INPUT_BOUND), known)
         # Detached: the scale must not change what the mean is read from, or the model would widen instead of improving.
-        log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(near, self.usual_gap)], dim=-1))
-        return self._mean(level, base, near, gates), log_scale.clamp(*LOG_SCALES)
+        log_scale = self.to_scale(torch.cat([hidden.detach(), *_distance(known.near, self.usual_gap)], dim=-1))
+        return self._mean(level, base, known.near, gates.unbind(-2)), log_scale.clamp(*LOG_SCALES)
+
+    def _read(self, z: Tensor, base: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
+        """What is read off z(t): features, (series, query, hidden), and gates, (series, query, gate, channel)."""
+        hidden = self.trunk(known.beside(z, base, known.near.known))
+        return hidden, self.to_mean(hidden).unflatten(-1, (self.n_gates, -1))
 
     def _mean(self, level: Tensor, base: Tensor, near: Neighbours, gates: Sequence[Tensor]) -> Tensor:
         """The mean, from what was read off z(t)."""

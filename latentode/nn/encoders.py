@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentode.nn.batch import Batch
-from latentode.nn.features import INPUT_BOUND, TypicalScales, row_features, summary_features
+from latentode.nn.features import INPUT_BOUND, N_SUMMARIES, TypicalScales, row_features, summary_of
 from latentode.nn.gru import Slope, last_states
 from latentode.nn.packing import Packing, packing
 
@@ -119,16 +119,19 @@ class Encoding:
         (series, context), constant along the trajectory.
     level : Tensor
         (series, channel), the history's mean, shrunk towards the population's.
+    summary : Tensor
+        (series, channel, feature), of the history of each channel, see :class:`~latentode.nn.features.Summary`.
     """
 
     mean: Tensor
     log_std: Tensor
     context: Tensor
     level: Tensor
+    summary: Tensor
 
     def tile(self, n: int) -> "Encoding":
         """The whole encoding n times over, one copy after the other."""
-        return Encoding(*(x.repeat(n, 1) for x in (self.mean, self.log_std, self.context, self.level)))
+        return Encoding(*(x.repeat(n, *[1] * (x.dim() - 1)) for x in vars(self).values()))
 
 
 class Encoder(nn.Module):
@@ -183,7 +186,7 @@ class Encoder(nn.Module):
         self.register_buffer("usual_change", torch.tensor(usual_change))
         self.summary = summary
         self.history_encoder = ENCODERS[history_encoder](n_channels, hidden_dim, given_dim, backward)
-        features = hidden_dim + (5 * n_channels + 1 + given_dim) * summary + static_dim
+        features = hidden_dim + (N_SUMMARIES * n_channels + 1 + given_dim) * summary + static_dim
         self.trunk = nn.Sequential(nn.Linear(features, hidden_dim), nn.SiLU())
         self.to_latent = nn.Linear(hidden_dim, 2 * latent_dim)
         self.to_context = nn.Sequential(nn.Linear(hidden_dim, context_dim), nn.Tanh()) if context_dim else None
@@ -195,12 +198,13 @@ class Encoder(nn.Module):
         """Encode the histories of a batch."""
         scales = TypicalScales(self.usual_gap, self.usual_change)
         state = self.history_encoder(batch, scales)
-        summary, level = summary_features(batch, scales)
-        seen = [state, *((summary,) if self.summary else ()), *(() if batch.static is None else (batch.static,))]
+        summary = summary_of(batch, scales)
+        static = () if batch.static is None else (batch.static,)
+        seen = [state, *((summary.features,) if self.summary else ()), *static]
         hidden = self.trunk(torch.cat(seen, dim=-1))
         mean, log_std = self.to_latent(hidden).split(self.latent_dim, dim=-1)
         context = hidden.new_empty(len(hidden), 0) if self.to_context is None else self.to_context(hidden)
-        return Encoding(mean, log_std.clamp(-8.0, 2.0), context, level)
+        return Encoding(mean, log_std.clamp(-8.0, 2.0), context, summary.mean, summary.channels)
 
 
 def _packed(batch: Batch, backward: bool = False) -> Packing:

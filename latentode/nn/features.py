@@ -10,16 +10,18 @@ from latentode.nn.batch import Batch
 __all__ = [
     "DRIFT_BOUND",
     "INPUT_BOUND",
+    "N_SUMMARIES",
     "SHORTEST_GAP",
     "Neighbours",
     "PickedRows",
+    "Summary",
     "TypicalScales",
     "adjacent_rows",
     "log_gap",
     "neighbours",
     "row_features",
     "shifted",
-    "summary_features",
+    "summary_of",
 ]
 
 INPUT_BOUND = 8.0
@@ -151,35 +153,49 @@ def row_features(batch: Batch, scales: TypicalScales, rows: Tensor) -> Tensor:
     return torch.cat(parts, dim=-1)
 
 
-def summary_features(batch: Batch, scales: TypicalScales) -> tuple[Tensor, Tensor]:
-    """Summarise a history at its end, whatever its length.
+N_SUMMARIES = 5
+"""Features of each channel in a :class:`Summary`."""
 
-    Returns
-    -------
-    summary : Tensor
-        (series, 5 * channel + 1 + given): last value, mean, age of the last value, number of observations and
-        last rate of change for each channel; length of the history; features of the time of its last row.
+
+@dataclass(frozen=True)
+class Summary:
+    """A history summarised at its end, whatever its length.
+
+    Parameters
+    ----------
+    channels : Tensor
+        (series, channel, 5): last value, mean, age of the last value, number of observations, last rate of change.
+    series : Tensor
+        (series, 1 + given): length of the history; features of the time of its last row.
     mean : Tensor
         (series, channel), the mean, shrunk towards the population's (0) as if 0 had been observed once.
     """
+
+    channels: Tensor
+    series: Tensor
+    mean: Tensor
+
+    @property
+    def features(self) -> Tensor:
+        """All of them, (series, 5 * channel + 1 + given)."""
+        return torch.cat([self.channels.mT.flatten(1), self.series], dim=-1)
+
+
+def summary_of(batch: Batch, scales: TypicalScales) -> Summary:
+    """Summarise the histories of a batch."""
     count = batch.mask.sum(1)
     mean = (batch.values * batch.mask).sum(1) / (count + 1)
     here = () if batch.given is None else (_at_end(batch.given, batch.lengths),)
     last = _last_two(batch)
-    rate = _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, scales)
-    summary = torch.cat(
-        [
-            (last.value * last.one).clamp(-INPUT_BOUND, INPUT_BOUND),
-            mean.clamp(-INPUT_BOUND, INPUT_BOUND),
-            log_gap(-last.time, scales.gap) * last.one,
-            torch.log1p(count),
-            rate,
-            log_gap(-batch.times[:, :1], scales.gap),
-            *here,
-        ],
-        dim=-1,
-    )
-    return summary, mean
+    channels = [
+        (last.value * last.one).clamp(-INPUT_BOUND, INPUT_BOUND),
+        mean.clamp(-INPUT_BOUND, INPUT_BOUND),
+        log_gap(-last.time, scales.gap) * last.one,
+        torch.log1p(count),
+        _rate((last.value - last.previous) * last.two, (last.time - last.previous_time) * last.two, scales),
+    ]
+    length = log_gap(-batch.times[:, :1], scales.gap)
+    return Summary(torch.stack(channels, dim=-1), torch.cat([length, *here], dim=-1), mean)
 
 
 def _at_end(rows: Tensor, lengths: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latentode.nn.batch import Batch, Prediction
-from latentode.nn.bridged_decoder import MODEL_DECODERS
 from latentode.nn.decoders import DecoderInputs
 from latentode.nn.dynamics import LinearDynamics, MixedDynamics, MLPDynamics
 from latentode.nn.encoders import Encoder, Encoding
@@ -17,6 +16,7 @@ from latentode.nn.flow import Dynamics, Grid
 from latentode.nn.impulse_filters import ImpulseFilters
 from latentode.nn.input_filters import InputFilters
 from latentode.nn.mixed_likelihood import likelihood_from
+from latentode.nn.model_decoders import MODEL_DECODERS
 from latentode.nn.node_path import NodePath, path_on_nodes
 from latentode.nn.series_regression import SeriesRegression
 
@@ -64,7 +64,7 @@ class LatentODEConfig:
         Method and gradient of :func:`latentode.ode.solve`.
     encoder, dynamics, decoder, likelihood : str
         Keys of :data:`~latentode.nn.encoders.ENCODERS`, :data:`DYNAMICS`,
-        :data:`~latentode.nn.bridged_decoder.MODEL_DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`; the
+        :data:`~latentode.nn.model_decoders.MODEL_DECODERS` and :data:`~latentode.nn.likelihoods.LIKELIHOODS`; the
         likelihood may be a sequence of such keys, (channel,).
     anchor : {"end", "start"}
         The end of the history where the trajectory starts.
@@ -239,7 +239,8 @@ class LatentODE(nn.Module):
         """Mean and relative log scale at every query, from a latent state at the origin."""
         z = self.trajectory(z0, encoding.context, batch)
         near = self.decoder.neighbours(batch, self.encoder.usual_gap)
-        mean, log_scale = self.decoder(z, DecoderInputs(encoding.context, encoding.level, near, batch.query_given))
+        known = DecoderInputs(encoding.context, encoding.level, encoding.summary, near, batch.query_given)
+        mean, log_scale = self.decoder(z, known)
         return mean if batch.response is None else mean + batch.response, log_scale
 
     def encode(self, batch: Batch) -> Encoding:

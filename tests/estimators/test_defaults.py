@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from latentode import load
 from latentode.data import Panel
 from latentode.estimators import defaults, fitting
 from latentode.training.tasks import MAX_QUERIES
@@ -66,3 +67,14 @@ def test_a_notebook_is_interactive_and_a_file_is_not(monkeypatch):
     for out, watched in ((notebook(), True), (io.StringIO(), False), (None, False)):
         monkeypatch.setattr("sys.stdout", out)
         assert defaults._is_interactive() is watched
+
+
+@pytest.mark.parametrize(("n_channels", "decoder"), [(15, "skip"), (16, "channels")])
+def test_many_channels_have_weights_of_their_own_in_the_decoder(n_channels, decoder, tmp_path):
+    rng = np.random.default_rng(0)
+    df = waves(6, 5)[["id", "time"]].assign(**{f"y{k}": rng.standard_normal(30) for k in range(n_channels)})
+    forecaster = quick(max_steps=3).fit(df)
+    assert forecaster.model_.config.decoder == decoder
+    forecaster.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(load(tmp_path / "model").predict(df), forecaster.predict(df), check_exact=True)
+    assert quick(max_steps=3, decoder="mlp").fit(df).model_.config.decoder == "mlp"

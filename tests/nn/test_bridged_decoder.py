@@ -77,7 +77,7 @@ def decoded(decoder, around):
     rng = torch.Generator().manual_seed(0)
     z = torch.randn(1, 1, 4, generator=rng).expand(1, 2, 4)
     context, level = torch.randn(1, 3, generator=rng), torch.randn(1, 2, generator=rng)
-    return decoder(z, DecoderInputs(context, level, around))[0]
+    return decoder(z, DecoderInputs(context, level, torch.zeros(1, 2, 5), around))[0]
 
 
 def test_the_bow_bends_the_mean():

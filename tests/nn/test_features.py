@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from latentode.nn.features import TypicalScales, log_gap, neighbours, row_features, summary_features
+from latentode.nn.features import TypicalScales, log_gap, neighbours, row_features, summary_of
 from tests.nn.batches import NAN, batch_of
 
 GAP = torch.tensor(0.5)
@@ -162,16 +162,17 @@ def test_an_absurd_value_is_drawn_in():
 # ----------------------------------------------------------------------------------------------- summary
 
 
-def summary_of(history, **more):
-    features, level = summary_features(batch_of(history, **more), USUAL)
+def summarised(history, **more):
+    summary = summary_of(batch_of(history, **more), USUAL)
     names = ["last", "mean", "age", "count", "rate"]
-    found = {name: features[0, 2 * k : 2 * k + 2] for k, name in enumerate(names)}
-    return {**found, "length": features[0, 10], "level": level[0]}
+    found = dict(zip(names, summary.channels[0].T, strict=True))
+    assert_close(summary.features[0], [*summary.channels[0].T.flatten(), summary.series[0, 0]])
+    return {**found, "length": summary.series[0, 0], "level": summary.mean[0]}
 
 
 @pytest.mark.parametrize("pad", [0, 4])
 def test_a_summary_says_last_value_mean_age_count_and_rate(pad):
-    found = summary_of(HISTORY, pad=pad)
+    found = summarised(HISTORY, pad=pad)
     assert_close(found["last"], [2.0, 8.0])
     assert_close(found["level"], [6 / 4, 10 / 2])  # as if the population's 0 had been seen once
     assert_close(found["mean"], [6 / 4, 5.0])
@@ -184,14 +185,14 @@ def test_a_summary_says_last_value_mean_age_count_and_rate(pad):
 def test_the_summary_of_nothing_is_nothing():
     for history in ([], [(0.0, NAN, NAN)]):
         batch = batch_of(history, HISTORY)
-        features, level = summary_features(batch, USUAL)
-        assert (features[0] == 0).all()
-        assert (level[0] == 0).all()
+        summary = summary_of(batch, USUAL)
+        assert (summary.features[0] == 0).all()
+        assert (summary.mean[0] == 0).all()
 
 
 def test_the_rate_of_a_summary_skips_rows_without_the_channel():
     history = [(-1.0, 5.0, 1.0), (-0.5, NAN, 3.0), (0.0, 6.0, NAN)]
-    assert_close(summary_of(history)["rate"], [0.5, 1.0])
+    assert_close(summarised(history)["rate"], [0.5, 1.0])
 
 
 def test_gaps_are_logarithmic_and_never_negative():
