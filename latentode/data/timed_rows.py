@@ -141,7 +141,7 @@ class TimedRows:
         return held
 
     def window(self, series: Ints, begin: Floats, end: Floats) -> tuple[Floats, Features]:
-        """The rows of some series from one time to another, and the last one before, as if it were given at ``begin``.
+        """The rows of some series from one time to another, and the last one before.
 
         Parameters
         ----------
@@ -164,9 +164,7 @@ class TimedRows:
             first[i] = start + max(int(np.searchsorted(own, begin[i], side="right")) - 1, 0)
             last[i] = start + int(np.searchsorted(own, end[i], side="right"))
         lengths = np.maximum(last - first, np.minimum(stops - first, 1))
-        # So a window does not depend on how often a value that goes on to hold was repeated.
-        times = np.maximum(pad(self.times, first, lengths, np.inf), begin[:, None])
-        return times, pad(self.values, first, lengths, 0.0)
+        return pad(self.times, first, lengths, np.inf), pad(self.values, first, lengths, 0.0)
 
 
 def grouped_rows(

@@ -49,16 +49,20 @@ def horizon_for(panel: Panel, axis: TimeAxis, given: float | None) -> Horizon:
     """
     duration = typical_duration(panel)
     length = given or duration
+    said = given is None and panel.lengths.max(initial=0) > 1
     early = EARLY if length >= NEARLY * duration else 0.0
     reason = (
         f"horizon=None: training goes {axis.duration_text(length)} ahead, which {OF_DURATIONS:.0%} of the series do "
         "not exceed; a third of its forecasts begin early in their series"
     )
-    return Horizon(length, early, reason if given is None else "")
+    return Horizon(length, early, reason if said else "")
 
 
 def typical_duration(panel: Panel) -> float:
-    """The 95 % quantile of the durations of the series, in the panel's unit of time; 1 where each has one row."""
+    """The 95 % quantile of the durations of the series, in the panel's unit of time.
+
+    Where each has one row, it is the time from the first to the last row of all; 1 where that is nothing.
+    """
     durations = panel.last_times - panel.first_times
     durations = durations[durations > 0]
-    return float(np.quantile(durations, OF_DURATIONS)) if len(durations) else 1.0
+    return float(np.quantile(durations, OF_DURATIONS)) if len(durations) else float(np.ptp(panel.times)) or 1.0

@@ -163,7 +163,8 @@ def prepare(
         sentences += dates_as_numbers(schema.times_of(df))
     if previous is None and y is None and settings.target_cols is None:
         sentences += left_out(df, schema) + constant_channels(panel, schema)
-    _check_panel(panel, schema, sentences)
+    by_process = settings.stacking and not any(LIKELIHOODS[name].counts for name in likelihoods)
+    _check_panel(panel, schema, sentences, by_process)
     # The response to amounts is linear in them: in logarithms it is not, and forecasts after doses were worse.
     logarithms = np.array([not LIKELIHOODS[name].counts and not schema.impulse_cols for name in likelihoods])
     return TrainingData(
@@ -219,21 +220,24 @@ def _width(y: Any) -> int:
     return shape[1] if len(shape) > 1 else 1
 
 
-def _check_panel(panel: Panel, schema: Schema, sentences: list[str]) -> None:
-    """Warn of what happened to the rows and of channels without values; refuse a panel with too little data."""
+def _check_panel(panel: Panel, schema: Schema, sentences: list[str], by_process: bool) -> None:
+    """Warn of what happened to the rows and of channels without values; refuse a panel with too little data.
+
+    Single rows are learned from only where the Gaussian process forecasts all channels.
+    """
     unobserved = np.asarray(np.isnan(panel.values).all(0))
     if unobserved.any():
         names = [c for c, empty in zip(schema.channels, unobserved, strict=True) if empty]
         sentences.append(f"channels {names!r} hold no value at all: their predictions will be NaN")
     if panel.lengths.max(initial=0) < 2:
         found = f"{len(panel.times)} observations in {panel.n_series} series, none with two or more"
-        if len(panel.times) < FEWEST_SERIES:
+        if len(panel.times) < FEWEST_SERIES or not by_process:
             raise DataError(
                 f"{found}: too little data to learn from; at least one series needs observations at two times"
             )
         sentences.append(
-            f"{found}: nothing says how a series changes; predictions are those for a series of which nothing is "
-            "known, by its static and known columns and the calendar"
+            f"{found}: nothing says how a series changes; predictions come from the population, by static and known "
+            "columns"
         )
     warn_data(sentences)
 
@@ -242,7 +246,7 @@ def _horizon_of(settings: Settings, panel: Panel, axis: TimeAxis, previous: Fitt
     horizon = None if settings.horizon is None else axis.length_of(settings.horizon, "horizon")
     if horizon is not None:
         same = np.diff(panel.series_of_row) == 0
-        if not (np.diff(panel.times)[same] <= horizon).any():
+        if same.any() and not (np.diff(panel.times)[same] <= horizon).any():
             warn_data(
                 [f"horizon={settings.horizon!r} is shorter than any gap between observations: no forecast is learned"]
             )

@@ -31,17 +31,16 @@ class ChannelDecoder(SkipDecoder):
     def _build(self, n_channels: int, latent_dim: int, context_dim: int, hidden_dim: int, given_dim: int) -> None:
         self._build_layers(n_channels, latent_dim + context_dim + given_dim, hidden_dim)
         self.mixer = ChannelMixer(n_channels, VECTOR)
-        self.to_weights = nn.Linear(VECTOR, self.n_gates * (hidden_dim + 1), bias=False)
+        self.to_vectors = nn.Linear(hidden_dim, self.n_gates * VECTOR)
         self.from_base = nn.Parameter(torch.zeros(self.n_gates, n_channels))
-        with torch.no_grad():  # start as the skip alone
-            self.to_weights.weight.mul_(0.2)
+        with torch.no_grad():  # start near the skip alone
+            self.to_vectors.weight.mul_(0.3)
+            self.to_vectors.bias.zero_()
 
     def _read(self, z: Tensor, base: Tensor, known: DecoderInputs) -> tuple[Tensor, Tensor]:
         hidden = self.trunk(known.beside(z))
-        # Weights and biases of the series' own are formed once for each series, not for each query.
-        own = self.to_weights(self.mixer(known.summary) / math.sqrt(VECTOR))  # (series, channel, gate * (hidden + 1))
-        own = own.view(*own.shape[:2], self.n_gates, -1).transpose(1, 2).flatten(1, 2)  # as to_mean: gate, then channel
-        weight, bias = self.to_mean.weight + own[..., :-1], self.to_mean.bias + own[..., -1]
-        gates: Tensor = torch.baddbmm(bias[:, None], hidden, weight.mT)
-        gates = gates.view(*gates.shape[:2], self.n_gates, -1)
-        return hidden, gates + self.from_base * base[:, :, None]
+        # (W v)ᵀ h as (Wᵀ h)ᵀ v: weights of every series would take much more memory than answers to a few queries.
+        read = self.to_vectors(hidden).unflatten(-1, (self.n_gates, VECTOR)).flatten(1, 2)
+        own = read @ self.mixer(known.summary).mT / math.sqrt(VECTOR)
+        gates: Tensor = self.to_mean(hidden).unflatten(-1, (self.n_gates, -1)) + self.from_base * base[:, :, None]
+        return hidden, gates + own.view(gates.shape)

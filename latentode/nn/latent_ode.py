@@ -22,6 +22,10 @@ from latentode.nn.series_regression import SeriesRegression
 
 __all__ = ["DYNAMICS", "LatentODE", "LatentODEConfig", "Loss"]
 
+LARGEST_INPUT = 1e4
+"""Features that histories are regressed on are clipped here, hundreds of times beyond any that is meant: with larger
+ones the prior would not count, and the normal equations of a series with few rows would have no solution."""
+
 DYNAMICS = ("mlp", "mixed", "linear")
 """Dynamics by the name that ``LatentODEForecaster(dynamics=...)`` takes."""
 
@@ -274,7 +278,8 @@ class LatentODE(nn.Module):
     def _inputs(self, given: Tensor | None) -> Tensor:
         """Known covariates and all that is filtered: all features of some times but the seasons, in between."""
         assert given is not None
-        return torch.cat([given[..., : self.config.control_dim], given[..., self.config.given_dim :]], dim=-1)
+        inputs = torch.cat([given[..., : self.config.control_dim], given[..., self.config.given_dim :]], dim=-1)
+        return inputs.nan_to_num(0.0).clamp(-LARGEST_INPUT, LARGEST_INPUT)
 
     def _filtered(self, batch: Batch, times: Tensor, context: Tensor | None) -> list[Tensor]:
         """The known covariates and the impulses, filtered, at some times."""

@@ -12,10 +12,6 @@ PRECISION = 10.0
 
 LOG_PRECISION = (-3.0, 12.0)
 
-FARTHEST = 1e4
-"""Features are clipped here, hundreds of times beyond any that is meant: with larger ones no prior would count, and the
-normal equations of a series with few rows would have no solution."""
-
 
 class SeriesRegression(nn.Module):
     """Ridge regression of each channel on known features, for every series by itself, towards learned coefficients.
@@ -66,7 +62,6 @@ class SeriesRegression(nn.Module):
             (series, channel, feature); the response is ``features @ coefficients.mT``.
         """
         # In double precision: features may be as good as collinear, and a series may be all but decided by its prior.
-        features = features.nan_to_num(0.0).clamp(-FARTHEST, FARTHEST)
         x = torch.nn.functional.pad(features, (0, 1), value=1.0).double()
         bounded = values.clamp(-INPUT_BOUND, INPUT_BOUND)
         unexplained = ((bounded - features @ self.mean.mT) * mask).double()

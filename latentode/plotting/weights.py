@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_weights"]
 
-MOST_NAMED = 8
+MOST_NAMED = 6
 """Channels with a colour and a name of their own; of more, all are drawn faint."""
 
 STYLES = ("--", "-")
@@ -41,6 +41,8 @@ def plot_weights(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> "
     ------
     ImportError
         When matplotlib is not installed.
+    NotFittedError
+        Before ``fit``.
     ValueError
         When the forecaster was fitted with ``stacking=False``.
 
@@ -71,8 +73,9 @@ def plot_weights(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> "
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel(f"lead time, {unit}" if unit else "lead time", fontsize=9)
     ax.set_ylabel("weight of the Gaussian process", fontsize=9)
-    if few:
-        legend_outside(np.array([ax]), *ax.get_legend_handles_labels())
+    for style, text in zip(STYLES, ("after one observation", "after ten"), strict=True):
+        ax.plot([], [], style, color=FAINT, lw=1.4, label=text)
+    legend_outside(np.array([ax]), *ax.get_legend_handles_labels())
     tidy(ax)
     return ax
 

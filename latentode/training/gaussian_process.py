@@ -17,9 +17,9 @@ from latentode.training.time_limit import TimeLimit
 
 __all__ = ["fit_gaussian_process", "with_effects_of"]
 
-STEPS, STEPS_OF_FEW, FEW = 15, 30, 8
-"""Steps of Adam, and with fewer than so many series. Twice as many were no better for many series or a dozen; on twenty
-single series, forecast from three origins each, they bettered the CRPS by 6 %."""
+STEPS = 60
+"""Steps of Adam. After 15, the evidence of sixty random walks was 28 nats below its maximum, after 60 one; the CRPS of
+the process alone is 5 % lower on the league."""
 
 RATE, PERIOD_RATE = 0.6, 0.2
 """First rate of Adam: a large one for logarithms of variances, of which the factor matters; and what a step of a period
@@ -44,7 +44,7 @@ HARDLY_ANY = 1e-3
 RIDGE = 0.5
 """Added to the squared sums of a sinusoid, so that two or three points do not pass for one."""
 
-VARIANCE_PRECISION, LENGTH_PRECISION, SINUSOID_PRECISION = 0.04, 0.2, 1.0
+VARIANCE_PRECISION, LENGTH_PRECISION, SINUSOID_PRECISION = 0.2, 0.5, 1.0
 """Of the prior of the logarithm of a variance, of a time scale, and of the variance of sinusoids with a period of their
 own, around its initial value: two or three points fit sinusoids of any size."""
 
@@ -88,29 +88,26 @@ def fit_gaussian_process(
     with one_thread():  # the matrices are small
         _start_at_periods(process, population)
         limit = TimeLimit() if limit is None else limit
-        n_steps = STEPS_OF_FEW if np.count_nonzero(series.lengths) < FEW else STEPS
         started = copy.deepcopy(process)
-        _maximise_evidence(process, population, limit, n_steps)
+        _maximise_evidence(process, population, limit)
         process.know_effects(process.evidence(population))
         if limit.left > 0:
             process = with_own_periods(
-                process, started, population, lambda trial, chosen: _maximise_evidence(trial, chosen, limit, n_steps)
+                process, started, population, lambda trial, chosen: _maximise_evidence(trial, chosen, limit)
             )
     return process.requires_grad_(requires_grad=False)
 
 
-def _maximise_evidence(
-    process: GaussianProcess, population: list[ChannelSeries], limit: TimeLimit, n_steps: int
-) -> None:
+def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries], limit: TimeLimit) -> None:
     initial = {name: value.detach().clone() for name, value in process.named_parameters()}
     period = process.log_lengths["period"]
     # The more turns a series makes, the more precisely its period is known, and the smaller are its steps.
     relative = PERIOD_RATE * period.detach().exp() / process.duration
     optimiser = torch.optim.Adam(process.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / n_steps)
-    for step in range(n_steps):
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / STEPS)
+    for step in range(STEPS):
         if step and limit.left <= 0:
-            limit.shortened.append(f"the Gaussian process took {step} of {n_steps} steps")
+            limit.shortened.append(f"the Gaussian process took {step} of {STEPS} steps")
             return
         optimiser.zero_grad()
         evidence = process.evidence(population)

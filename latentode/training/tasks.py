@@ -303,7 +303,7 @@ def query_batch(
         (batch,), positions of the series; needed where there are covariates.
     """
     lengths = stops - starts
-    clock = pad(history.times, starts, lengths, 0.0)
+    clock = np.where(lengths[:, None] > 0, pad(history.times, starts, lengths, 0.0), origins[:, None])
     times = _in_spans(clock - origins[:, None], span)
     values = pad(history.values, starts, lengths, np.nan)
     past = np.arange(times.shape[1]) < lengths[:, None]
@@ -346,7 +346,7 @@ def _with_given(
             relative = _floats((given_at - origins[:, None]) / span)
             batch = replace(batch, impulse_times=relative, impulses=torch.from_numpy(amounts))
         if covariates.known.n_features:
-            # A span earlier, for filters that start from zero there.
+            # From the last change a span earlier: filters start from zero there.
             begin = np.minimum(row_times[:, 0], query_times.min(1)) - span
             knot_times, knots = covariates.changes.window(which, begin, end)
             rows = np.concatenate([_held_values(knot_times, knots, row_times), rows], axis=-1)

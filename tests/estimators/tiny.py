@@ -59,7 +59,6 @@ def rough_stacking():
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gaussian_process, "STEPS", 3)
-        patch.setattr(gaussian_process, "STEPS_OF_FEW", 3)
         patch.setattr(gaussian_process, "MOST_SERIES", 40)
         patch.setattr(stacking, "MOST_ITERATIONS", 3)
         yield

@@ -47,6 +47,28 @@ def test_it_is_saved_and_loaded(fitted, tmp_path):
     pd.testing.assert_frame_equal(load(tmp_path / "model").predict(NEW), fitted.predict(NEW))
 
 
+def test_a_series_of_the_fit_is_answered_between_its_value_and_its_group(fitted):
+    df = patients()
+    far = df.loc[(df["value"] - 2.0 * (df["group"] == "b")).abs().nlargest(5).index]
+    found = fitted.predict(far.assign(time=far["time"] + 0.1).drop(columns="value"))["value"]
+    group = 2.0 * (far["group"] == "b")
+    share = (found - group) / (far["value"] - group)
+    assert share.between(-0.3, 1.2).all()  # their value is not added to what the group says
+
+
+def test_dates_and_a_horizon_warn_of_nothing_but_single_rows():
+    df = patients().assign(time=lambda d: pd.Timestamp("2024-01-01") + pd.to_timedelta(d["time"], unit="D"))
+    with pytest.warns(DataWarning) as said:
+        forecaster = LatentODEForecaster(static_cols=["group"], max_steps=5, random_state=0).fit(df)
+    assert ["none with two or more" in str(w.message) for w in said] == [True]
+    assert forecaster.horizon_ > 5 * 86_400.0  # seconds
+
+
+def test_without_the_process_nothing_is_learned_from_single_rows():
+    with pytest.raises(DataError, match="none with two or more: too little data"):
+        LatentODEForecaster(static_cols=["group"], stacking=False, random_state=0).fit(patients())
+
+
 def test_seven_series_are_too_few():
     with pytest.raises(DataError, match="7 observations in 7 series, none with two or more: too little data"):
         LatentODEForecaster(static_cols=["group"], random_state=0).fit(patients(7))

@@ -317,6 +317,17 @@ def test_a_level_that_is_given_again_and_again_is_one_level():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_question_without_a_history_is_the_same_in_training_and_in_prediction():
+    """The features of its time are those of the query, not those of time zero."""
+    series = replace(steered(np.arange(0.0, 9.0, 0.5), np.arange(18.0)), times=np.full(40, 7.25))
+    trained = at(TaskSampler(series.head(np.array([1])), 1.0), [0], [-1])
+    question = {"starts": [0], "stops": [0], "origins": [7.25], "query_times": [[7.25]], "which": [0]}
+    predicted = query_batch(series, span=1.0, **{name: np.array(x) for name, x in question.items()})
+    for name in ("given", "query_given", "query_times"):
+        np.testing.assert_allclose(getattr(predicted, name)[:, :1], getattr(trained, name)[:, :1])
+    np.testing.assert_array_equal(predicted.knot_times[:, 0], trained.knot_times[:, 0])
+
+
 def dosed(series, times, amounts):
     """The same series, of which the first has impulses."""
     n = len(series.lengths)
