@@ -124,7 +124,8 @@ def prior_of(trained: Sequence[Trained]) -> Prior:
     trained : sequence of Trained
         The models, each with its own held-out data.
     """
-    if not any(bool(batch.lengths.any()) for one in trained for batch in one.held_out):
+    held_out = [batch for one in trained for batch in one.held_out]
+    if held_out and not any(bool(batch.lengths.any()) for batch in held_out):
         return OF_SINGLE_ROWS
     return OF_MANY if trained[0].n_rows is None else OF_FEW
 
