@@ -19,8 +19,9 @@ Floats = NDArray[np.float64]
 QUERIES_A_GROUP = 256
 """Queries along one trajectory at most; more are split, which changes no prediction."""
 
-CELLS_A_BATCH = 40_000
-"""Padded (series, query or row) cells of a batch: it bounds the memory for any number of queries."""
+CELLS_A_BATCH, VALUES_A_BATCH = 40_000, 2_000_000
+"""Padded (series, query or row) cells of a batch, and cells times channels: they bound the memory for any number of
+queries and of channels."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class QueryBatcher:
             cells = np.maximum(cells, np.diff(panel.covariates.given_impulses.offsets)[group_series] * copies)
         # Queries with histories of similar length share a batch, so that little of it is padding.
         by_size = np.argsort(cells, kind="stable")
-        for part in _chunks(cells[by_size], CELLS_A_BATCH):
+        for part in _chunks(cells[by_size], min(CELLS_A_BATCH, VALUES_A_BATCH // history.values.shape[1])):
             groups = by_size[part]
             numbers = pad(order, begins[groups], counts[groups], -1)
             batch = query_batch(

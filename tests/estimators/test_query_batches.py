@@ -122,6 +122,16 @@ def test_batches_stay_small_however_many_queries(monkeypatch):
     assert max(copied) <= 1000 / 5
 
 
+def test_batches_stay_small_however_many_channels(monkeypatch):
+    monkeypatch.setattr(module, "VALUES_A_BATCH", 8000)
+    panel = panel_of(*[np.arange(20.0)] * 50)
+    questions = QueryBatcher(panel, np.arange(50), np.full(50, 30.0), 10.0)
+    values = np.repeat(panel.values, 8, axis=1)
+    sizes = [batch.values.numel() for batch, *_ in questions.batches(values)]
+    assert len(sizes) > 1
+    assert max(sizes) <= 8000
+
+
 def test_batches_stay_small_however_many_impulses(monkeypatch):
     monkeypatch.setattr(module, "CELLS_A_BATCH", 1000)
     offsets = 100 * np.arange(51)
