@@ -123,13 +123,13 @@ def test_batches_stay_small_however_many_queries(monkeypatch):
 
 
 def test_batches_stay_small_however_many_channels(monkeypatch):
-    monkeypatch.setattr(module, "VALUES_A_BATCH", 8000)
+    monkeypatch.setattr(module, "VALUES_A_BATCH", 4000)
     panel = panel_of(*[np.arange(20.0)] * 50)
     questions = QueryBatcher(panel, np.arange(50), np.full(50, 30.0), 10.0)
     values = np.repeat(panel.values, 8, axis=1)
     sizes = [batch.values.numel() for batch, *_ in questions.batches(values)]
     assert len(sizes) > 1
-    assert max(sizes) <= 8000
+    assert max(sizes) <= 4000
 
 
 def test_batches_stay_small_however_many_impulses(monkeypatch):
