@@ -19,6 +19,9 @@ CELLS = 1_000_000
 JITTER = 1e-6
 """Least variance of the noise, in scaled units: keeps covariance matrices positive definite."""
 
+LARGEST_LOG_VARIANCE, LARGEST_LOG_LENGTH, LONGEST_WALK = 12.0, 20.0, 1e4
+"""Bounds, in scaled units, spans and durations, within which the least noise is not lost in rounding."""
+
 VAGUE = 10.0
 """Prior variance of the population's level."""
 
@@ -358,7 +361,7 @@ class GaussianProcess(nn.Module):
 
     def _walked(self, points: Points) -> Tensor:
         """How far a random walk has come, as a variance: 0 at the start, 1 after the usual duration."""
-        return (points.since / self.duration).clamp(min=0.0)
+        return (points.since / self.duration).clamp(0.0, LONGEST_WALK)
 
     def _slope(self, points: Points) -> Tensor:
         """Time since the start for random slopes, -1/2 to 1/2 over the usual duration."""
@@ -379,11 +382,11 @@ class GaussianProcess(nn.Module):
 
     def _of(self, name: str, channel: Tensor) -> Tensor:
         """A variance, (pair,)."""
-        return self._by_channel(self.log_variances[name])[channel]
+        return self._by_channel(self.log_variances[name].clamp(max=LARGEST_LOG_VARIANCE))[channel]
 
     def _length(self, name: str, channel: Tensor) -> Tensor:
         """A time scale in spans, (pair,)."""
-        return self._by_channel(self.log_lengths[name])[channel]
+        return self._by_channel(self.log_lengths[name].clamp(-LARGEST_LOG_LENGTH, LARGEST_LOG_LENGTH))[channel]
 
     @staticmethod
     def _by_channel(logarithms: Tensor) -> Tensor:

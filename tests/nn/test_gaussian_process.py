@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 from latentode.nn import Batch, GaussianProcess
 from latentode.nn.channel_series import by_channel
 from latentode.nn.gaussian_process import BEYOND, JITTER, N_KNOTS, VAGUE
+from tests.nn.batches import batch_of
 
 
 def a_batch(n_series: int = 3, n_rows: int = 5, n_channels: int = 2, n_given: int = 1, seed: int = 0) -> Batch:
@@ -190,3 +191,17 @@ def test_far_outside_the_data_a_prediction_stays_within_reach():
     assert torch.isfinite(found.mean).all()
     assert (found.scale > 0).all()
     assert float(found.mean.abs().max()) < 20
+
+
+def test_parameters_beyond_all_reason_leave_an_answer():
+    """As flipped bits of a saved model make them."""
+    process = GaussianProcess(n_channels=1, n_given=0, usual_gap=0.1, duration=1.0)
+    with torch.no_grad():
+        process.log_variances["level"].fill_(60.0)
+        process.log_variances["noise"].fill_(-60.0)
+        process.log_lengths["drift"].fill_(-900.0)
+        process.log_lengths["smooth"].fill_(900.0)
+    batch = batch_of([(-0.5, 1.0), (-0.2, 1.1), (0.0, 0.9)], queries=[[0.5]])
+    found = process(batch)
+    assert found.mean.isfinite().all()
+    assert found.scale.isfinite().all()
