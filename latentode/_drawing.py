@@ -25,10 +25,12 @@ __all__ = [
     "add_legend",
     "as_label",
     "draw_panel",
+    "lead_time_label",
     "legend_outside",
     "make_axes",
     "one_axes",
     "require_matplotlib",
+    "three_digits",
     "tidy",
     "unit_of",
 ]
@@ -106,6 +108,16 @@ def unit_of(axis: TimeAxis, longest: float) -> tuple[str, float]:
     if axis.kind == "number":
         return "", 1.0
     return next((unit for unit in _UNITS if longest >= 2 * unit[1]), _UNITS[-1])
+
+
+def lead_time_label(unit: str) -> str:
+    """The label of an axis of lead times in a unit of :func:`unit_of`."""
+    return f"lead time ({unit})" if unit else "lead time"
+
+
+def three_digits(number: float) -> str:
+    """A positive number as a person reads it: three digits, or all that stand before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from latentode._drawing import three_digits
 from latentode.data import TimeAxis
 
 if TYPE_CHECKING:
@@ -62,15 +63,11 @@ def duration_in_words(axis: TimeAxis, length: float) -> str:
     if axis.kind == "number":
         return f"{length:.4g}"
     if length >= 2 * _YEAR:
-        return f"{_three_digits(length / _YEAR)} years"
+        return f"{three_digits(length / _YEAR)} years"
     # What rounds to a whole unit is that unit: 59.99 minutes are an hour.
     name, unit = next((u for u in reversed(_UNITS) if length >= 0.9995 * u[1]), _UNITS[0])
-    text = _three_digits(length / unit)
+    text = three_digits(length / unit)
     return f"{text} {name}" if text == "1" else f"{text} {name}s"
-
-
-def _three_digits(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def time_text(axis: TimeAxis, time: Any) -> str:

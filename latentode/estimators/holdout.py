@@ -61,7 +61,7 @@ def n_held_out(n_series: int, fraction: float) -> int:
 
 def usable_series(lengths: Ints) -> Ints:
     """The series that can be held out, by position: those with two rows, or with one where none has two."""
-    return np.flatnonzero(lengths >= min(2, int(lengths.max(initial=0))))
+    return np.flatnonzero(lengths >= (2 if lengths.max(initial=0) > 1 else 1))
 
 
 def by_content(series: RaggedSeries) -> Ints:

@@ -49,13 +49,13 @@ def horizon_for(panel: Panel, axis: TimeAxis, given: float | None) -> Horizon:
     """
     duration = typical_duration(panel)
     length = given or duration
-    said = given is None and panel.lengths.max(initial=0) > 1
     early = EARLY if length >= NEARLY * duration else 0.0
     reason = (
         f"horizon=None: training goes {axis.duration_text(length)} ahead, which {OF_DURATIONS:.0%} of the series do "
         "not exceed; a third of its forecasts begin early in their series"
     )
-    return Horizon(length, early, reason if said else "")
+    chosen = given is None and panel.lengths.max(initial=0) > 1  # of single rows no forecast begins
+    return Horizon(length, early, reason if chosen else "")
 
 
 def typical_duration(panel: Panel) -> float:

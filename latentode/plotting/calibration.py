@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latentode._drawing import FAINT, MEAN, as_label, legend_outside, make_axes, tidy, unit_of
+from latentode._drawing import FAINT, MEAN, as_label, lead_time_label, legend_outside, make_axes, tidy, unit_of
 from latentode.data import DataError, TimeAxis, values_of
 from latentode.data.native import as_pandas
 from latentode.estimators import LatentODEForecaster
@@ -149,7 +149,7 @@ def _draw_by_lead(ax: "Axes", ahead: pd.DataFrame, levels: Sequence[float], axis
         return
     unit, length = unit_of(axis, float(ahead["lead"].max()))
     ahead = ahead.assign(lead=ahead["lead"] / length)
-    ax.set_xlabel(f"lead time ({unit})" if unit else "lead time", fontsize=9)
+    ax.set_xlabel(lead_time_label(unit), fontsize=9)
     nearest = {min(levels, key=lambda one: abs(one - wanted)) for wanted in OVER_LEAD}
     places = ahead.groupby(binned(ahead["lead"], LEADS), observed=True)["lead"].median()
     table = coverage_by_lead(ahead, LEADS, sorted(nearest), by=())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from latentode._drawing import FAINT, as_label, legend_outside, one_axes, tidy, unit_of
+from latentode._drawing import FAINT, as_label, lead_time_label, legend_outside, one_axes, three_digits, tidy, unit_of
 from latentode.estimators import LatentODEForecaster
 
 if TYPE_CHECKING:
@@ -69,16 +69,12 @@ def plot_weights(forecaster: LatentODEForecaster, ax: "Axes | None" = None) -> "
             )
     leads = weights.index.unique("lead")
     unit, length = unit_of(forecaster.time_axis_, float(leads.max()))
-    ax.set_xticks(range(len(leads)), ["inside", *(_short(lead / length) for lead in leads[1:])])
+    ax.set_xticks(range(len(leads)), ["inside", *(three_digits(lead / length) for lead in leads[1:])])
     ax.set_ylim(-0.02, 1.02)
-    ax.set_xlabel(f"lead time, {unit}" if unit else "lead time", fontsize=9)
+    ax.set_xlabel(lead_time_label(unit), fontsize=9)
     ax.set_ylabel("weight of the Gaussian process", fontsize=9)
     for style, text in zip(STYLES, ("after one observation", "after ten"), strict=True):
         ax.plot([], [], style, color=FAINT, lw=1.4, label=text)
     legend_outside(np.array([ax]), *ax.get_legend_handles_labels())
     tidy(ax)
     return ax
-
-
-def _short(number: float) -> str:
-    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"

@@ -79,7 +79,7 @@ class RaggedSeries:
         """Rows of every series."""
         return np.diff(self.offsets)
 
-    @property
+    @cached_property
     def single_rows(self) -> bool:
         """Whether no series has two rows."""
         return int(self.lengths.max(initial=0)) < 2

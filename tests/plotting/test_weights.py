@@ -25,7 +25,7 @@ def test_every_channel_has_a_line_after_one_observation_and_one_after_ten(stacke
 
 def test_lead_times_are_in_a_unit_a_person_reads():
     ax = plot_weights(tiny.quick(stacking=True).fit(tiny.dated(tiny.waves(12, 8))))
-    assert ax.get_xlabel() in ("lead time, days", "lead time, hours", "lead time, minutes")
+    assert ax.get_xlabel() in ("lead time (days)", "lead time (hours)", "lead time (minutes)")
     first, *others = [tick.get_text() for tick in ax.get_xticklabels()]
     assert first == "inside"
     assert [float(text) for text in others] == sorted(float(text) for text in others)

@@ -295,7 +295,7 @@ def test_a_gap_is_a_stretch_of_some_channels_and_all_of_it_is_queried():
     assert batch.target_mask.sum() == lost.sum()
 
 
-# --------------------------------------------------------------------------------------------------- impulses
+# --------------------------------------------------------------------------------------------------- known covariates
 
 
 def steered(times, values):
@@ -326,6 +326,9 @@ def test_a_question_without_a_history_is_the_same_in_training_and_in_prediction(
     for name in ("given", "query_given", "query_times"):
         np.testing.assert_allclose(getattr(predicted, name)[:, :1], getattr(trained, name)[:, :1])
     np.testing.assert_array_equal(predicted.knot_times[:, 0], trained.knot_times[:, 0])
+
+
+# --------------------------------------------------------------------------------------------------- impulses
 
 
 def dosed(series, times, amounts):
