@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from latentode.estimators.residuals import COVERAGE, Residuals
 from latentode.persistence.calibration import LEADS, LENGTHS, LEVELS, Calibration
@@ -47,6 +47,12 @@ CONTRADICTED = 2.0
 
 MARGIN = 1.0
 """Standard errors by which the pooled width is widened: with few held-out series too wide is better than too narrow."""
+
+NARROWED = 4.0
+"""Standard errors by which the ends of a few series must contradict the model's own width before they narrow it."""
+
+LEAST_FREEDOM = 1.0
+"""Degrees of freedom of the widths of few series, at least: with fewer, an interval says nothing."""
 
 _DEVIATION = float(ndtri(0.5 + COVERAGE / 2))
 _LOG_WIDTH = COVERAGE * (1 - COVERAGE) / (2 * np.exp(-(_DEVIATION**2) / 2) / np.sqrt(2 * np.pi) * _DEVIATION) ** 2
@@ -92,7 +98,7 @@ def calibrate(held_out: Residuals) -> Calibration:
     for k in range(n_channels):
         for b, here in enumerate(at):
             factor[b, k] = _shrunk_width(residuals[known[:, k] & here, k], factor[b, k], design_effect)
-    factor = np.where(counts, 1.0, factor.clip(0.3, 5.0))
+    factor = np.where(counts, 1.0, (factor * _margin_of_few(held_out)[:, None]).clip(0.3, 5.0))
     shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
     correlation = _correlations(residuals[leads > 0], design_effect)
     return replace(none, factor=factor, shape=shape, correlation=correlation)
@@ -101,7 +107,7 @@ def calibrate(held_out: Residuals) -> Calibration:
 def _widths(held_out: Residuals, at: Sequence[NDArray[np.bool_]]) -> Floats:
     """Widths by lead time times widths by channel, (lead, channel)."""
     values, known, design_effect = held_out.values, held_out.known, held_out.design_effect
-    pooled = _pooled_width(values[known], design_effect)
+    pooled = _pooled_width(values[known], design_effect, of_few=held_out.extent is not None)
     by_lead = [_shrunk_width(values[known & here[:, None]], pooled, design_effect) for here in at]
     columns = zip(values.T, known.T, strict=True)
     by_channel = [_shrunk_width(column[k], pooled, design_effect) for column, k in columns]
@@ -145,15 +151,33 @@ def _correlations(residuals: Floats, design_effect: float) -> Floats:
     return symmetric
 
 
-def _pooled_width(residuals: Floats, design_effect: float) -> float:
-    """The width of all residuals, shrunk to the model's own, 1, unless they contradict it, with a margin."""
+def _pooled_width(residuals: Floats, design_effect: float, of_few: bool) -> float:
+    """The width of all residuals, shrunk to the model's own, 1, unless they contradict it, with a margin.
+
+    The ends of a few series narrow it only by what chance does not explain, and their margin depends on the lead time:
+    see :func:`_margin_of_few`.
+    """
     n = len(residuals) / design_effect
     found = np.log(_width(residuals))
     variance = _LOG_WIDTH / n
     # Empirical Bayes: `signal` is the prior variance of a log width. It is larger where the residuals contradict the
     # model.
     signal = max(_LOG_WIDTH / POOLED_SHRINKAGE, found**2 - CONTRADICTED**2 * variance)
-    return float(np.exp(found * signal / (signal + variance) + MARGIN * np.sqrt(variance)))
+    shrunk = found * signal / (signal + variance)
+    error = np.sqrt(variance)
+    if of_few:
+        return float(np.exp(max(shrunk, min(shrunk + NARROWED * error, 0.0))))
+    return float(np.exp(shrunk + MARGIN * error))
+
+
+def _margin_of_few(held_out: Residuals) -> Floats:
+    """A factor by lead time, (lead,): Student's t over a Gaussian, with as many degrees of freedom as residuals.
+
+    Within a series there are few stretches of a long lead time. Where whole series are held out it is 1.
+    """
+    freedom = np.maximum(held_out.most_at(LEADS), LEAST_FREEDOM)
+    found: Floats = stdtrit(freedom, 0.5 + COVERAGE / 2) / _DEVIATION
+    return found
 
 
 def _shrunk_width(residuals: Floats, other: float, design_effect: float) -> float:

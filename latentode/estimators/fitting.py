@@ -295,7 +295,7 @@ class _Plan:
 
     def trained(self, model: LatentODE, fold: Fold) -> Trained:
         """A model trained on a fold."""
-        return Trained(model, fold.held_out, fold.held_series, self.process_of(fold), fold.n_rows)
+        return Trained(model, fold.held_out, fold.held_series, self.process_of(fold), fold.extent)
 
     def process_of(self, fold: Fold) -> GaussianProcess | None:
         """The Gaussian process as it is without the data held out of a fold."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from latentode.estimators.trained import Extent
 from latentode.nn import Batch
 from latentode.training import RaggedSeries, TaskSampler, validation_batches
 
@@ -40,15 +41,15 @@ class Fold:
         (series,), which series those are.
     trained_rows : array of bool
         (row,), which rows the model is trained on.
-    n_rows : int, optional
-        Rows of the series if the last part of each is held out; None where whole series are.
+    extent : Extent, optional
+        How much the series show if the last part of each is held out; None where whole series are.
     """
 
     tasks: TaskSampler
     held_out: list[Batch]
     held_series: Ints
     trained_rows: NDArray[np.bool_]
-    n_rows: int | None = None
+    extent: Extent | None = None
 
 
 def n_held_out(n_series: int, fraction: float) -> int:
@@ -127,5 +128,12 @@ def _last_parts_fold(whole: TaskSampler, usable: Ints, fraction: float, rng: np.
         validation_batches(replace(whole, gaps=0.0), held, 4, rng, after=cut[held]),
         held,
         place < np.repeat(cut, lengths),
-        len(place),
+        Extent(len(place), float(_durations(series).sum() / whole.span)),
     )
+
+
+def _durations(series: RaggedSeries) -> NDArray[np.float64]:
+    """(series,), from the first row to the last; 0 without rows."""
+    some = series.lengths > 0
+    first, last = series.offsets[:-1][some], series.offsets[1:][some] - 1
+    return series.times[last] - series.times[first]

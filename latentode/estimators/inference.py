@@ -12,6 +12,7 @@ from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
 from latentode.estimators.query_batches import QueryBatcher
 from latentode.nn import Batch, DeviceCopy, Model, Stacked, mixture_spread
+from latentode.nn.channel_series import since_start
 from latentode.persistence.calibration import log_of_mean_over_median
 from latentode.persistence.state import FittedState
 from latentode.training import fork_safe
@@ -179,7 +180,10 @@ class Predictor:
     def _factors(self, batch: Batch, slots: Ints) -> Floats:
         n_rows = batch.lengths.numpy().repeat(batch.query_times.shape[1])
         leads = batch.query_times.flatten().double().numpy()
-        return self.state.calibration.factors(leads[slots], n_rows[slots])
+        stacking = self.state.stacking
+        usual = np.inf if stacking is None else stacking.process.duration
+        beyond = since_start(batch).flatten().numpy() > usual
+        return self.state.calibration.factors(leads[slots], n_rows[slots], beyond[slots])
 
     def _blank(self, *lead: int) -> Floats:
         return np.full((*lead, len(self.query.times), self.state.calibration.factor.shape[1]), np.nan)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentode.estimators.trained import Trained
+from latentode.estimators.trained import Extent, Trained
 from latentode.nn import mixture_spread
 from latentode.persistence.calibration import REACHED
 
@@ -23,6 +23,9 @@ COVERAGE = 0.9
 ROWS_PER_RESIDUAL = 5.0
 """Where the last parts of a few series are held out, so many of their rows count as one independent residual: the ends
 of one to seven series do not show how much they differ from each other and from what follows them."""
+
+SHORTEST = 1e-9
+"""Lead time, in spans, that a shorter one is taken for where stretches are counted."""
 
 DRAWS = 8
 """Draws of the latent state behind the spread of a prediction."""
@@ -47,8 +50,8 @@ class Residuals:
         (query,), rows of the history.
     counts : array of bool
         (channel,), which channels hold counts.
-    most : float
-        They hold at most as much information as so many independent ones.
+    extent : Extent, optional
+        How much the series show where the last parts of a few are held out.
     """
 
     values: Floats
@@ -56,7 +59,7 @@ class Residuals:
     series: Ints
     n_rows: Ints
     counts: NDArray[np.bool_]
-    most: float = np.inf
+    extent: Extent | None = None
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
@@ -66,7 +69,7 @@ class Residuals:
     @cached_property
     def design_effect(self) -> float:
         """How many of them hold as much information as an independent one."""
-        return max(_design_effect(self.values, self.series), float(self.known.sum()) / self.most)
+        return max(_design_effect(self.values, self.series), float(self.known.sum()) / float(self.most_at(0.0)))
 
     def over(self, widths: Floats) -> "Residuals":
         """They in units of other widths, (query, channel) or what broadcasts to it."""
@@ -74,8 +77,18 @@ class Residuals:
 
     def where(self, keep: NDArray[np.bool_]) -> "Residuals":
         """Those of some queries."""
-        most = self.most * float(keep.mean())
-        return Residuals(self.values[keep], self.leads[keep], self.series[keep], self.n_rows[keep], self.counts, most)
+        extent = None if self.extent is None else self.extent.part(float(keep.mean()))
+        return Residuals(self.values[keep], self.leads[keep], self.series[keep], self.n_rows[keep], self.counts, extent)
+
+    def most_at(self, leads: Floats | float) -> Floats:
+        """To how many independent residuals those at some lead times, in spans, amount at most.
+
+        A few series hold so many stretches of that length; and see ``ROWS_PER_RESIDUAL``.
+        """
+        if self.extent is None:
+            return np.full(np.shape(leads), np.inf)
+        stretches = self.extent.n_spans / np.maximum(leads, SHORTEST)
+        return np.minimum(self.extent.n_rows / ROWS_PER_RESIDUAL, stretches)
 
 
 def held_out_residuals(trained: Sequence[Trained]) -> Residuals:
@@ -90,9 +103,7 @@ def held_out_residuals(trained: Sequence[Trained]) -> Residuals:
     values, leads, series, n_rows = (np.concatenate(of_models) for of_models in found)
     counts = trained[0].model.likelihood.of_counts
     values[:, counts] = np.nan
-    of_few = trained[0].n_rows
-    most = np.inf if of_few is None else of_few / ROWS_PER_RESIDUAL
-    return Residuals(values, leads, series, n_rows, counts, most)
+    return Residuals(values, leads, series, n_rows, counts, trained[0].extent)
 
 
 def reached_by(trained: Sequence[Trained]) -> Floats | None:

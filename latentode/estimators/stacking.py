@@ -75,6 +75,7 @@ def stack(trained: Sequence[Trained], process: GaussianProcess | None) -> tuple[
         process.n_impulses,
         process.impulse_gap,
         process.n_frequencies,
+        process.n_draws,
     )
     forecasts = [forecast for one in trained for forecast in forecasts_of(one)]
     weights = fitted_weights(forecasts, process, _n_series(trained), prior_of(trained))
@@ -127,7 +128,7 @@ def prior_of(trained: Sequence[Trained]) -> Prior:
     held_out = [batch for one in trained for batch in one.held_out]
     if held_out and not any(bool(batch.lengths.any()) for batch in held_out):
         return OF_SINGLE_ROWS
-    return OF_MANY if trained[0].n_rows is None else OF_FEW
+    return OF_MANY if trained[0].extent is None else OF_FEW
 
 
 def fitted_weights(
@@ -146,7 +147,7 @@ def fitted_weights(
     prior : Prior
         The weights without data.
     """
-    weights = StackingWeights(len(process.effects), process.usual_gap)
+    weights = StackingWeights(process.n_channels, process.usual_gap)
     nn.init.constant_(weights.intercept, prior.intercept)
     with one_thread():
         _fit(weights, forecasts, n_series, prior)

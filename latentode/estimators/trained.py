@@ -9,9 +9,29 @@ from numpy.typing import NDArray
 
 from latentode.nn import Batch, GaussianProcess, LatentODE, Prediction, Stacked
 
-__all__ = ["Trained"]
+__all__ = ["Extent", "Trained"]
 
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much a few series show, the last part of each of which is held out.
+
+    Parameters
+    ----------
+    n_rows : float
+        Rows of all series.
+    n_spans : float
+        Time from the first to the last row, in spans, summed over the series.
+    """
+
+    n_rows: float
+    n_spans: float
+
+    def part(self, share: float) -> "Extent":
+        """A share of them."""
+        return Extent(share * self.n_rows, share * self.n_spans)
 
 
 @dataclass(frozen=True)
@@ -28,15 +48,15 @@ class Trained:
         (series,), numbers of those series, the same for every model of the fit.
     process : GaussianProcess, optional
         A Gaussian process that does not know the held-out data.
-    n_rows : int, optional
-        Rows of the series if the last part of each is held out; None where whole series are.
+    extent : Extent, optional
+        How much the series show if the last part of each is held out; None where whole series are.
     """
 
     model: LatentODE | Stacked
     held_out: list[Batch]
     series: Ints
     process: GaussianProcess | None = None
-    n_rows: int | None = None
+    extent: Extent | None = None
 
     @property
     def network(self) -> LatentODE:

@@ -21,6 +21,7 @@ from latentode.nn.mixed_likelihood import Likelihood, MixedLikelihood
 from latentode.nn.mixture import mixture_quantiles, mixture_spread
 from latentode.nn.mlp_vjp import ACTIVATIONS
 from latentode.nn.model_decoders import MODEL_DECODERS
+from latentode.nn.process_draws import ProcessDraws
 from latentode.nn.random import InitialisedFrom
 from latentode.nn.stacking import Stacked, Stacking, StackingConfig
 
@@ -62,6 +63,7 @@ __all__ = [
     "ODERNNEncoder",
     "PoissonLikelihood",
     "Prediction",
+    "ProcessDraws",
     "SkipDecoder",
     "Stacked",
     "Stacking",

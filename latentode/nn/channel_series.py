@@ -10,7 +10,7 @@ from torch import Tensor
 from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND
 
-__all__ = ["ChannelSeries", "Points", "by_channel", "queries_by_channel"]
+__all__ = ["ChannelSeries", "Points", "by_channel", "queries_by_channel", "since_start"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ class ChannelSeries(Points):
         parts = {f.name: getattr(self, f.name)[rows, at] for f in fields(self) if f.name != "channel"}
         return ChannelSeries(self.channel, **{**parts, "observed": parts["observed"] & inside})
 
+    def repeated(self, n: int) -> "ChannelSeries":
+        """Every channel n times, as channels of their own: those of one channel stand together."""
+        parts = {f.name: getattr(self, f.name).repeat_interleave(n, 0) for f in fields(self) if f.name != "channel"}
+        return ChannelSeries((self.channel[:, None] * n + torch.arange(n)).flatten(), **parts)
+
     def chunks(self, cells: int, least: int = 1) -> Iterator[tuple[Tensor, "ChannelSeries"]]:
         """Pairs of about the same length, with the numbers of them; a chunk's matrices have so many cells at most.
 
@@ -122,9 +127,14 @@ def queries_by_channel(batch: Batch) -> Points:
     return Points(
         channel=torch.arange(n_channels).repeat(len(batch.times)),
         times=repeated(batch.query_times),
-        since=repeated(batch.query_times - _start(batch)),
+        since=repeated(since_start(batch)),
         given=repeated(_features(batch, batch.query_given, batch.query_times)),
     )
+
+
+def since_start(batch: Batch) -> Tensor:
+    """(series, query), time from the first row of each history, or from the origin where there is none, in spans."""
+    return batch.query_times - _start(batch)
 
 
 def _start(batch: Batch) -> Tensor:

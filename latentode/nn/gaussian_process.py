@@ -135,6 +135,7 @@ class GaussianProcess(nn.Module):
 
     effects: Tensor
     effects_covariance: Tensor
+    n_draws = 1
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ class GaussianProcess(nn.Module):
     ) -> None:
         super().__init__()
         self.periods = OwnPeriods(n_channels, n_frequencies, duration) if n_frequencies else None
-        self.n_given, self.n_impulses = n_given, n_impulses
+        self.n_channels, self.n_given, self.n_impulses = n_channels, n_given, n_impulses
         self.usual_gap, self.duration, self.impulse_gap = usual_gap, duration, impulse_gap
         self.impulses = ImpulseFeatures(n_impulses, usual_gap, impulse_gap) if n_impulses else None
         self.n_features = n_given + (self.impulses.n_features if self.impulses else 0)

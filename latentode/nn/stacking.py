@@ -14,6 +14,7 @@ from latentode.nn.gaussian_process import GaussianProcess
 from latentode.nn.latent_ode import LatentODEConfig
 from latentode.nn.mixed_likelihood import Likelihood
 from latentode.nn.mixture import mixture_spread
+from latentode.nn.process_draws import ProcessDraws
 
 __all__ = ["Stacked", "Stacking", "StackingConfig", "StackingWeights", "combined"]
 
@@ -42,6 +43,8 @@ class StackingConfig:
         The typical time between two impulses of a series, in spans.
     n_frequencies : int
         Frequencies of sinusoids of which each series has its own; none in models saved before there were any.
+    n_draws : int
+        Draws of the parameters of the process; one in models saved before there were several.
     """
 
     n_channels: int
@@ -51,6 +54,7 @@ class StackingConfig:
     n_impulses: int = 0
     impulse_gap: float = 1.0
     n_frequencies: int = 0
+    n_draws: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for a file."""
@@ -136,7 +140,13 @@ class Stacking(nn.Module):
     def __init__(self, config: StackingConfig) -> None:
         super().__init__()
         self.config = config
-        self.process = GaussianProcess(**config.to_dict())
+        sizes = config.to_dict()
+        n_draws = sizes.pop("n_draws")
+        if n_draws > 1:  # such a process has no sinusoids with a period of their own
+            del sizes["n_frequencies"]
+            self.process: GaussianProcess = ProcessDraws(**sizes, n_draws=n_draws)
+        else:
+            self.process = GaussianProcess(**sizes)
         self.weights = StackingWeights(config.n_channels, config.usual_gap)
 
 

@@ -71,7 +71,7 @@ class Calibration:
         factor, same = np.ones((len(LEADS), n_channels)), np.ones((len(LENGTHS), n_channels))
         return cls(factor, shape, np.zeros(n_channels), np.eye(n_channels), same)
 
-    def factors(self, leads: Floats, n_rows: NDArray[np.int64]) -> Floats:
+    def factors(self, leads: Floats, n_rows: NDArray[np.int64], beyond: NDArray[np.bool_] | bool = False) -> Floats:
         """The factors of deviations, (query, channel).
 
         Parameters
@@ -80,11 +80,15 @@ class Calibration:
             (query,), lead times in spans.
         n_rows : array of int
             (query,), rows of the history.
+        beyond : array of bool
+            (query,), which of them lie later in a series than nearly all series went in fit: held-out series say
+            nothing of them, and narrow no interval there.
         """
         known = np.nan_to_num(self.factor, nan=1.0)
         # The first factor is of times inside the history, which forecasts just after it do not resemble.
         ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
-        return np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows))
+        found = np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows))
+        return np.where(np.broadcast_to(beyond, leads.shape)[:, None], np.maximum(found, 1.0), found)
 
     def widening(self, n_rows: NDArray[np.int64]) -> Floats:
         """The further factor of forecasts from histories of some lengths, (query, channel)."""

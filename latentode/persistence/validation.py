@@ -120,6 +120,7 @@ def check_stacking(stored: Any, n_channels: int, n_impulses: int) -> StackingCon
     _require(sizes.n_channels == n_channels and _is_whole(sizes.n_given, 0, MOST_UNITS), "stacking", stored)
     _require(_is_whole(sizes.n_impulses, 0, n_impulses), "n_impulses", sizes.n_impulses)
     _require(_is_whole(sizes.n_frequencies, 0, MOST_UNITS), "n_frequencies", sizes.n_frequencies)
+    _require(_is_whole(sizes.n_draws, 1, 1 if sizes.n_frequencies else MOST_UNITS), "n_draws", sizes.n_draws)
     for name in ("usual_gap", "duration", "impulse_gap"):
         value = getattr(sizes, name)
         _require(_is_number(value) and value > 0, name, value)

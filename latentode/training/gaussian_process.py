@@ -11,6 +11,8 @@ from latentode.nn.channel_series import ChannelSeries, by_channel
 from latentode.nn.gaussian_process import GaussianProcess
 from latentode.nn.own_periods import CYCLES_APART
 from latentode.training.own_periods import know_frequencies, with_own_periods
+from latentode.training.process_draws import FEWEST_FOR_ONE, OF_FEW, draw_parameters
+from latentode.training.process_prior import parameters_of, prior_around, set_parameters, steps_of
 from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
 from latentode.training.threads import one_thread
 from latentode.training.time_limit import TimeLimit
@@ -21,9 +23,8 @@ STEPS = 60
 """Steps of Adam. After 15, the evidence of sixty random walks was 28 nats below its maximum, after 60 one; the CRPS of
 the process alone is 5 % lower on the league."""
 
-RATE, PERIOD_RATE = 0.6, 0.2
-"""First rate of Adam: a large one for logarithms of variances, of which the factor matters; and what a step of a period
-is multiplied by that is as long as a series."""
+RATE = 0.6
+"""First rate of Adam: a large one for logarithms of variances, of which the factor matters."""
 
 WINDOW = 64
 """Observations of a channel of a series at most: stretches of that length show how long it remembers."""
@@ -43,10 +44,6 @@ HARDLY_ANY = 1e-3
 
 RIDGE = 0.5
 """Added to the squared sums of a sinusoid, so that two or three points do not pass for one."""
-
-VARIANCE_PRECISION, LENGTH_PRECISION, SINUSOID_PRECISION = 0.2, 0.5, 1.0
-"""Of the prior of the logarithm of a variance, of a time scale, and of the variance of sinusoids with a period of their
-own, around its initial value: two or three points fit sinusoids of any size."""
 
 
 def fit_gaussian_process(
@@ -84,6 +81,10 @@ def fit_gaussian_process(
         n_impulses = series.covariates.impulses.n_features
     duration = _usual_duration(series, span)
     process = GaussianProcess(series.values.shape[1], n_given, usual_gap, duration, n_impulses, impulse_gap)
+    few = np.count_nonzero(series.lengths) < FEWEST_FOR_ONE
+    with torch.no_grad():
+        for name, variance in OF_FEW.items() if few else ():
+            process.log_variances[name].fill_(math.log(variance))
     population = _population(process, series, span, rng)
     with one_thread():  # the matrices are small
         _start_at_periods(process, population)
@@ -95,14 +96,13 @@ def fit_gaussian_process(
             process = with_own_periods(
                 process, started, population, lambda trial, chosen: _maximise_evidence(trial, chosen, limit)
             )
+        if few and limit.left > 0 and process.periods is None:
+            process = draw_parameters(process, population, prior_around(started), rng, limit)
     return process.requires_grad_(requires_grad=False)
 
 
 def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries], limit: TimeLimit) -> None:
-    initial = {name: value.detach().clone() for name, value in process.named_parameters()}
-    period = process.log_lengths["period"]
-    # The more turns a series makes, the more precisely its period is known, and the smaller are its steps.
-    relative = PERIOD_RATE * period.detach().exp() / process.duration
+    prior, steps = prior_around(process), steps_of(process)
     optimiser = torch.optim.Adam(process.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / STEPS)
     for step in range(STEPS):
@@ -111,9 +111,9 @@ def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]
             return
         optimiser.zero_grad()
         evidence = process.evidence(population)
-        loss = (_penalty(process, initial) - evidence.log_likelihood.sum()) / max(evidence.n_values, 1)
+        loss = (prior.penalty(process) - evidence.log_likelihood.sum()) / max(evidence.n_values, 1)
         loss.backward()  # type: ignore[no-untyped-call]
-        before = period.detach().clone()
+        before = parameters_of(process).detach().clone()
         optimiser.step()
         schedule.step()
         if process.impulses is not None or process.periods is not None:
@@ -121,8 +121,7 @@ def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries]
             process.know_effects(evidence)
         if process.periods is not None:
             know_frequencies(process.periods, evidence)
-        with torch.no_grad():
-            period.copy_(before + relative * (period - before))
+        set_parameters(process, before + steps * (parameters_of(process) - before))
 
 
 def with_effects_of(
@@ -183,15 +182,6 @@ def _usual_duration(series: RaggedSeries, span: float) -> float:
     durations = series.times[series.offsets[1:][long] - 1] - series.times[series.offsets[:-1][long]]
     durations = np.minimum(durations[durations > 0] / span, MAX_REACH)
     return float(np.quantile(durations, 0.95)) if len(durations) else 1.0
-
-
-def _penalty(process: GaussianProcess, initial: dict[str, Tensor]) -> Tensor:
-    """Minus the logarithm of a Gaussian prior around the initial parameters: few data leave them there."""
-    squared = {name: (value - initial[name]).square().sum() for name, value in process.named_parameters()}
-    variances = sum((x for name, x in squared.items() if name.startswith("log_variances")), torch.zeros(()))
-    lengths = sum((x for name, x in squared.items() if name.startswith("log_lengths")), torch.zeros(()))
-    sinusoid = squared.get("log_variances.sinusoid", torch.zeros(()))
-    return 0.5 * (VARIANCE_PRECISION * variances + LENGTH_PRECISION * lengths + SINUSOID_PRECISION * sinusoid)
 
 
 def _start_at_periods(process: GaussianProcess, population: list[ChannelSeries]) -> None:

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from latentode.estimators.calibration import calibrate as calibrate_residuals
 from latentode.estimators.residuals import Residuals, held_out_residuals
-from latentode.estimators.trained import Trained
+from latentode.estimators.trained import Extent, Trained
 from latentode.nn import Batch, Prediction, mixture_spread
 from latentode.nn.mixture import mixture_quantiles
 from latentode.persistence.calibration import LEADS, LEVELS, Calibration
@@ -103,10 +103,25 @@ def test_the_shape_does_not_undo_the_caution_of_the_width():
 @pytest.mark.parametrize(("n_rows", "least"), [(20, 1.3), (2000, 0.4)])
 def test_the_ends_of_a_few_short_series_do_not_narrow_intervals(n_rows, least):
     """Sixty residuals, half as wide as the model says, of the end of one series of some length."""
-    trained = Trained(Known(1.0), [queried(residuals(60, 0.5))], np.arange(1), n_rows=n_rows)
+    extent = Extent(n_rows, n_rows / 20)
+    trained = Trained(Known(1.0), [queried(residuals(60, 0.5))], np.arange(1), extent=extent)
     factor = calibrate_all([trained]).factors(np.array([0.5]), ROWS[:1]).item()
     assert least <= factor
     assert (factor < 1) == (n_rows > 100)
+
+
+def test_of_a_few_series_the_width_grows_where_they_hold_few_stretches_of_a_lead_time():
+    """One series, as long as its horizon, or four of them."""
+
+    def factors(n):
+        trained = Trained(Known(1.0), [queried(residuals(60, 1.0))], np.arange(n), extent=Extent(40.0 * n, 1.0 * n))
+        return calibrate_all([trained]).factors(np.array([0.05, 0.25, 0.7]), np.ones(3, dtype=int)).ravel()
+
+    one, four = factors(1), factors(4)
+    assert one[0] < one[1] < one[2]
+    assert one[2] > 2
+    assert (four < one).all()
+    assert four[2] < 1.5
 
 
 def test_widths_differ_by_lead_where_the_model_does_not_know_it():
@@ -143,7 +158,7 @@ def test_widths_differ_by_the_length_of_the_history_where_held_out_series_show_i
 @pytest.mark.parametrize(
     "held_out",
     [
-        replace(of_two_lengths(3, 2.0, 1.0), most=10.0),
+        replace(of_two_lengths(3, 2.0, 1.0), extent=Extent(50.0, 50.0)),
         of_two_lengths(200, 2.0, 1.0, lengths=(9, 9)),
         of_two_lengths(9, 2.0, 1.0, leads=-0.5),
     ],

@@ -3,6 +3,7 @@ import pytest
 
 from latentode.estimators import holdout
 from latentode.estimators.holdout import FEWEST_SERIES, hold_out, n_held_out
+from latentode.estimators.trained import Extent
 from latentode.training import RaggedSeries, TaskSampler
 
 
@@ -59,6 +60,8 @@ def test_of_few_series_the_last_part_of_each_is_held_out(monkeypatch):
     assert maker.series.lengths.tolist() == [16] * (FEWEST_SERIES - 1)
     assert set(values_queried(held_out)) & set(series.values.ravel())
     assert not trained & set(values_queried(held_out))
+    length = series.times.reshape(-1, 20)[0, -1] - series.times[0]
+    assert fold.extent == Extent(20 * len(series.lengths), len(series.lengths) * length / 10.0)
 
 
 def test_every_model_has_other_series_held_out():

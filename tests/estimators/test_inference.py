@@ -8,7 +8,7 @@ import torch
 
 from latentode.data import DataWarning
 from latentode.nn import members_of
-from tests.estimators.tiny import quick, waves
+from tests.estimators.tiny import quick, rough_stacking, waves
 
 
 def grid(times, series="s00"):
@@ -38,6 +38,23 @@ def test_the_mean_of_a_channel_in_logarithms_depends_on_its_width_by_its_share()
     forecaster.state_ = replace(forecaster.state_, calibration=replace(wider, variance_share=np.array([0.5, 0.0])))
     assert (forecaster.predict(df)["x"] > answer["x"]).all()
     pd.testing.assert_series_equal(forecaster.predict(df)["y"], answer["y"])
+
+
+def test_intervals_later_than_the_series_of_fit_went_are_not_narrowed():
+    with rough_stacking():
+        forecaster = quick(stacking=True).fit(waves(10))
+    query = grid([1.0, 7.5])  # series of six time units
+
+    def widths(factor):
+        learned = forecaster.state_.calibration
+        state = replace(forecaster.state_, calibration=replace(learned, factor=np.full_like(learned.factor, factor)))
+        calibrated = copy.copy(forecaster)
+        calibrated.state_ = state
+        bands = calibrated.predict_interval(query, 80)
+        return (bands["x-hi-80"] - bands["x-lo-80"]).to_numpy()
+
+    np.testing.assert_allclose(widths(0.5) / widths(1.0), [0.5, 1.0], rtol=1e-4)
+    assert (widths(2.0) > 1.5 * widths(1.0)).all()
 
 
 def test_the_same_intervals_are_predicted_twice(df, fitted):

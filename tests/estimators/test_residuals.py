@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from latentode.estimators.residuals import Residuals, held_out_residuals, reached_by
-from latentode.estimators.trained import Trained
+from latentode.estimators.trained import Extent, Trained
 from tests.estimators.test_calibration import Known, queried, residuals
 
 
-def of_one(values, mask=None, n_rows=None, **options):
-    return Trained(Known(2.0), [queried(values, mask, **options)], np.arange(1), n_rows=n_rows)
+def of_one(values, mask=None, extent=None, **options):
+    return Trained(Known(2.0), [queried(values, mask, **options)], np.arange(1), extent=extent)
 
 
 def test_a_residual_is_an_error_over_the_predicted_scale_and_nan_without_a_target():
@@ -28,10 +28,15 @@ def test_channels_of_counts_have_no_residuals():
 
 
 def test_the_last_parts_of_few_series_count_by_their_rows():
-    whole, parts = (held_out_residuals([of_one(residuals(60, 1.0), n_rows=n)]) for n in (None, 50))
-    assert (whole.most, parts.most) == (np.inf, 10.0)
-    assert parts.where(np.arange(60) < 30).most == 5.0
+    whole, parts = (held_out_residuals([of_one(residuals(60, 1.0), extent=x)]) for x in (None, Extent(50, 3.0)))
+    assert (whole.most_at(0.5), parts.most_at(0.0)) == (np.inf, 10.0)
+    assert parts.where(np.arange(60) < 30).most_at(0.0) == 5.0
     assert parts.design_effect >= 6.0
+
+
+def test_a_few_series_hold_few_stretches_of_a_long_lead_time():
+    parts = held_out_residuals([of_one(residuals(60, 1.0), extent=Extent(50, 3.0))])
+    np.testing.assert_allclose(parts.most_at(np.array([0.1, 0.5, 1.5])), [10.0, 6.0, 2.0])
 
 
 def test_residuals_that_whole_series_share_say_as_much_as_there_are_series():

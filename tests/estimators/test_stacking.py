@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from latentode.estimators.stacking import stack
-from latentode.estimators.trained import Trained
+from latentode.estimators.trained import Extent, Trained
 from latentode.nn import Batch, GaussianProcess, LatentODE, LatentODEConfig, Prediction, Stacked
 from tests.estimators.tiny import quick, waves
 
@@ -36,13 +36,13 @@ def held_out(n_series: int, n_channels: int = 2) -> Batch:
     )
 
 
-def weight(of_network: float, of_process: float, n_series: int, n_rows: int | None = None) -> float:
+def weight(of_network: float, of_process: float, n_series: int, extent: Extent | None = None) -> float:
     """The mean weight of the process, given the sizes of both errors."""
-    return float(weights(of_network, of_process, held_out(n_series), n_rows).mean())
+    return float(weights(of_network, of_process, held_out(n_series), extent).mean())
 
 
 def weights(
-    of_network: float | torch.Tensor, of_process: float | torch.Tensor, batch: Batch, n_rows: int | None = None
+    of_network: float | torch.Tensor, of_process: float | torch.Tensor, batch: Batch, extent: Extent | None = None
 ) -> torch.Tensor:
     """The weights of the process, given the sizes of both errors."""
     n_series = len(batch.lengths)
@@ -50,7 +50,7 @@ def weights(
     network.predict = Foreseen(of_network, batch)  # type: ignore[method-assign]
     process = GaussianProcess(2, 0, 0.1, 1.0)
     process.forward = Foreseen(of_process, batch)  # type: ignore[method-assign]
-    trained, stacking = stack([Trained(network, [batch], np.arange(n_series), process, n_rows)], process)
+    trained, stacking = stack([Trained(network, [batch], np.arange(n_series), process, extent)], process)
     assert isinstance(trained[0].model, Stacked)
     assert stacking is not None
     with torch.no_grad():
@@ -80,8 +80,8 @@ def test_few_series_leave_the_weight_near_one_third():
 
 
 def test_the_process_is_trusted_more_where_only_the_ends_of_a_few_series_are_held_out():
-    assert weight(1.0, 1.0, 1, n_rows=20) > 0.75
-    assert weight(0.1, 1.0, 7, n_rows=200) < weight(1.0, 1.0, 7, n_rows=200)
+    assert weight(1.0, 1.0, 1, extent=Extent(20, 1.0)) > 0.75
+    assert weight(0.1, 1.0, 7, extent=Extent(200, 7.0)) < weight(1.0, 1.0, 7, extent=Extent(200, 7.0))
 
 
 def test_without_a_process_models_stay_as_they_are():

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from latentode import LatentODEForecaster
 from latentode.estimators import defaults, stacking
-from latentode.training import TrainingConfig, gaussian_process
+from latentode.training import TrainingConfig, gaussian_process, process_draws
 
 
 def waves(n_series=6, n_points=10, seed=0, missing=0.2):
@@ -60,6 +60,7 @@ def rough_stacking():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gaussian_process, "STEPS", 3)
         patch.setattr(gaussian_process, "MOST_SERIES", 40)
+        patch.setattr(process_draws, "ROUNDS", 2)
         patch.setattr(stacking, "MOST_ITERATIONS", 3)
         yield
 

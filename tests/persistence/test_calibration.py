@@ -82,3 +82,11 @@ def test_what_cannot_be_a_matrix_of_correlations_is_taken_as_the_nearest_one():
     impossible = np.array([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])
     found = replace(Calibration.none(3), correlation=impossible).across_channels(np.eye(3))
     np.testing.assert_allclose(np.square(found).sum(0), 1.0)  # the rows of the root have length 1
+
+
+def test_what_lies_beyond_the_series_of_fit_is_never_narrowed():
+    narrow = replace(skewed(), factor=np.full_like(skewed().factor, 0.5))
+    leads, n_rows = np.array([0.5, 0.5]), np.array([5, 5])
+    np.testing.assert_array_equal(narrow.factors(leads, n_rows, np.array([False, True]))[:, 0], [0.5, 1.0])
+    wide = replace(skewed(), factor=np.full_like(skewed().factor, 2.0))
+    np.testing.assert_array_equal(wide.factors(leads, n_rows, np.array([False, True]))[:, 0], [2.0, 2.0])
