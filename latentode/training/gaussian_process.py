@@ -12,19 +12,16 @@ from latentode.nn.gaussian_process import GaussianProcess
 from latentode.nn.own_periods import CYCLES_APART
 from latentode.training.own_periods import know_frequencies, with_own_periods
 from latentode.training.process_draws import FEWEST_FOR_ONE, OF_FEW, draw_parameters
-from latentode.training.process_prior import parameters_of, prior_around, set_parameters, steps_of
+from latentode.training.process_prior import gradient_of, parameters_of, prior_around, set_parameters, steps_of
 from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
 from latentode.training.threads import one_thread
 from latentode.training.time_limit import TimeLimit
 
 __all__ = ["fit_gaussian_process", "with_effects_of"]
 
-STEPS = 60
-"""Steps of Adam. After 15, the evidence of sixty random walks was 28 nats below its maximum, after 60 one; the CRPS of
-the process alone is 5 % lower on the league."""
-
-RATE = 0.6
-"""First rate of Adam: a large one for logarithms of variances, of which the factor matters."""
+ROUNDS, ITERATIONS = 5, 5
+"""Rounds of L-BFGS, and iterations of each. Alone, the CRPS of the process is 0.7 % lower than after 60 steps of Adam,
+at 0.6 of the time; with 8 rounds of 4 iterations it is another 0.2 % lower, at 0.75."""
 
 WINDOW = 64
 """Observations of a channel of a series at most: stretches of that length show how long it remembers."""
@@ -67,7 +64,7 @@ def fit_gaussian_process(
     rng : Generator
         Draws series and stretches of them, where there are many.
     limit : TimeLimit, optional
-        The time this may take, but for one step. None means any time.
+        The time this may take, but for one round. None means any time.
     impulse_gap : float
         The typical time between two impulses of a series, in spans.
 
@@ -102,26 +99,37 @@ def fit_gaussian_process(
 
 
 def _maximise_evidence(process: GaussianProcess, population: list[ChannelSeries], limit: TimeLimit) -> None:
-    prior, steps = prior_around(process), steps_of(process)
-    optimiser = torch.optim.Adam(process.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / STEPS)
-    for step in range(STEPS):
-        if step and limit.left <= 0:
-            limit.shortened.append(f"the Gaussian process took {step} of {STEPS} steps")
-            return
-        optimiser.zero_grad()
+    """Move the parameters to the maximum of the posterior density, by a quasi-Newton method.
+
+    Between its rounds, effects and frequencies are brought up to date that the density depends on: the size of a
+    response is a multiple of the population's, and sinusoids are in what the effects leave.
+    """
+    prior, steps, begin = prior_around(process), steps_of(process), parameters_of(process).detach().clone()
+    moved = torch.zeros_like(begin, requires_grad=True)  # in units of the steps
+    rates = [] if process.impulses is None else list(process.impulses.parameters())
+    optimiser = torch.optim.LBFGS([moved, *rates], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        set_parameters(process, begin + steps * moved.detach())
+        process.zero_grad()
         evidence = process.evidence(population)
-        loss = (prior.penalty(process) - evidence.log_likelihood.sum()) / max(evidence.n_values, 1)
-        loss.backward()  # type: ignore[no-untyped-call]
-        before = parameters_of(process).detach().clone()
-        optimiser.step()
-        schedule.step()
+        value = (prior.penalty(process) - evidence.log_likelihood.sum()) / max(evidence.n_values, 1)
+        value.backward()  # type: ignore[no-untyped-call]
+        moved.grad = steps * gradient_of(process)
+        return float(value.detach())
+
+    for done in range(ROUNDS):
+        if done and limit.left <= 0:
+            limit.shortened.append(f"the Gaussian process took {done} of {ROUNDS} rounds")
+            break
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
+        set_parameters(process, begin + steps * moved.detach())
         if process.impulses is not None or process.periods is not None:
-            # The size of a response is a multiple of the population's; sinusoids are in what the effects leave.
+            with torch.no_grad():
+                evidence = process.evidence(population)
             process.know_effects(evidence)
-        if process.periods is not None:
-            know_frequencies(process.periods, evidence)
-        set_parameters(process, before + steps * (parameters_of(process) - before))
+            if process.periods is not None:
+                know_frequencies(process.periods, evidence)
 
 
 def with_effects_of(

@@ -7,7 +7,15 @@ from torch import Tensor
 
 from latentode.nn import GaussianProcess
 
-__all__ = ["ProcessPrior", "parameters_of", "place_of_period", "prior_around", "set_parameters", "steps_of"]
+__all__ = [
+    "ProcessPrior",
+    "gradient_of",
+    "parameters_of",
+    "place_of_period",
+    "prior_around",
+    "set_parameters",
+    "steps_of",
+]
 
 VARIANCE_PRECISION, LENGTH_PRECISION, SINUSOID_PRECISION = 0.2, 0.5, 1.2
 """Of the logarithm of a variance, of a time scale, and of the variance of sinusoids with a period of their own: two or
@@ -41,6 +49,11 @@ class ProcessPrior:
 def parameters_of(process: GaussianProcess) -> Tensor:
     """(parameter, channel), logarithms of variances and time scales."""
     return torch.stack(list(_named(process).values()))
+
+
+def gradient_of(process: GaussianProcess) -> Tensor:
+    """(parameter, channel), the gradient of the parameters after a backward pass; 0 where it has not reached one."""
+    return torch.stack([torch.zeros_like(x) if x.grad is None else x.grad for x in _named(process).values()])
 
 
 def set_parameters(process: GaussianProcess, values: Tensor) -> None:
