@@ -209,8 +209,8 @@ class _AugmentedSolve:
             z, a, _, _ = unpack(flat)
             clock = float(when.clock)
             time = time_at(clock, -1 if clock == 0.0 else int(clock == 1.0))
-            slope, by_z, by_time, by_leaf = self._products(z.contiguous(), a * length, time)
-            parts = [slope * length, -by_z, -by_time, *(-grad for grad in by_leaf)]
+            slope, *products = self._products(z.contiguous(), -a * length, time)
+            parts = [slope * length, *products]
             return torch.cat([part.reshape(-1) for part in parts]).unsqueeze(0)
 
         def norm(error: Tensor, scale: Tensor) -> Tensor:  # of z and a: the quadratures are not controlled
@@ -219,7 +219,7 @@ class _AugmentedSolve:
         flat = torch.cat([part.reshape(-1) for part in state]).unsqueeze(0)
         return unpack(self._integrate(evaluate, flat, n_steps, norm, lambda clock: time_at(clock, 0)))
 
-    def _products(self, z: Tensor, cotangent: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    def _products(self, z: Tensor, cotangent: Tensor, time: Tensor) -> list[Tensor]:
         """Return the slope, and the cotangent times its derivatives by state, time and every leaf."""
         t, u = self.inputs.at(time, None)
         slope, by_z = torch.empty_like(z), torch.empty_like(z)
@@ -236,7 +236,7 @@ class _AugmentedSolve:
             by_time = by_time + more[0].to(by_time.dtype)
         each = zip([*field.parameters, *field.args, *by_control], self.leaves, strict=True)
         by_leaf = [_real(torch.zeros_like(leaf) if x is None else x).to(z.dtype) for x, leaf in each]
-        return slope, by_z, by_time, by_leaf
+        return [slope, by_z, by_time, *by_leaf]
 
     def _integrate(
         self, evaluate: Evaluate, state: Tensor, n_steps: int, norm: Callable[[Tensor, Tensor], Tensor],
