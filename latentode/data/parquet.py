@@ -15,8 +15,8 @@ from latentode.data.schema_inference import ID_NAMES
 
 __all__ = ["MOST_CELLS", "is_stored", "read_parquet"]
 
-MOST_CELLS = 100_000_000
-"""Rows times columns read when nobody says: less than a gigabyte of numbers."""
+MOST_CELLS = 50_000_000
+"""Rows times columns read when nobody says. The fit then takes less than 3 GB, however large the files are."""
 
 ROWS_AT_ONCE, PARTS_AT_ONCE = 65_536, 32
 
@@ -39,7 +39,7 @@ def read_parquet(source: Any, id_col: Hashable | None = None, max_rows: int | No
     id_col : hashable, optional
         The column that names the series; None means the one called ``unique_id``, ``item_id`` or ``id``.
     max_rows : int, optional
-        Rows at most; None means 100,000,000 cells (rows times columns).
+        Rows at most; None means 50,000,000 cells (rows times columns).
 
     Returns
     -------

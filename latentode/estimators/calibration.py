@@ -66,7 +66,8 @@ def calibrate(held_out: Residuals) -> Calibration:
     normalised score). With few residuals the width of a channel or a lead time is shrunk to the pooled width, and the
     pooled width to the model's own; a margin of one standard error is added. Residuals of one series are alike, so
     their number is divided by a design effect: a thousand residuals of nine series may hold no more information than
-    sixty independent ones. Where the last parts of few series are held out, see ``ROWS_PER_RESIDUAL``.
+    sixty independent ones. Where the last parts of few series are held out, they hardly narrow a width, and the margin
+    is that of Student's t; see ``ROWS_PER_RESIDUAL``.
 
     Parameters
     ----------
@@ -84,21 +85,25 @@ def calibrate(held_out: Residuals) -> Calibration:
     Vovk (2015), Cross-conformal predictors. Kish (1965), Survey sampling (the design effect of clusters).
     """
     n_channels, leads, counts = held_out.values.shape[1], held_out.leads, held_out.counts
-    none = Calibration.none(n_channels)
+    none, few = Calibration.none(n_channels), held_out.extent is not None
+    margin = np.where(counts, 1.0, _margin_of_few(held_out)[:, None])
     if not held_out.known.any():
-        return none
+        return replace(none, factor=margin * none.factor)
     bins = np.searchsorted(_BIN_ENDS, leads, side="left")
     at = [bins == b for b in range(len(LEADS))]
     # What short histories make wider at the same lead time is taken out before the widths by lead time are learned.
     forecasts = held_out.over(_widths(held_out, at)[bins]).where(leads > 0)
-    none = replace(none, by_length=np.where(counts, 1.0, _by_length(forecasts)[:, None]))
+    by_length = _by_length(forecasts).clip(min=1.0 if few else 0.0)
+    none = replace(none, by_length=np.where(counts, 1.0, by_length[:, None]))
     held_out = held_out.over(np.where(leads[:, None] > 0, none.widening(held_out.n_rows), 1.0))
     residuals, known, design_effect = held_out.values, held_out.known, held_out.design_effect
     factor = _widths(held_out, at)
     for k in range(n_channels):
         for b, here in enumerate(at):
             factor[b, k] = _shrunk_width(residuals[known[:, k] & here, k], factor[b, k], design_effect)
-    factor = np.where(counts, 1.0, (factor * _margin_of_few(held_out)[:, None]).clip(0.3, 5.0))
+    if few:  # what all residuals together do not show to be narrower, a part of them does not either
+        factor = factor.clip(min=min(_pooled_width(residuals[known], design_effect, few), 1.0))
+    factor = np.where(counts, 1.0, (factor * margin).clip(0.3, 5.0))
     shape = np.where(counts, none.shape, _shapes(residuals / factor[bins], known, design_effect))
     correlation = _correlations(residuals[leads > 0], design_effect)
     return replace(none, factor=factor, shape=shape, correlation=correlation)
@@ -175,6 +180,8 @@ def _margin_of_few(held_out: Residuals) -> Floats:
 
     Within a series there are few stretches of a long lead time. Where whole series are held out it is 1.
     """
+    if held_out.extent is None:
+        return np.ones(len(LEADS))
     freedom = np.maximum(held_out.most_at(LEADS), LEAST_FREEDOM)
     found: Floats = stdtrit(freedom, 0.5 + COVERAGE / 2) / _DEVIATION
     return found

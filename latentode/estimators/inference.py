@@ -12,10 +12,10 @@ from latentode.data import Panel
 from latentode.estimators.query import ResolvedQuery
 from latentode.estimators.query_batches import QueryBatcher
 from latentode.nn import Batch, DeviceCopy, Model, Stacked, mixture_spread
-from latentode.nn.channel_series import since_start
 from latentode.persistence.calibration import log_of_mean_over_median
 from latentode.persistence.state import FittedState
 from latentode.training import fork_safe
+from latentode.training.tasks import MAX_REACH
 
 __all__ = ["Predictor"]
 
@@ -66,11 +66,11 @@ class Predictor:
         share, unit = self.state.calibration.variance_share, self.state.scaler.scale
         out = self._blank()
         queries, rows = self._queries()
-        for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel)):
+        for batch, _, numbers, slots in queries.batches(self._scaled(queries.panel), self._copies(1)):
             with torch.no_grad():
                 prediction = model.predict(batch)
             mean, scale = (x.flatten(0, 1)[slots].double().numpy() for x in (prediction.mean, prediction.scale))
-            deviation = self._factors(batch, slots) * scale * unit
+            deviation = self._factors(batch, slots) * scale * unit  # that of the held-out series, as for the share
             out[rows[numbers]] = mean + log_of_mean_over_median(deviation, share) / unit
         return self._unscaled(out, whole=False)
 
@@ -91,7 +91,8 @@ class Predictor:
                 center, mean, scale = self._distribution(batch, noise.expand(-1, len(batch.lengths), -1), slots)
                 found = model.likelihood.quantiles(mean, scale, levels) - center
                 further = beyond * mixture_spread(mean, scale, center).numpy()
-            out[:, rows[numbers]] = center.numpy() + self._factors(batch, slots) * (found.numpy() + further)
+            factors = self._factors(batch, slots, self._beyond(queries, numbers))
+            out[:, rows[numbers]] = center.numpy() + factors * (found.numpy() + further)
         return self._unscaled(out, whole=True)
 
     @fork_safe()
@@ -121,7 +122,8 @@ class Predictor:
             of_draw = slice(turn if len(mean) > 1 else 0, None)
             mean, scale = (np.broadcast_to(x[of_draw], errors.shape) for x in (mean, scale))
             value = model.likelihood.drawn(mean, scale, errors)
-            out[:, rows[numbers]] = center + self._factors(batch, slots) * (value - center)
+            factors = self._factors(batch, slots, self._beyond(queries, numbers))
+            out[:, rows[numbers]] = center + factors * (value - center)
         return self._unscaled(out, whole=True)
 
     def _distribution(self, batch: Batch, noise: Tensor, slots: Ints) -> tuple[Tensor, Tensor, Tensor]:
@@ -138,7 +140,8 @@ class Predictor:
 
     def _copies(self, n_draws: int) -> int:
         """How many copies of a batch are in memory at once."""
-        return n_draws if self.state.model.config.variational else 1
+        of_process = 1 if self.state.stacking is None else self.state.stacking.process.n_draws
+        return max(n_draws if self.state.model.config.variational else 1, of_process)
 
     def _over_time(self, batch: Batch, standard: Floats, slots: Ints) -> Floats:
         """Standard normal numbers, (sample, query, target), correlated over time like the Gaussian process.
@@ -177,13 +180,19 @@ class Predictor:
         unscaled[..., np.isnan(self.state.calibration.factor[0])] = np.nan
         return unscaled[..., : self.state.n_targets]
 
-    def _factors(self, batch: Batch, slots: Ints) -> Floats:
+    def _factors(self, batch: Batch, slots: Ints, beyond: NDArray[np.bool_] | bool = False) -> Floats:
         n_rows = batch.lengths.numpy().repeat(batch.query_times.shape[1])
         leads = batch.query_times.flatten().double().numpy()
+        return self.state.calibration.factors(leads[slots], n_rows[slots], beyond)
+
+    def _beyond(self, queries: QueryBatcher, numbers: Ints) -> NDArray[np.bool_]:
+        """Which queries lie later in their series than nearly all series went in fit; only a process knows that."""
         stacking = self.state.stacking
-        usual = np.inf if stacking is None else stacking.process.duration
-        beyond = since_start(batch).flatten().numpy() > usual
-        return self.state.calibration.factors(leads[slots], n_rows[slots], beyond[slots])
+        if stacking is None or stacking.process.duration >= MAX_REACH:  # it counts no longer durations
+            return np.zeros(len(numbers), dtype=bool)
+        since = queries.times[numbers] - queries.panel.first_times[queries.series[numbers]]
+        later: NDArray[np.bool_] = since > stacking.process.duration * self.state.horizon
+        return later
 
     def _blank(self, *lead: int) -> Floats:
         return np.full((*lead, len(self.query.times), self.state.calibration.factor.shape[1]), np.nan)

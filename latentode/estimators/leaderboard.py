@@ -14,7 +14,7 @@ from latentode.data import ChannelScaler
 from latentode.estimators.calibration import calibrate
 from latentode.estimators.residuals import Residuals
 from latentode.estimators.stacking import Forecast, Prior, fitted_weights, forecasts_of, prior_of, taken
-from latentode.estimators.trained import Trained
+from latentode.estimators.trained import Extent, Trained
 from latentode.evaluation.metrics import coverage, crps_quantiles, mae, rmse
 from latentode.nn import Batch, GaussianProcess, Model, Prediction
 from latentode.nn.stacking import combined
@@ -53,6 +53,8 @@ class _Queries:
         (query, channel), scaled, of the candidates with a distribution.
     naive : dict of array
         (query, channel), in the channels' own units, of those without.
+    extent : Extent, optional
+        As in :class:`~latentode.estimators.residuals.Residuals`.
     """
 
     truth: Floats
@@ -62,6 +64,7 @@ class _Queries:
     n_rows: Ints
     found: dict[str, Prediction]
     naive: dict[str, Floats]
+    extent: Extent | None
 
 
 def leaderboard_of(
@@ -166,6 +169,7 @@ def _queries(
             name: np.concatenate([np.repeat(x[name], at.sum(1).numpy(), 0) for x, at in zip(naive, here, strict=True)])
             for name in naive[0]
         },
+        extent=trained[0].extent,
     )
 
 
@@ -249,7 +253,8 @@ def _scores(
     for number in numbers:
         own = queries.fold == number
         others = own if len(numbers) == 1 else ~own
-        fitted = calibrate(Residuals(residuals, queries.leads, queries.series, queries.n_rows, counts).where(others))
+        of_all = Residuals(residuals, queries.leads, queries.series, queries.n_rows, counts, queries.extent)
+        fitted = calibrate(of_all.where(others))
         factor[own] = fitted.factors(queries.leads[own], queries.n_rows[own])
         deviations.append(fitted.deviations(ndtri(QUANTILES)[:, None]))
     ahead = queries.leads > 0

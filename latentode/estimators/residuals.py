@@ -52,6 +52,8 @@ class Residuals:
         (channel,), which channels hold counts.
     extent : Extent, optional
         How much the series show where the last parts of a few are held out.
+    share : float
+        Of all residuals these are such a part.
     """
 
     values: Floats
@@ -60,6 +62,7 @@ class Residuals:
     n_rows: Ints
     counts: NDArray[np.bool_]
     extent: Extent | None = None
+    share: float = 1.0
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
@@ -69,7 +72,8 @@ class Residuals:
     @cached_property
     def design_effect(self) -> float:
         """How many of them hold as much information as an independent one."""
-        return max(_design_effect(self.values, self.series), float(self.known.sum()) / float(self.most_at(0.0)))
+        most = max(self.share * float(self.most_at(0.0)), SHORTEST)
+        return max(_design_effect(self.values, self.series), float(self.known.sum()) / most)
 
     def over(self, widths: Floats) -> "Residuals":
         """They in units of other widths, (query, channel) or what broadcasts to it."""
@@ -77,11 +81,11 @@ class Residuals:
 
     def where(self, keep: NDArray[np.bool_]) -> "Residuals":
         """Those of some queries."""
-        extent = None if self.extent is None else self.extent.part(float(keep.mean()))
-        return Residuals(self.values[keep], self.leads[keep], self.series[keep], self.n_rows[keep], self.counts, extent)
+        parts = (x[keep] for x in (self.values, self.leads, self.series, self.n_rows))
+        return Residuals(*parts, self.counts, self.extent, self.share * float(keep.mean()))
 
     def most_at(self, leads: Floats | float) -> Floats:
-        """To how many independent residuals those at some lead times, in spans, amount at most.
+        """To how many independent residuals all those at some lead times, in spans, amount at most.
 
         A few series hold so many stretches of that length; and see ``ROWS_PER_RESIDUAL``.
         """

@@ -29,10 +29,6 @@ class Extent:
     n_rows: float
     n_spans: float
 
-    def part(self, share: float) -> "Extent":
-        """A share of them."""
-        return Extent(share * self.n_rows, share * self.n_spans)
-
 
 @dataclass(frozen=True)
 class Trained:

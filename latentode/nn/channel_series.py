@@ -10,7 +10,7 @@ from torch import Tensor
 from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND
 
-__all__ = ["ChannelSeries", "Points", "by_channel", "queries_by_channel", "since_start"]
+__all__ = ["ChannelSeries", "Points", "by_channel", "queries_by_channel"]
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,9 @@ def queries_by_channel(batch: Batch) -> Points:
     return Points(
         channel=torch.arange(n_channels).repeat(len(batch.times)),
         times=repeated(batch.query_times),
-        since=repeated(since_start(batch)),
+        since=repeated(batch.query_times - _start(batch)),
         given=repeated(_features(batch, batch.query_given, batch.query_times)),
     )
-
-
-def since_start(batch: Batch) -> Tensor:
-    """(series, query), time from the first row of each history, or from the origin where there is none, in spans."""
-    return batch.query_times - _start(batch)
 
 
 def _start(batch: Batch) -> Tensor:

@@ -81,14 +81,14 @@ class Calibration:
         n_rows : array of int
             (query,), rows of the history.
         beyond : array of bool
-            (query,), which of them lie later in a series than nearly all series went in fit: held-out series say
+            (query,), which forecasts lie later in a series than nearly all series went in fit: held-out series say
             nothing of them, and narrow no interval there.
         """
         known = np.nan_to_num(self.factor, nan=1.0)
         # The first factor is of times inside the history, which forecasts just after it do not resemble.
         ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
         found = np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows))
-        return np.where(np.broadcast_to(beyond, leads.shape)[:, None], np.maximum(found, 1.0), found)
+        return np.where((beyond & (leads > 0))[:, None], np.maximum(found, 1.0), found)
 
     def widening(self, n_rows: NDArray[np.int64]) -> Floats:
         """The further factor of forecasts from histories of some lengths, (query, channel)."""

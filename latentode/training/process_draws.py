@@ -11,10 +11,14 @@ from latentode.nn.channel_series import ChannelSeries
 from latentode.training.process_prior import ProcessPrior, parameters_of, place_of_period, set_parameters
 from latentode.training.time_limit import TimeLimit
 
-__all__ = ["FEWEST_FOR_ONE", "OF_FEW", "draw_parameters"]
+__all__ = ["FEWEST_FOR_ONE", "OF_FEW", "affordable", "draw_parameters"]
 
 N_DRAWS, ROUNDS = 32, 40
 """Draws of each channel, and moves of each. With 64 and 250 the CRPS on single simulated series is the same."""
+
+MOST_CELLS = 40_000
+"""Entries of the covariance matrices of all observations up to which there are draws: some five seconds. Data of more
+show the parameters better; and a forecast takes as many times longer as there are draws."""
 
 STRETCH = 2.0
 """Largest factor by which a move stretches the distance to another draw."""
@@ -29,6 +33,11 @@ series was 1 % higher, and in the worst case 2.1 times that of the best closed f
 
 FIRST_SPREAD = 0.5
 """Spread of the first draws, in standard deviations of the prior."""
+
+
+def affordable(process: GaussianProcess, population: list[ChannelSeries]) -> bool:
+    """Whether draws are made: of few values, and without sinusoids whose period differs between series."""
+    return process.periods is None and sum(int(x.counts.square().sum()) for x in population) <= MOST_CELLS
 
 
 def draw_parameters(
@@ -55,7 +64,7 @@ def draw_parameters(
     rng : Generator
         The source of randomness.
     limit : TimeLimit
-        The time this may take, but for one round.
+        The time the moves may take; without any, the draws are those that they would begin with.
 
     References
     ----------
@@ -71,7 +80,7 @@ def draw_parameters(
     halves = slice(0, half), slice(half, None)
     density = torch.cat([_density(trial, population, prior, draws[..., part]) for part in halves], dim=1)
     for done in range(ROUNDS):
-        if done and limit.left <= 0:
+        if limit.left <= 0:
             limit.shortened.append(f"the draws of the Gaussian process moved {done} of {ROUNDS} times")
             break
         for mine, others in (halves, halves[::-1]):

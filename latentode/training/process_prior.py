@@ -9,7 +9,6 @@ from latentode.nn import GaussianProcess
 
 __all__ = [
     "ProcessPrior",
-    "gradient_of",
     "parameters_of",
     "place_of_period",
     "prior_around",
@@ -49,11 +48,6 @@ class ProcessPrior:
 def parameters_of(process: GaussianProcess) -> Tensor:
     """(parameter, channel), logarithms of variances and time scales."""
     return torch.stack(list(_named(process).values()))
-
-
-def gradient_of(process: GaussianProcess) -> Tensor:
-    """(parameter, channel), the gradient of the parameters after a backward pass; 0 where it has not reached one."""
-    return torch.stack([torch.zeros_like(x) if x.grad is None else x.grad for x in _named(process).values()])
 
 
 def set_parameters(process: GaussianProcess, values: Tensor) -> None:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from latentode.estimators.calibration import calibrate as calibrate_residuals
 from latentode.estimators.residuals import Residuals, held_out_residuals
@@ -108,6 +108,31 @@ def test_the_ends_of_a_few_short_series_do_not_narrow_intervals(n_rows, least):
     factor = calibrate_all([trained]).factors(np.array([0.5]), ROWS[:1]).item()
     assert least <= factor
     assert (factor < 1) == (n_rows > 100)
+
+
+def of_few(n_rows, spread):
+    """The factor of one series of so many rows and stretches of a tenth, without its margin."""
+    extent = Extent(n_rows, 1e9)
+    trained = Trained(Known(1.0), [queried(residuals(400, spread))], np.arange(1), extent=extent)
+    margin = stdtrit(n_rows / 5, 0.95) / ndtri(0.95)
+    return calibrate_all([trained]).factors(np.array([0.5]), ROWS[:1]).item() / margin
+
+
+def test_the_ends_of_a_few_series_narrow_what_they_contradict_by_four_standard_errors():
+    """A standard error is 0.2 of a logarithm for 100 rows, 0.044 for 2,000."""
+    assert of_few(100, 0.5) == pytest.approx(1.0)
+    assert of_few(2000, 0.95) == pytest.approx(1.0)
+    assert 0.5 < of_few(2000, 0.5) < 0.75
+    assert of_few(2000, 2.0) == pytest.approx(2.0, rel=0.1)
+
+
+def test_intervals_behind_the_coverage_of_a_few_series_have_their_margin():
+    """Even where a single series is left out, and nothing remains to learn from."""
+    extent = Extent(40.0, 2.0)
+    whole = held_out_residuals([Trained(Known(1.0), [queried(residuals(60, 1.0))], np.arange(1), extent=extent)])
+    left = calibrate_residuals(whole.where(np.zeros(60, dtype=bool)))
+    np.testing.assert_allclose(left.factor, calibrate_residuals(whole).factor)
+    assert left.factor[-1, 0] > 1.3
 
 
 def test_of_a_few_series_the_width_grows_where_they_hold_few_stretches_of_a_lead_time():

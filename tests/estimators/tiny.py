@@ -58,7 +58,7 @@ def rough_stacking():
     The process learns from a few dozen series at most.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gaussian_process, "ROUNDS", 1)
+        patch.setattr(gaussian_process, "STEPS", 3)
         patch.setattr(gaussian_process, "MOST_SERIES", 40)
         patch.setattr(process_draws, "ROUNDS", 2)
         patch.setattr(stacking, "MOST_ITERATIONS", 3)

@@ -3,7 +3,6 @@ import torch
 
 from latentode.nn import GaussianProcess
 from latentode.training.process_prior import (
-    gradient_of,
     parameters_of,
     place_of_period,
     prior_around,
@@ -46,14 +45,3 @@ def test_a_short_period_moves_in_small_steps():
     period = place_of_period(process)
     torch.testing.assert_close(steps[period], torch.tensor([0.2, 0.02]))
     assert (steps[torch.arange(len(steps)) != period] == 1).all()
-
-
-def test_a_gradient_is_that_of_the_parameters_in_their_order():
-    process = a_process()
-    prior = prior_around(process)
-    assert (gradient_of(process) == 0).all()
-    set_parameters(process, parameters_of(process) + torch.arange(2.0))
-    prior.penalty(process).backward()
-    torch.testing.assert_close(
-        gradient_of(process), (parameters_of(process) - prior.centre).detach() / prior.deviation**2
-    )

@@ -183,7 +183,7 @@ def test_a_limit_that_is_not_reached_changes_no_bit(setting, a_second_a_step):
 # ------------------------------------------------------------------------------------------- the Gaussian process
 
 
-def test_the_process_takes_the_rounds_there_is_time_for(clock, monkeypatch):
+def test_the_process_takes_the_steps_there_is_time_for(clock, monkeypatch):
     evidence = GaussianProcess.evidence
 
     def slow(self, *args):
@@ -193,6 +193,6 @@ def test_the_process_takes_the_rounds_there_is_time_for(clock, monkeypatch):
     monkeypatch.setattr(GaussianProcess, "evidence", slow)
     limit = TimeLimit(4.0, clock)
     process = fit_gaussian_process(waves(), 1.0, 0.05, np.random.default_rng(0), limit)
-    assert limit.shortened == [f"the Gaussian process took 1 of {fitting_process.ROUNDS} rounds"]
+    assert limit.shortened == [f"the Gaussian process took 4 of {fitting_process.STEPS} steps"]
     assert all(torch.isfinite(p).all() for p in process.parameters())
     assert process.effects.abs().sum() > 0  # they are known however few steps were taken
