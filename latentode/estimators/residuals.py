@@ -81,8 +81,14 @@ class Residuals:
 
     def where(self, keep: NDArray[np.bool_]) -> "Residuals":
         """Those of some queries."""
-        parts = (x[keep] for x in (self.values, self.leads, self.series, self.n_rows))
-        return Residuals(*parts, self.counts, self.extent, self.share * float(keep.mean()))
+        return replace(
+            self,
+            values=self.values[keep],
+            leads=self.leads[keep],
+            series=self.series[keep],
+            n_rows=self.n_rows[keep],
+            share=self.share * float(keep.mean()),
+        )
 
     def most_at(self, leads: Floats | float) -> Floats:
         """To how many independent residuals all those at some lead times, in spans, amount at most.
