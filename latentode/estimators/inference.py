@@ -24,6 +24,9 @@ Ints = NDArray[np.int64]
 
 CPU = torch.device("cpu")
 
+WELL_BEYOND = 0.25
+"""Usual durations after the usual end of a series over which held-out series narrow intervals less and less."""
+
 SLACK = 1e-6
 """Added to the diagonal of correlations, so that two queries of one time have a Cholesky factor."""
 
@@ -180,19 +183,22 @@ class Predictor:
         unscaled[..., np.isnan(self.state.calibration.factor[0])] = np.nan
         return unscaled[..., : self.state.n_targets]
 
-    def _factors(self, batch: Batch, slots: Ints, beyond: NDArray[np.bool_] | bool = False) -> Floats:
+    def _factors(self, batch: Batch, slots: Ints, beyond: Floats | float = 0.0) -> Floats:
         n_rows = batch.lengths.numpy().repeat(batch.query_times.shape[1])
         leads = batch.query_times.flatten().double().numpy()
         return self.state.calibration.factors(leads[slots], n_rows[slots], beyond)
 
-    def _beyond(self, queries: QueryBatcher, numbers: Ints) -> NDArray[np.bool_]:
-        """Which queries lie later in their series than nearly all series went in fit; only a process knows that."""
+    def _beyond(self, queries: QueryBatcher, numbers: Ints) -> Floats:
+        """How far queries lie beyond the time in a series up to which nearly all went in fit, (query,), 0 to 1.
+
+        Only a process knows that time.
+        """
         stacking = self.state.stacking
         if stacking is None or stacking.process.duration >= MAX_REACH:  # it counts no longer durations
-            return np.zeros(len(numbers), dtype=bool)
+            return np.zeros(len(numbers))
         since = queries.times[numbers] - queries.panel.first_times[queries.series[numbers]]
-        later: NDArray[np.bool_] = since > stacking.process.duration * self.state.horizon
-        return later
+        share = since / (stacking.process.duration * self.state.horizon) - 1
+        return np.nan_to_num(share / WELL_BEYOND).clip(0.0, 1.0)
 
     def _blank(self, *lead: int) -> Floats:
         return np.full((*lead, len(self.query.times), self.state.calibration.factor.shape[1]), np.nan)

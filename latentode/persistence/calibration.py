@@ -71,7 +71,7 @@ class Calibration:
         factor, same = np.ones((len(LEADS), n_channels)), np.ones((len(LENGTHS), n_channels))
         return cls(factor, shape, np.zeros(n_channels), np.eye(n_channels), same)
 
-    def factors(self, leads: Floats, n_rows: NDArray[np.int64], beyond: NDArray[np.bool_] | bool = False) -> Floats:
+    def factors(self, leads: Floats, n_rows: NDArray[np.int64], beyond: Floats | float = 0.0) -> Floats:
         """The factors of deviations, (query, channel).
 
         Parameters
@@ -80,15 +80,16 @@ class Calibration:
             (query,), lead times in spans.
         n_rows : array of int
             (query,), rows of the history.
-        beyond : array of bool
-            (query,), which forecasts lie later in a series than nearly all series went in fit: held-out series say
-            nothing of them, and narrow no interval there.
+        beyond : array of float
+            (query,), from 0 for a forecast within the times of the series of fit to 1 for one well after them: held-out
+            series say nothing of it, and narrow no interval there.
         """
         known = np.nan_to_num(self.factor, nan=1.0)
         # The first factor is of times inside the history, which forecasts just after it do not resemble.
         ahead = np.stack([np.interp(leads, LEADS[1:], column[1:]) for column in known.T], axis=1)
         found = np.where((leads <= 0)[:, None], known[0], ahead * self.widening(n_rows))
-        return np.where((beyond & (leads > 0))[:, None], np.maximum(found, 1.0), found)
+        kept = np.where(leads > 0, 1.0 - beyond, 1.0)[:, None]
+        return np.where(found < 1.0, found**kept, found)
 
     def widening(self, n_rows: NDArray[np.int64]) -> Floats:
         """The further factor of forecasts from histories of some lengths, (query, channel)."""

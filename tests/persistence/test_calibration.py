@@ -87,8 +87,9 @@ def test_what_cannot_be_a_matrix_of_correlations_is_taken_as_the_nearest_one():
 def test_what_lies_beyond_the_series_of_fit_is_never_narrowed():
     narrow = replace(skewed(), factor=np.full_like(skewed().factor, 0.5))
     leads, n_rows = np.array([0.5, 0.5]), np.array([5, 5])
-    np.testing.assert_array_equal(narrow.factors(leads, n_rows, np.array([False, True]))[:, 0], [0.5, 1.0])
-    inside = narrow.factors(-leads, n_rows, np.array([True, True]))
+    np.testing.assert_array_equal(narrow.factors(leads, n_rows, np.array([0.0, 1.0]))[:, 0], [0.5, 1.0])
+    assert narrow.factors(leads, n_rows, np.array([0.5, 0.5]))[0, 0] == 0.5**0.5
+    inside = narrow.factors(-leads, n_rows, np.array([1.0, 1.0]))
     np.testing.assert_array_equal(inside[:, 0], [0.5, 0.5])  # a history goes on there
     wide = replace(skewed(), factor=np.full_like(skewed().factor, 2.0))
-    np.testing.assert_array_equal(wide.factors(leads, n_rows, np.array([False, True]))[:, 0], [2.0, 2.0])
+    np.testing.assert_array_equal(wide.factors(leads, n_rows, np.array([0.0, 1.0]))[:, 0], [2.0, 2.0])
