@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentode.data import ChannelScaler, Panel, Seasons
-from latentode.estimators.holdout import FEWEST_SERIES, N_MODELS, usable_series
+from latentode.estimators.holdout import FEWEST_SERIES, N_MODELS
 from latentode.estimators.settings import Settings
 from latentode.nn import LatentODEConfig
-from latentode.training import TrainingConfig
+from latentode.training import TrainingConfig, usable_series
 from latentode.training.progress import in_notebook
 from latentode.training.tasks import MAX_QUERIES
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from latentode.estimators.trained import Extent
 from latentode.nn import Batch
-from latentode.training import RaggedSeries, TaskSampler, validation_batches
+from latentode.training import RaggedSeries, TaskSampler, usable_series, validation_batches
 
-__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "by_content", "hold_out", "n_held_out", "usable_series"]
+__all__ = ["FEWEST_SERIES", "N_MODELS", "Fold", "by_content", "hold_out", "n_held_out"]
 
 Ints = NDArray[np.int64]
 
@@ -58,11 +58,6 @@ def n_held_out(n_series: int, fraction: float) -> int:
         return 0
     least = min(FEWEST_HELD_OUT, n_series // N_MODELS)
     return min(max(round(fraction * n_series), least), MOST_HELD_OUT, n_series - 1)
-
-
-def usable_series(lengths: Ints) -> Ints:
-    """The series that can be held out, by position: those with two rows, or with one where none has two."""
-    return np.flatnonzero(lengths >= (2 if lengths.max(initial=0) > 1 else 1))
 
 
 def by_content(series: RaggedSeries) -> Ints:

@@ -6,7 +6,7 @@ from latentode.training.crps import gaussian_crps
 from latentode.training.fit import train, validation_batches
 from latentode.training.lightning_silence import TERMINATED, silent_lightning
 from latentode.training.result import TrainingResult
-from latentode.training.tasks import RaggedSeries, TaskSampler, query_batch
+from latentode.training.tasks import RaggedSeries, TaskSampler, query_batch, usable_series
 from latentode.training.threads import fork_safe, one_thread
 from latentode.training.time_limit import TimeLimit
 
@@ -25,5 +25,6 @@ __all__ = [
     "query_batch",
     "silent_lightning",
     "train",
+    "usable_series",
     "validation_batches",
 ]

@@ -13,7 +13,7 @@ from latentode.nn.own_periods import CYCLES_APART
 from latentode.training.own_periods import know_frequencies, with_own_periods
 from latentode.training.process_draws import FEWEST_FOR_ONE, OF_FEW, affordable, draw_parameters
 from latentode.training.process_prior import parameters_of, prior_around, set_parameters, steps_of
-from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch
+from latentode.training.tasks import MAX_HISTORY, MAX_REACH, RaggedSeries, query_batch, usable_series
 from latentode.training.threads import one_thread
 from latentode.training.time_limit import TimeLimit
 
@@ -81,7 +81,7 @@ def fit_gaussian_process(
         n_impulses = series.covariates.impulses.n_features
     duration = _usual_duration(series, span)
     process = GaussianProcess(series.values.shape[1], n_given, usual_gap, duration, n_impulses, impulse_gap)
-    few = np.count_nonzero(series.lengths > (1 if series.lengths.max(initial=0) > 1 else 0)) < FEWEST_FOR_ONE
+    few = len(usable_series(series.lengths)) < FEWEST_FOR_ONE
     with torch.no_grad():
         for name, variance in OF_FEW.items() if few else ():
             process.log_variances[name].fill_(math.log(variance))

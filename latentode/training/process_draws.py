@@ -122,5 +122,5 @@ def _density(trial: ProcessDraws, population: list[ChannelSeries], prior: Proces
     set_parameters(trial, draws.flatten(1))
     with torch.no_grad():
         likelihood = trial.evidence(population).log_likelihood.reshape(-1, trial.n_draws)
-    found = likelihood - 0.5 * ((draws - prior.centre[..., None]) / prior.deviation[..., None]).square().sum(0)
+    found = likelihood - 0.5 * prior.deviations(draws).square().sum(0)
     return torch.where(found.isnan(), -math.inf, found)  # never accepted

@@ -41,8 +41,12 @@ class ProcessPrior:
 
     def penalty(self, process: GaussianProcess) -> Tensor:
         """Minus the logarithm of the density at the parameters of a process, up to a constant, ()."""
-        found: Tensor = 0.5 * ((parameters_of(process) - self.centre) / self.deviation).square().sum()
-        return found
+        return 0.5 * self.deviations(parameters_of(process)).square().sum()
+
+    def deviations(self, parameters: Tensor) -> Tensor:
+        """How many standard deviations parameters, (parameter, channel, ...), lie from the centre."""
+        centre, deviation = (x.reshape(*x.shape, *[1] * (parameters.ndim - 2)) for x in (self.centre, self.deviation))
+        return (parameters - centre) / deviation
 
 
 def parameters_of(process: GaussianProcess) -> Tensor:

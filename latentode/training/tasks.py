@@ -19,6 +19,7 @@ __all__ = [
     "RaggedSeries",
     "TaskSampler",
     "query_batch",
+    "usable_series",
     "visits_per_epoch",
 ]
 
@@ -45,6 +46,11 @@ ROWS_PER_DRAW = 32
 """A series is visited once an epoch for every so many of its rows."""
 
 Ints = NDArray[np.int64]
+
+
+def usable_series(lengths: Ints) -> Ints:
+    """The series that can be held out, by position: those with two rows, or with one where none has two."""
+    return np.flatnonzero(lengths >= (2 if lengths.max(initial=0) > 1 else 1))
 
 
 @dataclass(frozen=True)
