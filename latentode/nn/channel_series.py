@@ -1,9 +1,11 @@
 """The values of single channels: a batch of series taken apart, each channel with its own observations alone."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +13,9 @@ from latentode.nn.batch import Batch
 from latentode.nn.features import INPUT_BOUND
 
 __all__ = ["ChannelSeries", "Points", "by_channel", "queries_by_channel"]
+
+CALLS = 10_000
+"""Entries of matrices that take as long as the operator calls for one more chunk."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,28 @@ class ChannelSeries(Points):
         Matrices are square, of the longest pair or of `least` rows.
         """
         order = torch.argsort(self.counts)
-        lengths = self.counts[order].clamp(min=least)
-        start = 0
-        while start < len(order):
-            stop = start + 1
-            while stop < len(order) and (stop + 1 - start) * int(lengths[stop]) ** 2 <= cells:
-                stop += 1
-            which = order[start:stop]
-            yield which, self.take(which).shortened()
-            start = stop
+        for group in _of_about_one_length(self.counts[order].clamp(min=least), order):
+            most = max(cells // max(int(self.counts[group].amax()), least) ** 2, 1)
+            for which in torch.split(group, most):
+                yield which, self.take(which).shortened()
+
+
+def _of_about_one_length(lengths: Tensor, order: Tensor) -> Iterator[Tensor]:
+    """Divide pairs, the shortest first, so that matrices as large as the longest of each group take the least time.
+
+    Without that, most of the entries are padding: a laboratory measures a few things often and the others seldom.
+    """
+    sizes, counts = torch.unique_consecutive(lengths, return_counts=True)
+    sizes, before = sizes.numpy(), np.concatenate([[0], counts.cumsum(0).numpy()])
+    costs, begins = np.zeros(len(before)), np.zeros(len(before), dtype=int)
+    for end, size in enumerate(sizes, 1):  # the cheapest division of the shorter ones is known by then
+        total = costs[:end] + CALLS + (before[end] - before[:end]) * float(size) ** 2
+        begins[end], costs[end] = total.argmin(), total.min()
+    bounds = [len(sizes)]
+    while bounds[-1]:
+        bounds.append(int(begins[bounds[-1]]))
+    for begin, end in itertools.pairwise(reversed(bounds)):
+        yield order[before[begin] : before[end]]
 
 
 def by_channel(batch: Batch) -> ChannelSeries:

@@ -1,7 +1,7 @@
 import torch
 
 from latentode.nn import Batch
-from latentode.nn.channel_series import by_channel, queries_by_channel
+from latentode.nn.channel_series import CALLS, ChannelSeries, by_channel, queries_by_channel
 
 
 def batch() -> Batch:
@@ -47,6 +47,21 @@ def test_chunks_hold_every_pair_once_and_few_cells():
         for i, row in zip(which, range(len(which)), strict=True):
             seen = part.observed[row]
             assert part.values[row][seen].tolist() == whole.values[i][whole.observed[i]].tolist()
+
+
+def test_pairs_of_about_one_length_share_a_chunk_so_that_little_is_padding():
+    lengths = torch.cat([torch.full((500,), 5), torch.arange(6, 46), torch.full((100,), 3)])
+    observed = torch.arange(45) < lengths[:, None]
+    zeros = torch.zeros(len(lengths), 45, dtype=torch.float64)
+    pairs = ChannelSeries(torch.zeros(len(lengths), dtype=torch.long), zeros, zeros, zeros[..., None], zeros, observed)
+    chunks = list(pairs.chunks(10**9))
+    assert sorted(int(i) for which, _ in chunks for i in which) == list(range(len(lengths)))
+    assert all(int(part.counts.max()) == part.observed.shape[1] for _, part in chunks)
+    n_cells = sum(part.observed.shape[1] ** 2 * len(part.observed) for _, part in chunks)
+    assert 2 <= len(chunks) <= 5
+    assert n_cells < 0.1 * len(lengths) * 45**2
+    of_one_length = int(lengths.square().sum()) + CALLS * len(lengths.unique())
+    assert n_cells + CALLS * len(chunks) < of_one_length
 
 
 def test_a_window_is_a_stretch_of_the_observations():
