@@ -26,8 +26,8 @@ RANK = N_KEPT * (N_WAVES + 1) + 1
 LEAST = 1e-300
 """Least divisor of shares."""
 
-CELLS = 4_000_000
-"""Values of waves that are held at a time."""
+CELLS, FEW_CELLS = 4_000_000, 400_000
+"""Values of waves that are held at a time; and up to which what a gradient takes is kept, not computed again."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,29 @@ class _Regression:
     ----------
     waves : Tensor
         (pair, point, wave, frequency), at the observations, whitened.
-    lower : Tensor
-        (pair, frequency, wave, wave), the Cholesky factor of the precision of the coefficients.
-    half : Tensor
-        (pair, frequency, wave, 1), their posterior mean, multiplied by the transpose of that factor.
+    rows : list of list of Tensor
+        (pair, frequency) each, the Cholesky factor of the precision of the coefficients: its entries, row by row.
+    halves : list of Tensor
+        (pair, frequency) each, their posterior mean, multiplied by the transpose of that factor.
     log_ratio : Tensor
         (pair, frequency), the log-likelihood over that without waves.
     """
 
     waves: Tensor
-    lower: Tensor
-    half: Tensor
+    rows: list[list[Tensor]]
+    halves: list[Tensor]
     log_ratio: Tensor
+
+    @property
+    def lower(self) -> Tensor:
+        """The Cholesky factor, (pair, frequency, wave, wave)."""
+        zero = torch.zeros_like(self.log_ratio)
+        return torch.stack([torch.stack([*row, *[zero] * (N_WAVES - len(row))], -1) for row in self.rows], -2)
+
+    @property
+    def half(self) -> Tensor:
+        """The halves together, (pair, frequency, wave, 1)."""
+        return torch.stack(self.halves, -1)[..., None]
 
 
 class OwnPeriods(nn.Module):
@@ -142,12 +153,16 @@ class OwnPeriods(nn.Module):
             What is known.
         """
         prior, n_points = self.prior[history.series.channel].double(), history.series.times.shape[1]
-        size = max(CELLS // (N_WAVES * self.frequencies.shape[1] * n_points), 1)
+        per_pair = N_WAVES * self.frequencies.shape[1] * n_points
         possible = torch.nonzero(prior[:, 0] < 1)[:, 0]
+        few = len(possible) * per_pair <= FEW_CELLS
         ratios = torch.zeros_like(prior[:, 1:])
-        for which in possible.split(size):  # type: ignore[no-untyped-call]
-            # Computed again in the backward pass: the waves of all pairs together may be large.
-            found = checkpoint(self._log_ratio, history.take(which), use_reentrant=False, preserve_rng_state=False)
+        for which in torch.split(possible, max(CELLS // per_pair, 1)):
+            part = history.take(which)
+            if few:
+                found = self._log_ratio(part)
+            else:  # computed again in the backward pass
+                found = checkpoint(self._log_ratio, part, use_reentrant=False, preserve_rng_state=False)
             ratios = ratios.index_copy(0, which, found)
         # The logarithm of 0: what is impossible stays so, however well it fits.
         logits = prior.log() + torch.cat([torch.zeros_like(ratios[:, :1]), ratios], 1)
@@ -210,14 +225,17 @@ class OwnPeriods(nn.Module):
         columns = waves.unbind(2)
         # Sums of products one by one: there are many frequencies, and only four waves of each.
         products = [[(a * b).sum(1) for b in columns[: i + 1]] for i, a in enumerate(columns)]
-        rows = [torch.stack([products[max(i, j)][min(i, j)] for j in range(N_WAVES)], -1) for i in range(N_WAVES)]
-        prior = torch.eye(N_WAVES, dtype=waves.dtype) / history.variance[:, None, None, None]
-        lower = torch.linalg.cholesky(torch.stack(rows, -2) + prior)
-        along = torch.stack([(column * history.rest[..., None]).sum(1) for column in columns], -1)
-        half = torch.linalg.solve_triangular(lower, along[..., None], upper=False)
-        determinant = 2 * lower.diagonal(dim1=-2, dim2=-1).log().sum(-1) + N_WAVES * history.variance.log()[:, None]
-        log_ratio = 0.5 * (half.square().sum((-2, -1)) - determinant)
-        return _Regression(waves, lower, half, log_ratio)
+        prior = 1 / history.variance[:, None]
+        products = [[x + prior if i == j else x for j, x in enumerate(row)] for i, row in enumerate(products)]
+        rows = _cholesky(products)
+        halves: list[Tensor] = []
+        for column, row in zip(columns, rows, strict=True):
+            along = (column * history.rest[..., None]).sum(1)
+            halves.append(_less(along, row, halves) / row[-1])
+        log_ratio = -0.5 * N_WAVES * history.variance.log()[:, None]
+        for half, row in zip(halves, rows, strict=True):
+            log_ratio = log_ratio + 0.5 * half.square() - row[-1].log()
+        return _Regression(waves, rows, halves, log_ratio)
 
 
 def _waves(times: Tensor, frequencies: Tensor, width: float) -> Tensor:
@@ -231,6 +249,29 @@ def _waves(times: Tensor, frequencies: Tensor, width: float) -> Tensor:
     turned = 2 * math.pi * width * times[..., None]
     near, aside = turned.cos(), turned.sin()
     return torch.stack([near * cos, near * sin, -aside * sin, aside * cos], dim=2)
+
+
+def _cholesky(products: list[list[Tensor]]) -> list[list[Tensor]]:
+    """Cholesky factors of many small matrices, entry by entry: a call of LAPACK for each takes several times as long.
+
+    References
+    ----------
+    Golub & Van Loan (2013), Matrix computations, section 4.2.
+    """
+    lower: list[list[Tensor]] = []
+    for row in products:
+        found: list[Tensor] = []
+        for above in lower:
+            found.append(_less(row[len(found)], above, found) / above[-1])
+        lower.append([*found, _less(row[-1], found, found).sqrt()])
+    return lower
+
+
+def _less(total: Tensor, a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """A total less the products of what stands at the same places."""
+    for x, y in zip(a, b, strict=False):
+        total = torch.addcmul(total, x, y, value=-1)
+    return total
 
 
 def _times(columns: Tensor, waves: Tensor) -> Tensor:

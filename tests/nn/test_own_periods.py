@@ -137,7 +137,9 @@ def test_a_sinusoid_that_is_impossible_is_not_found_however_well_it_fits():
     assert process.evidence([series]).counts[0].tolist() == [2, 0, 0, 0]
 
 
-def test_the_gradient_of_what_sinusoids_add_is_that_of_finite_differences():
+@pytest.mark.parametrize("kept", [0, 10**6])
+def test_the_gradient_of_what_sinusoids_add_is_that_of_finite_differences(kept, monkeypatch):
+    monkeypatch.setattr("latentode.nn.own_periods.FEW_CELLS", kept)
     process, series = a_process(), by_channel(a_batch())
     lower = process._cholesky(series).requires_grad_()
     white = series.values.clone().requires_grad_()
