@@ -180,6 +180,8 @@ class MLPVJP:
             g = into
         torch.mm(g, self.inward[0], out=out)
 
+    pull_state = pull  # what is kept of a slot is what it was pulled with last
+
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
     ) -> FieldGradients:

@@ -2,11 +2,12 @@
 
 A *tape* evaluates the field stage by stage and keeps what the backward sweep will need. A field that knows its own
 derivatives brings its own tape (:class:`AnalyticField`). Every other field gets a :class:`RecordedTape`, which records
-each stage with autograd. A field of states of any other shape than (series, latent) is wrapped in :class:`FlatField`.
+each stage with autograd. A field of states of any other shape than (series, latent) is wrapped (see
+:mod:`latentode.ode.flat_field`).
 """
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -17,13 +18,11 @@ __all__ = [
     "AnalyticField",
     "Field",
     "FieldGradients",
-    "FlatField",
     "PlainTape",
     "RecordedTape",
     "State",
     "Tape",
     "called",
-    "flatten",
     "is_analytic",
     "parameters_of",
     "trainable_behind",
@@ -67,6 +66,9 @@ class Tape(Protocol):
 
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Write the cotangent times df/dz of a slot to ``out``, and keep what :meth:`gradients` needs of it."""
+
+    def pull_state(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
+        """Write the cotangent times df/dz of a slot to ``out``, and keep nothing for :meth:`gradients`."""
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
@@ -142,33 +144,6 @@ def called(field: Field, t: Tensor, u: Tensor | None, z: Tensor, args: Sequence[
     return checked(slope, z, t)
 
 
-def flatten(field: Field, z0: State) -> tuple[Field, Tensor, Callable[[Tensor], Any]]:
-    """Return a field of flat states, the flat initial state, and what gives answers (series, time, latent) z0's shape.
-
-    Raises
-    ------
-    ValueError
-        If z0 is not (series, ...), or its parts are not of the same series.
-    TypeError
-        If z0 is no tensor, sparse, or complex.
-    """
-    parts = z0 if isinstance(z0, tuple) else (z0,)
-    if not all(isinstance(part, Tensor) and part.layout == torch.strided for part in parts):
-        got = ", ".join(str(part.layout) if isinstance(part, Tensor) else type(part).__name__ for part in parts)
-        raise TypeError(f"z0 must be a dense tensor, or a tuple of dense tensors, not {got}")
-    if isinstance(z0, Tensor) and z0.dim() == 2:
-        return field, z0, lambda z: z
-    if isinstance(z0, Tensor) and z0.dim() < 2:
-        raise ValueError(f"z0 must be (series, ...) with at least two dimensions, not {tuple(z0.shape)}")
-    if not parts or any(part.dim() == 0 or len(part) != len(parts[0]) for part in parts):
-        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
-        raise ValueError(f"the parts of z0 must be (series, ...) for the same series, not {shapes}")
-    if any(part.is_complex() for part in parts):
-        raise TypeError("complex states are not supported: stack real and imaginary parts as two real dimensions")
-    flat = FlatField(field, [part.shape[1:] for part in parts], is_tuple=isinstance(z0, tuple))
-    return flat, _concatenated(parts), flat.unflatten
-
-
 class PlainTape:
     """A tape for solves that are not differentiated.
 
@@ -203,6 +178,8 @@ class PlainTape:
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Raise: nothing was recorded."""
         raise RuntimeError("this tape records nothing")
+
+    pull_state = pull
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
@@ -269,6 +246,17 @@ class RecordedTape:
             if extra is not None:
                 total = self.totals[i]
                 self.totals[i] = extra if total is None else total + extra
+
+    def pull_state(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
+        """Differentiate one stage by its state."""
+        given, slope = self.stages[slot]
+        by_state = None
+        if slope.requires_grad:
+            (by_state,) = torch.autograd.grad(slope, given[:1], cotangent, retain_graph=True, allow_unused=True)
+        if by_state is None:
+            out.zero_()
+        else:
+            out.copy_(by_state)
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
@@ -337,59 +325,3 @@ def checked(slope: Any, z: Tensor, t: Tensor) -> Tensor:
             "real and imaginary parts as two real dimensions (torch.view_as_real, torch.view_as_complex)"
         )
     return slope
-
-
-class FlatField(nn.Module):
-    """A field of a state of any shape, or of a tuple of such states, as a field of one flat state.
-
-    Parameters
-    ----------
-    field : callable
-        The field of the shaped state.
-    shapes : sequence of torch.Size
-        The shape of each part of the state, without the series.
-    is_tuple : bool
-        Whether the state is a tuple.
-    """
-
-    def __init__(self, field: Field, shapes: Sequence[torch.Size], *, is_tuple: bool) -> None:
-        super().__init__()
-        self.field = field
-        self.shapes, self.is_tuple = shapes, is_tuple
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Yield the field's own parameters, as the field itself yields them."""
-        if isinstance(self.field, nn.Module):
-            yield from self.field.parameters(recurse)
-
-    def forward(self, t: Tensor, z: Tensor, *others: Tensor) -> Tensor:
-        """Return dz/dt, (series, latent)."""
-        state = self.unflatten(z)
-        if not self.is_tuple:
-            t = t.view(-1, *[1] * len(self.shapes[0]))
-        slope: Any = self.field(t, state, *others)
-        slopes = slope if isinstance(slope, tuple | list) and self.is_tuple else (slope,)
-        wanted, got = [(len(z), *shape) for shape in self.shapes], [_shape_or_type(part) for part in slopes]
-        if got != wanted:
-            raise ValueError(f"field(t, z) must return tensors shaped like z, {wanted}, but returned {got}")
-        return _concatenated(slopes)
-
-    def unflatten(self, flat: Tensor) -> Any:
-        """Split the last dimension into the parts of the state."""
-        if not self.is_tuple:
-            return flat.reshape((*flat.shape[:-1], *self.shapes[0]))
-        sizes = [shape.numel() for shape in self.shapes]
-        return tuple(
-            part.reshape((*flat.shape[:-1], *shape))
-            for part, shape in zip(torch.split(flat, sizes, -1), self.shapes, strict=True)
-        )
-
-
-def _shape_or_type(part: Any) -> Any:
-    return tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-
-
-def _concatenated(parts: Sequence[Tensor]) -> Tensor:
-    """Return all parts of a state, (series, ...) each, as one row per series."""
-    rows = [part.flatten(1) if part.dim() > 1 else part.unsqueeze(1) for part in parts]
-    return rows[0] if len(rows) == 1 else torch.cat(rows, 1)

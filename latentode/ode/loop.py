@@ -57,6 +57,8 @@ class IntegrationLoop:
         The clock of ``z0``, and the number of steps taken to get there.
     """
 
+    restarts = False  # whether a segment has nothing to do with the end of the one before
+
     def __init__(
         self, method: Method, segments: Segments, controller: Controller, z0: Tensor, evaluate: Evaluate, *,
         new_buffer: Callable[[int], StageBuffer] | None = None, implicit: StageEquations | None = None,
@@ -128,7 +130,8 @@ class IntegrationLoop:
         crossing = end >= self.segment + 1.0
         last = crossing and self.segment == self.last_segment
         # The slope at the end of a step is the first slope of the next: only that of the very last step can be spared.
-        if not last or self.needs_last_slope:
+        spared = last or (crossing and self.restarts)
+        if not spared or self.needs_last_slope:
             slopes.append(self._end_slope(base + m, end, z_end, slopes))
         if self.adaptive is not None and not self._judge(self.adaptive, z_end, slopes, step, h):
             return base

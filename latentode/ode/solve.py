@@ -17,7 +17,8 @@ from latentode.ode.dense import DenseOutput
 from latentode.ode.diagnostics import Diagnostics, refuse_not_finite, warn_if_coarse
 from latentode.ode.directions import Ends, Stops, answered, ends_of, in_one_batch, lay_out, read_at, refuse_outside
 from latentode.ode.failures import Retry, StepFailure, refuse_transforms
-from latentode.ode.field import Field, State, flatten
+from latentode.ode.field import Field, State
+from latentode.ode.flat_field import flatten
 from latentode.ode.problem import Problem, SolverSetup, Steps, check_choice
 from latentode.ode.solution import Solution, solution_of
 

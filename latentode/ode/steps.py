@@ -293,6 +293,11 @@ class StageBuffer:
         """Return the rows for ``count`` states from ``slot`` on; None each, if autograd records the solve."""
         return self.states[slot : slot + count] if self.like is not None else [None] * count
 
+    @property
+    def all_states(self) -> Tensor:
+        """The states of all slots, (slot, row, latent), those not used yet too, which were written in place."""
+        return self._states
+
     def stages(self, steps: AcceptedSteps) -> tuple[Tensor, Tensor]:
         """Return the states and slopes of all slots, (slot, row, latent) each, which were written in place."""
         return self._states[: steps.n_slots], self._slopes[: steps.n_slots]

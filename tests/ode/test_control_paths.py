@@ -3,9 +3,9 @@ import itertools
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentode.ode.control_paths import ControlPath, CubicSpline, PiecewiseConstant, PiecewiseLinear
+from tests.ode.operators import counted
 
 PATHS = (PiecewiseConstant, PiecewiseLinear, CubicSpline)
 SMOOTH = (PiecewiseLinear, CubicSpline)
@@ -227,22 +227,6 @@ def test_with_tensors_is_the_same_path_whose_gradients_flow_to_the_new_tensors(k
     assert torch.equal(other(t), path(t))
     assert torch.autograd.grad(other(t).sum(), replaced[1])[0].any()
     assert not path(t).requires_grad
-
-
-class Counted(TorchDispatchMode):
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-
-def counted(run):
-    with Counted() as counter:
-        run()
-    return counter.names
 
 
 @each_path

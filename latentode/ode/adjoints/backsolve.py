@@ -13,6 +13,9 @@ so at the start :math:`a = dL/dz_0`, :math:`a_\theta = dL/d\theta`, :math:`a_t =
 
 A border between two segments, where the field may jump, is one more place at which the state is reset.
 
+Nothing depends on a_t and a_theta. They are therefore no part of the state that is stepped: as quadratures with the
+weights of the method they are the same numbers, and are formed for a few steps at once.
+
 Only the answers of the forward solve are kept, and only a few of its steps are held at a time. In return each interval
 between two queries is solved again. The cost therefore grows with the number of queries (of the series that has most,
 not of their union: every series has its own clock on each interval), and the gradient is that of the equation, not of
@@ -36,15 +39,16 @@ from torch import Tensor
 from latentode.ode.adjoints.chunked import Answers, answer_in_chunks
 from latentode.ode.adjoints.gradients import once_differentiable
 from latentode.ode.autocast import without_autocast
-from latentode.ode.failures import FailurePoint, StepFailure
-from latentode.ode.loop import Evaluate, IntegrationLoop
+from latentode.ode.failures import FailurePoint, SolveError, StepFailure
+from latentode.ode.field_inputs import SlotTimes
+from latentode.ode.loop import IntegrationLoop
 from latentode.ode.problem import SolverSetup
-from latentode.ode.step_size import AdaptiveSteps, Controller, FixedSteps, error_norm
-from latentode.ode.steps import Segments, StageTime
+from latentode.ode.step_size import AdaptiveSteps, Controller, GivenSteps
+from latentode.ode.steps import AcceptedSteps, Segments, StageBuffer, StageTime
 
 __all__ = ["BacksolveAdjoint"]
 
-CHUNK = 32  # steps held at a time while answering
+CHUNK, AT_ONCE = 32, 4  # steps held at a time while answering, and while solving backwards
 
 
 class BacksolveAdjoint(torch.autograd.Function):
@@ -77,104 +81,197 @@ class BacksolveAdjoint(torch.autograd.Function):
             least = g.new_full((1,), torch.finfo(g.dtype).tiny)
             scale = torch.cat([g.flatten().abs(), least]).amax()
             solve = _AugmentedSolve(ctx.setup.on(start, span), ctx.n_steps, leaves, z, g / scale)
-            gradients = [x if x is None else x * scale.to(x.dtype) for x in solve.run(queried, clock, n_queries)]
+            gradients = [x * scale.to(x.dtype) for x in solve.run(queried, clock, n_queries)]
         return None, *once_differentiable(gradients)
 
 
-def _real(leaf: Tensor) -> Tensor:
-    """Return real numbers as they are, and complex ones, (...), as real and imaginary parts, (..., 2)."""
-    return torch.view_as_real(leaf.resolve_conj()) if leaf.is_complex() else leaf
+class _LoopWithJumps(IntegrationLoop):
+    """A loop whose state jumps at the borders between segments: ``jump(segment, state)`` is that of the next one."""
+
+    restarts = True
+    jump: Callable[[int, Tensor], Tensor]
+
+    def _cross(self, base: int) -> int:
+        self.z = self.jump(self.segment + 1, self.z)
+        return super()._cross(base)
 
 
 class _AugmentedSolve:
-    """One augmented solve: [z, a, a_t] per series, and a_theta for all series, as one row of numbers."""
+    """One augmented solve, back from query to query, each of these intervals being a segment of the loop.
+
+    The loop steps z and a, as twice as many rows. Nothing depends on a_t and a_theta, so that these are quadratures:
+    they are formed for several steps at once, with the weights of the method. As parts of the state they would be
+    written anew at every stage.
+    """
 
     def __init__(self, setup: SolverSetup, n_steps: int, leaves: Sequence[Tensor], z: Tensor, g: Tensor) -> None:
         self.setup, self.segments, self.n_steps, self.z, self.g = setup, setup.segments, n_steps, z, g
-        self.leaves, self.control_leaves = leaves, setup.problem.split(leaves)[2]
-        self.tape, self.inputs = (
-            setup.tape(leaves, z.new_empty(len(z), z.shape[2]), record=True),
-            setup.inputs(leaves, z.dtype),
-        )
-        self.tape.reserve(1)
-        self.sizes = [_real(leaf).numel() for leaf in leaves]
-
-    def run(self, queried: Tensor, clock: Tensor, n_queries: int) -> list[Tensor | None]:
-        """Return the gradients of z0, start, span, clock and the leaves."""
-        series, _, latent = self.z.shape
-        a, a_t = self.z.new_zeros(series, latent), self.z.new_zeros(series, 1)
-        a_theta = self.z.new_zeros(sum(self.sizes))
-        g_clock = torch.zeros_like(clock)
+        self.control_leaves = setup.problem.split(leaves)[2]
+        like = z.new_empty(len(z), z.shape[2])
+        self.tape, self.inputs = setup.tape(leaves, like, record=True), setup.inputs(leaves, z.dtype)
+        self.at_borders = setup.tape(leaves, like, record=False)
+        self.at_borders.reserve(1)
+        self.driven = self.tape.reads_time or self.inputs.control is not None
+        self.buffer = StageBuffer(1, torch.cat([like, like]), self.tape.reserve)
+        self.places: dict[int, int] = {}  # of the loop's slots on the tape: at a border one is not evaluated
+        self.times: dict[int, Tensor] = {}  # by place
+        self.a, self.a_t = torch.zeros_like(like), z.new_zeros(len(z), 1)
+        self.a_theta = [torch.zeros_like(leaf) for leaf in leaves]
         self.g_start, self.g_span = torch.zeros_like(self.segments.start), torch.zeros_like(self.segments.span)
-        pick, clocks, n_steps = self._intervals(queried, clock)
-        row = torch.arange(series, device=self.z.device)
-        for k, n in enumerate(n_steps):
-            i, s = pick[:, k], clocks[k]
-            z, g = self.z[row, i], self.g[row, i]
-            if bool((i >= n_queries).any()):
-                a_t = self._cross((i >= n_queries).unsqueeze(1), s, z, a, a_t)
-            segment, inside = self._on_segment(s, s)
-            rate = (g * self._slope(segment, inside, z, -1)).sum(-1, keepdim=True)
-            a, a_t = a + g, a_t - rate
-            rate = rate.to(g_clock.dtype)
-            g_clock[row, i] += (rate * self._of_segment(self.segments.span, segment)).squeeze(1)
-            self._add(segment, rate, rate * inside)
-            z, a, a_t, a_theta = self._carry((z, a, a_t, a_theta), s, clocks[k + 1], n)
-        self.g_start[0] += a_t.to(g_clock.dtype)
-        parts = zip(torch.split(a_theta, self.sizes), self.leaves, strict=True)
-        by_leaf = [
-            torch.complex(*part.view(*leaf.shape, 2).unbind(-1)) if leaf.is_complex() else part.view(leaf.shape)
-            for part, leaf in parts
-        ]
-        return [a, self.g_start, self.g_span, g_clock[:, :n_queries], *by_leaf]
 
-    def _intervals(self, queried: Tensor, clock: Tensor) -> tuple[Tensor, list[Tensor], list[int]]:
+    def run(self, queried: Tensor, clock: Tensor, n_queries: int) -> list[Tensor]:
+        """Return the gradients of z0, start, span, clock and the leaves."""
+        g_clock = torch.zeros_like(clock)
+        pick, bounds, n_steps = self._intervals(queried, clock)
+        if n_steps:
+            self._lay_out(pick, bounds, n_queries)
+            self._solve(n_steps)
+            rate = self.rates.to(clock.dtype)
+            self.a_t -= self.rates.sum(0)
+            self._add(self.segment, rate, rate * self.inside)
+            by_query = (rate * self._of_segment(self.segments.span, self.segment))[..., 0].t()
+            g_clock.scatter_add_(1, pick, by_query)
+        self.g_start[0] += self.a_t.to(clock.dtype)
+        return [self.a, self.g_start, self.g_span, g_clock[:, :n_queries], *self.a_theta]
+
+    def _intervals(self, queried: Tensor, clock: Tensor) -> tuple[Tensor, Tensor, list[int]]:
         """Sort the queries, the furthest first; those of the other direction stay at the start, where nothing happens.
 
-        Returns which query comes when, (series, time), the clocks between which the intervals lie, and their steps: the
-        steps of a fixed grid are shared among the intervals, at least one each.
+        Returns which query comes when, (series, interval), the clocks between which the intervals lie, (interval + 1,
+        series, 1), and their steps: the steps of a fixed grid are shared among the intervals, at least one each.
         """
         clock = torch.where(queried, clock, 0.0)
         count = int(queried.sum(1).max()) if clock.numel() else 0
         # Borders come last in a row. Flipped, a border comes before a query at the same time, which belongs to the
         # segment that ends there: backwards, the border is crossed first.
         clock, back = clock.flip(1).sort(dim=1, descending=True, stable=True)
-        pick = clock.shape[1] - 1 - back
+        pick = clock.shape[1] - 1 - back[:, :count]
         bounds = torch.cat([clock[:, :count], torch.zeros_like(clock[:, :1])], 1)
-        clocks = [column.unsqueeze(1) for column in bounds.unbind(1)]
-        if isinstance(self.setup.controller, AdaptiveSteps) or not count:
-            return pick, clocks, [0] * count
-        shares = (bounds[:, :-1] - bounds[:, 1:]).amax(0) / self.segments.count
-        return pick, clocks, [max(1, ceil(self.n_steps * share - 1e-6)) for share in shares.tolist()]
+        shares = (bounds[:, :-1] - bounds[:, 1:]).amax(0) / self.segments.count if count else clock.new_zeros(0)
+        n_steps = [max(1, ceil(self.n_steps * share - 1e-6)) for share in shares.tolist()]
+        return pick, bounds.t().unsqueeze(2), n_steps
 
-    def _cross(self, here: Tensor, s: Tensor, z: Tensor, a: Tensor, a_t: Tensor) -> Tensor:
-        """Cross a border, and return a_t before it.
+    def _lay_out(self, pick: Tensor, bounds: Tensor, n_queries: int) -> None:
+        """Keep what holds on each interval, (interval, series, ...)."""
+        row, at = torch.arange(len(pick), device=pick.device), pick.t()
+        self.states, self.received = self.z[row, at], self.g[row, at]
+        self.bounds, self.along = bounds, bounds[1:] - bounds[:-1]
+        self.segment, self.inside = self._on_segment(bounds[:-1], bounds[1:])
+        length = (self.along * self._of_segment(self.segments.span, self.segment)).to(self.z.dtype)
+        self.lengths = torch.cat([length, -length], 1)  # of z, and of a: the slope of a is -a df/dz
+        self.rates = torch.zeros_like(length)  # g f at every query
+        self.border = (at >= n_queries).unsqueeze(2)
+        self.crosses = self.border.flatten(1).any(1).tolist()
+
+    def _solve(self, n_steps: list[int]) -> None:
+        """Step from the furthest query to the start."""
+        one = self.z.new_ones(len(n_steps), 1, 1)
+        segments = Segments(torch.zeros_like(one), one, jumps=True)
+        loop = _LoopWithJumps(
+            self.setup.problem.method, segments, self._controller(n_steps), self._begin(0), self._evaluate,
+            new_buffer=self._reserved, end_slope=False,
+        )  # fmt: skip
+        loop.jump = self._begin
+        try:
+            while not loop.done:
+                goes_on, self.places = loop.slope_known, {0: 0}
+                steps = loop.advance(AT_ONCE)
+                states = self.buffer.all_states
+                if goes_on:  # its first slope was evaluated with the steps before
+                    first = StageTime(steps.taken_before, 0.0, steps.segment_index[0], steps.clocks[0])
+                    self._evaluate(self.buffer, 0, first, states[0])
+                self._add_quadratures(steps, states)
+        except StepFailure as failure:
+            raise self._named(failure, loop.segment) from None
+        self.a = loop.z[len(self.z) :]
+
+    def _begin(self, k: int, before: Tensor | None = None) -> Tensor:
+        """Return z and a at the beginning of an interval: z is reset to the answer, and a jumps."""
+        a = self.a if before is None else before[len(self.z) :]
+        if self.crosses[k]:
+            self._cross(k, a)
+        return torch.cat([self.states[k], a + self.received[k]])
+
+    def _evaluate(self, buffer: StageBuffer, slot: int, when: StageTime, state: Tensor) -> Tensor:
+        """Write the slopes of z and a on the clock of an interval."""
+        k, place, n = when.segment, float(when.clock) - when.segment, len(self.z)
+        on_tape, slope, t, u = self.places.setdefault(slot, len(self.places)), buffer.slope_at(slot), None, None
+        if self.driven:
+            self.times[on_tape] = self._time_at(k, place, -1 if place == 0.0 else int(place == 1.0))
+            t, u = self.inputs.at(self.times[on_tape], None)
+        self.tape.evaluate(on_tape, t, u, state[:n], slope[:n])
+        if place == 0.0:
+            torch.sum(self.received[k] * slope[:n], -1, keepdim=True, out=self.rates[k])
+        self.tape.pull_state(on_tape, state[n:], slope[n:])
+        return slope.mul_(self.lengths[k])
+
+    def _add_quadratures(self, steps: AcceptedSteps, states: Tensor) -> None:
+        """Add to a_theta and a_t: the weights of the method times their slopes, of all stages at once."""
+        n, slots = len(self.z), [slot for slot in self.places if slot < steps.n_slots]
+        weights, intervals = [0.0] * len(slots), [0] * len(slots)
+        for first, k, begin, end in zip(
+            steps.first_slot, steps.segment_index, steps.clocks[:-1], steps.clocks[1:], strict=True
+        ):
+            for j, b in enumerate(steps.method.tableau.b):
+                weights[self.places[first + j]], intervals[self.places[first + j]] = b * float(end - begin), k
+        z, a = torch.split(states[slots], n, 1)
+        cotangents = a * self.lengths[intervals, n:] * a.new_tensor(weights).view(-1, 1, 1)
+        unused = torch.empty_like(self.a)
+        for slot, cotangent in enumerate(cotangents):
+            self.tape.pull(slot, cotangent, unused)
+        at = t = u = None
+        if self.driven:
+            at = torch.stack([self.times[slot] for slot in range(len(slots))])
+            t, u = self.inputs.at_slots(SlotTimes(at))
+        field = self.tape.gradients(z, cotangents, t, u)
+        if field.times is not None:
+            self.a_t += field.times.sum(0)
+        by_control: list[Tensor | None] = [None] * len(self.control_leaves)
+        if at is not None and field.controls is not None:
+            by_time, by_control = self.inputs.control_gradients(at, None, field.controls, self.control_leaves)
+            self.a_t += by_time.sum(0).to(self.a_t.dtype)
+        for total, found in zip(self.a_theta, [*field.parameters, *field.args, *by_control], strict=True):
+            if found is not None:
+                total += found
+
+    def _reserved(self, n_slots: int) -> StageBuffer:
+        """Return the one buffer, with room for so many slots."""
+        self.buffer.reserve(n_slots)
+        return self.buffer
+
+    def _cross(self, k: int, a: Tensor) -> None:
+        """Cross the borders at which an interval begins.
 
         A border that moves takes the end of one segment and the beginning of the next with it. Along a segment
         a_t = -a f, so that a_t jumps where the field does.
         """
+        here, s, z = self.border[k], self.bounds[k], self.states[k]
         after = torch.where(here, s.round(), 0.0).long().clamp_(max=self.segments.count - 1)
         before = (after - 1).clamp_min(0)
         one, zero = torch.ones_like(s), torch.zeros_like(s)
         h_after = (a * self._slope(after, zero, z, 1)).sum(-1, keepdim=True) * here
         h_before = (a * self._slope(before, one, z, -1)).sum(-1, keepdim=True) * here
-        self._add(after, -h_after.to(s.dtype), zero)
-        self._add(before, h_before.to(s.dtype), h_before.to(s.dtype))
-        return a_t + h_after - h_before
+        self._add(after[None], -h_after[None].to(s.dtype), zero[None])
+        self._add(before[None], h_before[None].to(s.dtype), h_before[None].to(s.dtype))
+        self.a_t += h_after - h_before
 
     def _add(self, segment: Tensor, start: Tensor, span: Tensor) -> None:
-        """Add to the gradients of each series' segment."""
-        self.g_start.scatter_add_(0, segment.unsqueeze(0), start.unsqueeze(0))
-        self.g_span.scatter_add_(0, segment.unsqueeze(0), span.unsqueeze(0))
+        """Add to the gradients of the segments, from (any, series, 1)."""
+        self.g_start.scatter_add_(0, segment, start)
+        self.g_span.scatter_add_(0, segment, span)
 
     def _on_segment(self, s: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the segment of an interval and the place of ``s`` on it, (series, 1); a border ends its segment."""
+        """Return the segment of an interval and the place of ``s`` on it; a border ends its segment."""
         middle = 0.5 * (s + to)
         segment = (middle.ceil() - 1).clamp_(0, self.segments.count - 1).long()
         return segment, s - segment
 
     def _of_segment(self, each: Tensor, segment: Tensor) -> Tensor:
-        return each[0] if len(each) == 1 else each.gather(0, segment.unsqueeze(0))[0]
+        """Pick from (segment, series, 1) by the segment, (series, 1) or (interval, series, 1)."""
+        return each[0] if len(each) == 1 else each.gather(0, segment.view(-1, *each.shape[1:])).view_as(segment)
+
+    def _time_at(self, k: int, place: float, side: int) -> Tensor:
+        return self._time(self.segment[k], self.inside[k] + place * self.along[k], side)
 
     def _time(self, segment: Tensor, inside: Tensor, side: int) -> Tensor:
         """Return the time at a place on each series' segment; at its ends, where the field may jump, just inside."""
@@ -190,72 +287,19 @@ class _AugmentedSolve:
 
     def _slope(self, segment: Tensor, inside: Tensor, z: Tensor, side: int) -> Tensor:
         slope = torch.empty_like(z)
-        self.tape.evaluate(0, *self.inputs.at(self._time(segment, inside, side), None), z.contiguous(), slope)
+        self.at_borders.evaluate(0, *self.inputs.at(self._time(segment, inside, side), None), z.contiguous(), slope)
         return slope
 
-    def _carry(self, state: tuple[Tensor, ...], s: Tensor, to: Tensor, n_steps: int) -> list[Tensor]:
-        """Carry the augmented state from one query to the next, on a clock from 0 to 1."""
-        segment, inside = self._on_segment(s, to)
-        length = ((to - s) * self._of_segment(self.segments.span, segment)).to(state[0].dtype)
-        shapes, sizes = [part.shape for part in state], [part.numel() for part in state]
-
-        def unpack(flat: Tensor) -> list[Tensor]:
-            return [part.view(shape) for part, shape in zip(torch.split(flat[0], sizes), shapes, strict=True)]
-
-        def time_at(clock: float, side: int) -> Tensor:
-            return self._time(segment, inside + clock * (to - s), side)
-
-        def evaluate(buffer: None, slot: int, when: StageTime, flat: Tensor) -> Tensor:
-            z, a, _, _ = unpack(flat)
-            clock = float(when.clock)
-            time = time_at(clock, -1 if clock == 0.0 else int(clock == 1.0))
-            slope, *products = self._products(z.contiguous(), -a * length, time)
-            parts = [slope * length, *products]
-            return torch.cat([part.reshape(-1) for part in parts]).unsqueeze(0)
-
-        def norm(error: Tensor, scale: Tensor) -> Tensor:  # of z and a: the quadratures are not controlled
-            return torch.cat([error_norm(e, c) for e, c in zip(unpack(error)[:2], unpack(scale)[:2], strict=True)])
-
-        flat = torch.cat([part.reshape(-1) for part in state]).unsqueeze(0)
-        return unpack(self._integrate(evaluate, flat, n_steps, norm, lambda clock: time_at(clock, 0)))
-
-    def _products(self, z: Tensor, cotangent: Tensor, time: Tensor) -> list[Tensor]:
-        """Return the slope, and the cotangent times its derivatives by state, time and every leaf."""
-        t, u = self.inputs.at(time, None)
-        slope, by_z = torch.empty_like(z), torch.empty_like(z)
-        self.tape.evaluate(0, t, u, z, slope)
-        self.tape.pull(0, cotangent, by_z)
-        field = self.tape.gradients(
-            z.unsqueeze(0), cotangent.unsqueeze(0), t.unsqueeze(0), None if u is None else u.unsqueeze(0)
-        )
-        by_time = torch.zeros_like(t) if field.times is None else field.times[0]
-        by_control: list[Tensor | None] = [None] * len(self.control_leaves)
-        if field.controls is not None:
-            at = time.unsqueeze(0)
-            more, by_control = self.inputs.control_gradients(at, None, field.controls, self.control_leaves)
-            by_time = by_time + more[0].to(by_time.dtype)
-        each = zip([*field.parameters, *field.args, *by_control], self.leaves, strict=True)
-        by_leaf = [_real(torch.zeros_like(leaf) if x is None else x).to(z.dtype) for x, leaf in each]
-        return [slope, by_z, by_time, *by_leaf]
-
-    def _integrate(
-        self, evaluate: Evaluate, state: Tensor, n_steps: int, norm: Callable[[Tensor, Tensor], Tensor],
-        time_at: Callable[[float], Tensor],
-    ) -> Tensor:  # fmt: skip
-        method, chosen = self.setup.problem.method, self.setup.controller
-        controller: Controller = FixedSteps(n_steps)
+    def _controller(self, n_steps: list[int]) -> Controller:
+        chosen, n = self.setup.controller, len(n_steps)
         if isinstance(chosen, AdaptiveSteps):
-            controller = replace(chosen, weights=AdaptiveSteps.PI)
-        one = state.new_ones(1, 1, 1)
-        segments = Segments(torch.zeros_like(one), one)
-        loop = IntegrationLoop(method, segments, controller, state, evaluate, norm=norm, end_slope=False)
-        try:
-            loop.advance()
-        except StepFailure as failure:
-            n_series, points = len(self.z), {}
-            for row, point in failure.rows.items():  # norm has rows for z and for a
-                time = float(time_at(point.clock)[row % n_series])
-                points[row % n_series] = FailurePoint(point.clock, time, time)
-            found = StepFailure(failure.cause, failure.advice, points)
-            raise found.as_error(n_series, " (in the backward solve)") from None
-        return loop.z
+            return replace(chosen, weights=AdaptiveSteps.PI, max_steps=n * chosen.max_steps)
+        return GivenSteps((0.0, *(k + (i + 1) / of for k, of in enumerate(n_steps) for i in range(of))), n)
+
+    def _named(self, failure: StepFailure, k: int) -> SolveError:
+        """Return a failure on an interval with the series and their times."""
+        n, points = len(self.z), {}
+        for row, point in failure.rows.items():
+            time = float(self._time_at(k, point.clock - k, 0)[row % n])
+            points[row % n] = FailurePoint(point.clock, time, time)
+        return StepFailure(failure.cause, failure.advice, points).as_error(n, " (in the backward solve)")

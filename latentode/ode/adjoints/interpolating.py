@@ -140,9 +140,9 @@ class _AdjointEquation:
         """Form the quadratures."""
         steps, record = self.steps, self.record
         cotangents = steps.by_slot(inner, ends)
-        self.tape.gradients(record.states, cotangents, *self.given)  # forgets the pulls of :meth:`solve`
+        unused = torch.empty_like(a0)
         for slot, cotangent in enumerate(cotangents):
-            self._pull(slot, cotangent)
+            self.tape.pull(slot, cotangent, unused)
         by_step = None
         if wanted.span:
             through_slopes = (inner * steps.inner(record.slopes)).sum((1, 3)) + (ends * steps.ends(record.slopes)).sum(
@@ -154,7 +154,7 @@ class _AdjointEquation:
 
     def _pull(self, slot: int, cotangent: Tensor) -> Tensor:
         out = torch.empty_like(cotangent)
-        self.tape.pull(slot, cotangent, out)
+        self.tape.pull_state(slot, cotangent, out)
         return out
 
 

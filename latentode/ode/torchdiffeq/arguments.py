@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentode.ode.field import FlatField, State
+from latentode.ode.field import State
+from latentode.ode.flat_field import FlatField
 from latentode.ode.methods import METHODS
 from latentode.ode.torchdiffeq.callbacks import has_callbacks
 from latentode.ode.torchdiffeq.checks import check_state, check_times, slope_like
