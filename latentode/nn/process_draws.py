@@ -1,7 +1,9 @@
 """A Gaussian process whose parameters few series leave open: the mean over draws of them."""
 
 from dataclasses import replace
+from typing import Self
 
+import torch
 from torch import Tensor
 
 from latentode.nn.batch import Batch, Prediction
@@ -9,6 +11,9 @@ from latentode.nn.channel_series import ChannelSeries
 from latentode.nn.gaussian_process import Evidence, GaussianProcess
 
 __all__ = ["ProcessDraws"]
+
+N_CORRELATED = 8
+"""Draws that correlations are averaged over: a matrix of all queries for each takes most of the time of samples."""
 
 
 class ProcessDraws(GaussianProcess):
@@ -52,6 +57,33 @@ class ProcessDraws(GaussianProcess):
         super().__init__(n_channels * n_draws, n_given, usual_gap, duration, n_impulses, impulse_gap)
         self.n_channels, self.n_draws = n_channels, n_draws
 
+    @classmethod
+    def made_of(cls, process: GaussianProcess, n_draws: int, channels: Tensor) -> Self:
+        """Draws that are channels of another process.
+
+        Parameters
+        ----------
+        process : GaussianProcess
+            With the parameters.
+        n_draws : int
+            Draws of each channel.
+        channels : Tensor
+            (channel * draw,), which channel of the other process each draw is.
+        """
+        drawn = cls(
+            process.n_channels,
+            process.n_given,
+            process.usual_gap,
+            process.duration,
+            process.n_impulses,
+            process.impulse_gap,
+            n_draws,
+        )
+        shared = "impulses."  # rates at which what is given fades, the same for all channels
+        state = process.state_dict()
+        drawn.load_state_dict({k: x if k.startswith(shared) else x[channels] for k, x in state.items()})
+        return drawn
+
     def forward(self, batch: Batch) -> Prediction:
         """Mean and standard deviation of a value at every query, noise included.
 
@@ -72,6 +104,10 @@ class ProcessDraws(GaussianProcess):
         batch : Batch
             Histories and queries.
         """
+        if self.n_draws >= 2 * N_CORRELATED:
+            every = self.n_draws // N_CORRELATED
+            kept = torch.arange(self.n_channels * self.n_draws).view(self.n_channels, -1)[:, ::every]
+            return self.made_of(self, kept.shape[1], kept.flatten()).correlations(batch)
         mean, scale = (x.permute(0, 2, 3, 1) for x in self._each(batch))  # (series, channel, draw, query)
         within = super().correlations(self._repeated(batch)).reshape(*mean.shape, -1)
         off = mean - mean.mean(2, keepdim=True)

@@ -102,19 +102,8 @@ def draw_parameters(
 
 def _repeated(process: GaussianProcess, n_draws: int) -> ProcessDraws:
     """The same process with several draws, all alike."""
-    drawn = ProcessDraws(
-        process.n_channels,
-        process.n_given,
-        process.usual_gap,
-        process.duration,
-        process.n_impulses,
-        process.impulse_gap,
-        n_draws,
-    )
-    shared = "impulses."  # rates at which what is given fades, the same for all channels
-    state = process.state_dict()
-    drawn.load_state_dict({k: x if k.startswith(shared) else x.repeat_interleave(n_draws, 0) for k, x in state.items()})
-    return drawn
+    channels = torch.arange(process.n_channels).repeat_interleave(n_draws)
+    return ProcessDraws.made_of(process, n_draws, channels)
 
 
 def _density(trial: ProcessDraws, population: list[ChannelSeries], prior: ProcessPrior, draws: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 
 from latentode.nn import GaussianProcess, ProcessDraws
 from latentode.nn.channel_series import by_channel
+from latentode.nn.process_draws import N_CORRELATED
 from tests.nn.test_gaussian_process import a_batch, a_process
 
 N_DRAWS = 3
@@ -47,6 +48,16 @@ def test_correlations_are_those_of_the_mixture():
     deviation = covariance.diagonal(dim1=2, dim2=3).sqrt()
     expected = covariance / (deviation[..., None] * deviation[..., None, :])
     torch.testing.assert_close(drawn.correlations(batch), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_correlations_of_many_draws_are_those_of_some_evenly_taken():
+    wide = a_process(2 * 32)
+    drawn = ProcessDraws.made_of(a_process(2), 32, torch.arange(2).repeat_interleave(32))
+    drawn.load_state_dict(wide.state_dict())
+    some = ProcessDraws(2, 1, usual_gap=0.1, duration=0.8, n_draws=N_CORRELATED)
+    every = 32 // N_CORRELATED
+    some.load_state_dict({name: x[::every] for name, x in wide.state_dict().items()})
+    torch.testing.assert_close(drawn.correlations(a_batch()), some.correlations(a_batch()))
 
 
 def test_every_draw_has_the_evidence_of_a_process_of_its_own():
