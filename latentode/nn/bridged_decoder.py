@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.batch import Batch
+from latentode.nn.batch import Batch, PickedRows
 from latentode.nn.decoders import SkipDecoder
-from latentode.nn.features import DRIFT_BOUND, SHORTEST_GAP, Neighbours, PickedRows, adjacent_rows, neighbours, shifted
+from latentode.nn.features import DRIFT_BOUND, SHORTEST_GAP, Neighbours, adjacent_rows, neighbours, shifted
 
 __all__ = ["BridgedDecoder"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentode.nn.batch import Batch
+from latentode.nn.batch import Batch, PickedRows
 
 __all__ = [
     "DRIFT_BOUND",
@@ -13,7 +13,6 @@ __all__ = [
     "N_SUMMARIES",
     "SHORTEST_GAP",
     "Neighbours",
-    "PickedRows",
     "Summary",
     "TypicalScales",
     "adjacent_rows",
@@ -39,52 +38,6 @@ SHORTEST_GAP = 0.1
 def log_gap(gap: Tensor, typical: Tensor) -> Tensor:
     """Gaps over orders of magnitude as numbers of order one: ``log(1 + gap / typical)``."""
     return torch.log1p(gap.clamp_min(0) / typical)
-
-
-class PickedRows:
-    """Rows of a history, one per channel, and the values there; where there is none, any row will do.
-
-    Parameters
-    ----------
-    batch : Batch
-        The histories.
-    rows : Tensor
-        (series, any, channel)
-    """
-
-    def __init__(self, batch: Batch, rows: Tensor) -> None:
-        n_series, n, n_channels = batch.mask.shape
-        inside = rows.clamp(0, n - 1)
-        begin = torch.arange(0, n_series * n, n, device=rows.device)[:, None, None]
-        # Positions in the flattened tensor: gather along an inner dimension takes four times as long.
-        self._place = ((begin + inside) * n_channels + torch.arange(n_channels, device=rows.device)).flatten()
-        self.time = batch.times.gather(1, inside.flatten(1)).view_as(rows)
-        self.value = self.of(batch.values)
-
-    def of(self, x: Tensor) -> Tensor:
-        """The entries of another tensor, (series, time, channel), at these rows."""
-        return x.flatten().index_select(0, self._place).view_as(self.time)
-
-
-@dataclass(frozen=True)
-class _LastTwo:
-    """The last two observations of each channel, (series, channel); ``one``, ``two`` are 1 where they exist."""
-
-    value: Tensor
-    time: Tensor
-    previous: Tensor
-    previous_time: Tensor
-    one: Tensor
-    two: Tensor
-
-
-def _last_two(batch: Batch) -> _LastTwo:
-    rows = batch.last_seen
-    last = rows[:, -1:]
-    before = torch.where(last > 0, rows.gather(1, (last - 1).clamp_min(0)), -1)
-    one, two = PickedRows(batch, last), PickedRows(batch, before)
-    there = ((rows >= 0).to(batch.values.dtype) for rows in (last, before))
-    return _LastTwo(*(x[:, 0] for x in (one.value, one.time, two.value, two.time, *there)))
 
 
 def shifted(rows: Tensor) -> Tensor:
@@ -186,7 +139,7 @@ def summary_of(batch: Batch, scales: TypicalScales) -> Summary:
     count = batch.mask.sum(1)
     mean = (batch.values * batch.mask).sum(1) / (count + 1)
     here = () if batch.given is None else (_at_end(batch.given, batch.lengths),)
-    last = _last_two(batch)
+    last = batch.last_two
     channels = [
         (last.value * last.one).clamp(-INPUT_BOUND, INPUT_BOUND),
         mean.clamp(-INPUT_BOUND, INPUT_BOUND),
@@ -271,7 +224,7 @@ def _rows_at(x: Tensor, rows: Tensor) -> Tensor:
 
 def _last_slope(batch: Batch, usual_gap: Tensor) -> Tensor:
     """Slope between the last two observations of each channel, (series, channel); 0 for fewer than two."""
-    last = _last_two(batch)
+    last = batch.last_two
     gap = torch.maximum(last.time - last.previous_time, SHORTEST_GAP * usual_gap)
     return (last.value - last.previous) / gap * last.two
 
