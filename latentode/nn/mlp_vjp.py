@@ -136,6 +136,8 @@ class MLPVJP:
             self._grown(self.inputs, layer, n_slots) if self.activations[layer].saves_input else self.outputs[layer]
             for layer in layers
         ]
+        if self.cotangents:
+            self.cotangents = [self._grown(self.cotangents, layer, n_slots) for layer in layers]
         # The operands of every slot are listed once, so that no stage of the solve slices a tensor.
         post = [x.unbind(0) for x in self.outputs]
         pre = [x.unbind(0) for x in self.inputs]
@@ -166,7 +168,7 @@ class MLPVJP:
     def pull(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Write the cotangent times df/dz to ``out``, keeping what reaches every layer."""
         if not self._backward:
-            self.cotangents = [torch.empty_like(x) for x in self.outputs]
+            self.cotangents = self.cotangents or [torch.empty_like(x) for x in self.outputs]
             rows = _by_slot(len(self._saved), [x.unbind(0) for x in self.cotangents])
             back = [a.backward for a in reversed(self.activations)]
             self._backward = [
@@ -182,13 +184,25 @@ class MLPVJP:
 
     pull_state = pull  # what is kept of a slot is what it was pulled with last
 
+    def weighted_gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None, weights: Tensor
+    ) -> FieldGradients:
+        """Form the parameters' gradients of stages that have weights, (stage, 1, 1)."""
+        above = [*(x[: len(states)] * weights for x in self.cotangents), cotangents * weights]
+        return self._summed(states, above, times, controls)
+
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
     ) -> FieldGradients:
         """Form the parameters' gradients, by one product per layer over all stages."""
-        n = len(states)
-        below = [states, *(x[:n] for x in self.outputs)]
-        above = [*(x[:n] for x in self.cotangents), cotangents]
+        above = [*(x[: len(states)] for x in self.cotangents), cotangents]
+        return self._summed(states, above, times, controls)
+
+    def _summed(
+        self, states: Tensor, above: list[Tensor], times: Tensor | None, controls: Tensor | None
+    ) -> FieldGradients:
+        """The gradients, from what reaches every layer."""
+        below = [states, *(x[: len(states)] for x in self.outputs)]
         parameters: list[Tensor | None] = []
         for layer, (x, g) in enumerate(zip(below, above, strict=True)):
             flat = g.flatten(0, 1)

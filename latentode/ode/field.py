@@ -68,7 +68,7 @@ class Tape(Protocol):
         """Write the cotangent times df/dz of a slot to ``out``, and keep what :meth:`gradients` needs of it."""
 
     def pull_state(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
-        """Write the cotangent times df/dz of a slot to ``out``, and keep nothing for :meth:`gradients`."""
+        """Write the cotangent times df/dz of a slot to ``out``; :meth:`gradients` does not count it."""
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
@@ -77,6 +77,14 @@ class Tape(Protocol):
 
         The arguments are stacked over slots: (stage, series, latent) for states and cotangents, (stage, series, 1) for
         the times (None unless ``reads_time``), and (stage, series, channel) for the controls (None without a control).
+        """
+
+    def weighted_gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None, weights: Tensor
+    ) -> FieldGradients:
+        """As :meth:`gradients`, of slots that :meth:`pull_state` has pulled last with these cotangents, weighted.
+
+        ``weights`` is (stage, 1, 1).
         """
 
 
@@ -181,6 +189,12 @@ class PlainTape:
 
     pull_state = pull
 
+    def weighted_gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None, weights: Tensor
+    ) -> FieldGradients:
+        """Raise: nothing was recorded."""
+        raise RuntimeError("this tape records nothing")
+
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
     ) -> FieldGradients:
@@ -245,7 +259,9 @@ class RecordedTape:
         for i, extra in enumerate(pulled[len(given) :]):
             if extra is not None:
                 total = self.totals[i]
-                self.totals[i] = extra if total is None else total + extra
+                # Not in less precision than the state has: many small parts are added.
+                wide = torch.promote_types(extra.dtype, slope.dtype)
+                self.totals[i] = extra.to(wide) if total is None else total + extra
 
     def pull_state(self, slot: int, cotangent: Tensor, out: Tensor) -> None:
         """Differentiate one stage by its state."""
@@ -269,6 +285,15 @@ class RecordedTape:
         self.totals, self.by_input = [None] * len(self.leaves), {}
         n = len(self.parameters)
         return FieldGradients(each[:n], each[n:], of_time, of_control)
+
+    def weighted_gradients(
+        self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None, weights: Tensor
+    ) -> FieldGradients:
+        """Differentiate the stages once more, by all but the state, and sum."""
+        unused = torch.empty_like(states[0])
+        for slot, cotangent in enumerate(cotangents * weights):
+            self.pull(slot, cotangent, unused)
+        return self.gradients(states, cotangents, times, controls)
 
     def _stacked(self, n_slots: int, which: int, like: Tensor) -> Tensor:
         """Return the gradients of the time or the control of every slot, zero if a slot has none."""

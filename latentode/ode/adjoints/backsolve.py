@@ -28,7 +28,7 @@ Kidger, Chen & Lyons (2021), "Hey, that's not an ODE": the error of the quadratu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import repeat
 from math import ceil
 from typing import Any
@@ -43,12 +43,13 @@ from latentode.ode.failures import FailurePoint, SolveError, StepFailure
 from latentode.ode.field_inputs import SlotTimes
 from latentode.ode.loop import IntegrationLoop
 from latentode.ode.problem import SolverSetup
-from latentode.ode.step_size import AdaptiveSteps, Controller, GivenSteps
+from latentode.ode.step_size import AdaptiveSteps, Controller
 from latentode.ode.steps import AcceptedSteps, Segments, StageBuffer, StageTime
 
 __all__ = ["BacksolveAdjoint"]
 
-CHUNK, AT_ONCE = 32, 4  # steps held at a time while answering, and while solving backwards
+CHUNK = 32  # steps held at a time while answering
+STAGES = 16  # stages held at a time while solving backwards
 
 
 class BacksolveAdjoint(torch.autograd.Function):
@@ -93,7 +94,25 @@ class _LoopWithJumps(IntegrationLoop):
 
     def _cross(self, base: int) -> int:
         self.z = self.jump(self.segment + 1, self.z)
+        self.rejected = -self.taken  # the limit of steps, taken and rejected, is that of one segment
         return super()._cross(base)
+
+
+@dataclass(frozen=True)
+class _SharedSteps:
+    """Equal steps on every segment, whose numbers are given."""
+
+    n_steps: list[int]
+
+    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
+        """Return the end of the next step."""
+        n, begin = self.n_steps[round(end) - 1], end - 1.0
+        taken = round((s - begin) * n) + 1
+        return end if taken == n else begin + taken / n
+
+    def scaled(self, span: Tensor, h: float) -> Tensor:
+        """Return the step in the caller's time."""
+        return span * h
 
 
 class _AugmentedSolve:
@@ -108,15 +127,17 @@ class _AugmentedSolve:
         self.setup, self.segments, self.n_steps, self.z, self.g = setup, setup.segments, n_steps, z, g
         self.control_leaves = setup.problem.split(leaves)[2]
         like = z.new_empty(len(z), z.shape[2])
-        self.tape, self.inputs = setup.tape(leaves, like, record=True), setup.inputs(leaves, z.dtype)
+        self.tape = tape = setup.tape(leaves, like, record=True)
+        self.inputs = setup.inputs(leaves, z.dtype)
         self.at_borders = setup.tape(leaves, like, record=False)
         self.at_borders.reserve(1)
         self.driven = self.tape.reads_time or self.inputs.control is not None
-        self.buffer = StageBuffer(1, torch.cat([like, like]), self.tape.reserve)
+        self.buffer = StageBuffer(1, torch.cat([like, like]), lambda n: tape.reserve(n + 1))
         self.places: dict[int, int] = {}  # of the loop's slots on the tape: at a border one is not evaluated
-        self.times: dict[int, Tensor] = {}  # by place
+        self.latest, self.times = 0, dict[int, Tensor]()  # the place that was evaluated last; by place
         self.a, self.a_t = torch.zeros_like(like), z.new_zeros(len(z), 1)
-        self.a_theta = [torch.zeros_like(leaf) for leaf in leaves]
+        # Not in less precision than the state has: many small parts are added.
+        self.a_theta = [torch.zeros_like(x, dtype=torch.promote_types(x.dtype, z.dtype)) for x in leaves]
         self.g_start, self.g_span = torch.zeros_like(self.segments.start), torch.zeros_like(self.segments.span)
 
     def run(self, queried: Tensor, clock: Tensor, n_queries: int) -> list[Tensor]:
@@ -147,8 +168,10 @@ class _AugmentedSolve:
         clock, back = clock.flip(1).sort(dim=1, descending=True, stable=True)
         pick = clock.shape[1] - 1 - back[:, :count]
         bounds = torch.cat([clock[:, :count], torch.zeros_like(clock[:, :1])], 1)
-        shares = (bounds[:, :-1] - bounds[:, 1:]).amax(0) / self.segments.count if count else clock.new_zeros(0)
-        n_steps = [max(1, ceil(self.n_steps * share - 1e-6)) for share in shares.tolist()]
+        n_steps = [1] * count
+        if count and not isinstance(self.setup.controller, AdaptiveSteps):
+            shares = (bounds[:, :-1] - bounds[:, 1:]).amax(0) / self.segments.count
+            n_steps = [max(1, ceil(self.n_steps * share - 1e-6)) for share in shares.tolist()]
         return pick, bounds.t().unsqueeze(2), n_steps
 
     def _lay_out(self, pick: Tensor, bounds: Tensor, n_queries: int) -> None:
@@ -174,13 +197,9 @@ class _AugmentedSolve:
         loop.jump = self._begin
         try:
             while not loop.done:
-                goes_on, self.places = loop.slope_known, {0: 0}
-                steps = loop.advance(AT_ONCE)
-                states = self.buffer.all_states
-                if goes_on:  # its first slope was evaluated with the steps before
-                    first = StageTime(steps.taken_before, 0.0, steps.segment_index[0], steps.clocks[0])
-                    self._evaluate(self.buffer, 0, first, states[0])
-                self._add_quadratures(steps, states)
+                # The slope with which the steps before ended is the first of these: it stays where it is on the tape.
+                self.places = {0: self.latest}
+                self._add_quadratures(loop.advance(max(STAGES // loop.method.tableau.stages, 1)))
         except StepFailure as failure:
             raise self._named(failure, loop.segment) from None
         self.a = loop.z[len(self.z) :]
@@ -195,35 +214,42 @@ class _AugmentedSolve:
     def _evaluate(self, buffer: StageBuffer, slot: int, when: StageTime, state: Tensor) -> Tensor:
         """Write the slopes of z and a on the clock of an interval."""
         k, place, n = when.segment, float(when.clock) - when.segment, len(self.z)
-        on_tape, slope, t, u = self.places.setdefault(slot, len(self.places)), buffer.slope_at(slot), None, None
+        slope, t, u = buffer.slope_at(slot), None, None
+        if slot not in self.places:
+            number = len(self.places) - 1
+            self.places[slot] = number + (number >= self.places[0])
+        self.latest = on_tape = self.places[slot]
         if self.driven:
             self.times[on_tape] = self._time_at(k, place, -1 if place == 0.0 else int(place == 1.0))
             t, u = self.inputs.at(self.times[on_tape], None)
         self.tape.evaluate(on_tape, t, u, state[:n], slope[:n])
         if place == 0.0:
             torch.sum(self.received[k] * slope[:n], -1, keepdim=True, out=self.rates[k])
-        self.tape.pull_state(on_tape, state[n:], slope[n:])
-        return slope.mul_(self.lengths[k])
+        # Before the product, as the slope of one row may depend on the state of another.
+        self.tape.pull_state(on_tape, state[n:] * self.lengths[k, n:], slope[n:])
+        slope[:n].mul_(self.lengths[k, :n])
+        return slope
 
-    def _add_quadratures(self, steps: AcceptedSteps, states: Tensor) -> None:
+    def _add_quadratures(self, steps: AcceptedSteps) -> None:
         """Add to a_theta and a_t: the weights of the method times their slopes, of all stages at once."""
-        n, slots = len(self.z), [slot for slot in self.places if slot < steps.n_slots]
-        weights, intervals = [0.0] * len(slots), [0] * len(slots)
+        n, count = len(self.z), max(self.places.values()) + 1
+        # By place on the tape. What is no stage of these steps has no weight.
+        weights, intervals, slots = [0.0] * count, [0] * count, [0] * count
+        for slot, place in self.places.items():
+            slots[place] = slot
         for first, k, begin, end in zip(
             steps.first_slot, steps.segment_index, steps.clocks[:-1], steps.clocks[1:], strict=True
         ):
             for j, b in enumerate(steps.method.tableau.b):
-                weights[self.places[first + j]], intervals[self.places[first + j]] = b * float(end - begin), k
-        z, a = torch.split(states[slots], n, 1)
-        cotangents = a * self.lengths[intervals, n:] * a.new_tensor(weights).view(-1, 1, 1)
-        unused = torch.empty_like(self.a)
-        for slot, cotangent in enumerate(cotangents):
-            self.tape.pull(slot, cotangent, unused)
+                place = self.places[first + j]
+                weights[place], intervals[place] = b * float(end - begin), k
+        z, a = torch.split(self.buffer.all_states[slots], n, 1)
         at = t = u = None
         if self.driven:
-            at = torch.stack([self.times[slot] for slot in range(len(slots))])
+            at = torch.stack([self.times[place] for place in range(count)])
             t, u = self.inputs.at_slots(SlotTimes(at))
-        field = self.tape.gradients(z, cotangents, t, u)
+        weighted = a.new_tensor(weights).view(-1, 1, 1)
+        field = self.tape.weighted_gradients(z, a * self.lengths[intervals, n:], t, u, weighted)
         if field.times is not None:
             self.a_t += field.times.sum(0)
         by_control: list[Tensor | None] = [None] * len(self.control_leaves)
@@ -291,10 +317,10 @@ class _AugmentedSolve:
         return slope
 
     def _controller(self, n_steps: list[int]) -> Controller:
-        chosen, n = self.setup.controller, len(n_steps)
+        chosen = self.setup.controller
         if isinstance(chosen, AdaptiveSteps):
-            return replace(chosen, weights=AdaptiveSteps.PI, max_steps=n * chosen.max_steps)
-        return GivenSteps((0.0, *(k + (i + 1) / of for k, of in enumerate(n_steps) for i in range(of))), n)
+            return replace(chosen, weights=AdaptiveSteps.PI)
+        return _SharedSteps(n_steps)
 
     def _named(self, failure: StepFailure, k: int) -> SolveError:
         """Return a failure on an interval with the series and their times."""

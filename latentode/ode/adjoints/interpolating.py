@@ -122,14 +122,15 @@ class _AdjointEquation:
             left, h = steps.first_slot[n], steps.sizes[n]
             middle, right = left + 1, left + 2
             a = a + self._pull(right, g_ends[n])
-            k1 = self._pull(right, a)
-            k2 = self._pull(middle, torch.addcmul(a, h, k1, value=0.5))
-            k3 = self._pull(middle, torch.addcmul(a, h, k2, value=0.5))
-            k4 = self._pull(left, torch.addcmul(a, h, k3))
-            before = torch.addcmul(a, h, k1 + 2 * (k2 + k3) + k4, value=1 / 6)
+            # Times h before the product, as the slope of one row may depend on the state of another.
+            k1 = self._pull(right, h * a)
+            k2 = self._pull(middle, h * (a + 0.5 * k1))
+            k3 = self._pull(middle, h * (a + 0.5 * k2))
+            k4 = self._pull(left, h * (a + k3))
+            before = torch.add(a, k1 + 2 * (k2 + k3) + k4, alpha=1 / 6)
             # The adjoint halfway is that of the cubic through both ends with both slopes; Simpson's weights are 1/6,
             # 4/6, 1/6.
-            between = torch.addcmul(0.5 * (a + before), h, k1 - k4, value=1 / 8)
+            between = torch.add(0.5 * (a + before), k1 - k4, alpha=1 / 8)
             ends[n] += h / 6 * a
             inner[n, 1] = 4 / 6 * h * between
             inner[n, 0] = h / 6 * before + g_inner[n]

@@ -140,11 +140,10 @@ def test_the_steps_of_a_grid_are_shared_out_among_the_stretches_between_queries(
         return -z
 
     z0 = torch.ones(1, 1, requires_grad=True)
-    # After every four steps, the slope from which the next ones begin is evaluated again; at a border there are two.
     cases = [
-        ([1.0, 2.0], None, 4 * (4 + 4) + 1),
-        ([1.0, 2.0], [0.5], 4 * (3 + 2 + 4) + 2 + 2),
-        ([1.01, 1.0, 2.0], None, 4 * (4 + 1 + 4) + 2),
+        ([1.0, 2.0], None, 4 * (4 + 4)),
+        ([1.0, 2.0], [0.5], 4 * (3 + 2 + 4) + 2),  # and the slopes on both sides of the border
+        ([1.01, 1.0, 2.0], None, 4 * (4 + 1 + 4)),
     ]
     for times, stops, expected in cases:
         times = torch.tensor([times])
@@ -183,3 +182,45 @@ def test_complex_parameters_of_a_real_state_have_the_gradient_of_autograd(adjoin
     )
     assert exact.imag.abs().min() > 0.1
     assert torch.allclose(ours, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("adjoint", ["backsolve", "continuous"])
+def test_rows_that_read_each_other_over_different_spans_have_the_gradient_of_autograd(adjoint):
+    def field(t, z):
+        return -z + 0.5 * z.mean(0, keepdim=True) ** 2
+
+    z0 = torch.tensor([[1.0], [2.0]], dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    ours, exact = (
+        torch.autograd.grad(solve(field, z0, times, n_steps=100, adjoint=kind).z.sum(), z0)[0]
+        for kind in (adjoint, "autograd")
+    )
+    assert torch.allclose(ours, exact, rtol=1e-5)
+
+
+def test_the_limit_of_steps_is_that_of_one_stretch_between_queries():
+    stiff = 1.0
+
+    def field(t, z):
+        return -z * torch.where(t < 0.1, stiff, 1.0)
+
+    z0 = torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
+    times = torch.linspace(0.05, 1, 40, dtype=torch.float64)[None]
+    given = {"method": "dopri5", "adjoint": "backsolve", "rtol": 1e-5, "max_steps": 40}
+    z = solve(field, z0, times, 0.0, **given).z
+    z.sum().backward(retain_graph=True)  # more steps than that in all
+    stiff = 20_000.0
+    with pytest.raises(SolveError, match="the limit of 40 steps"):
+        z.sum().backward()
+
+
+@pytest.mark.parametrize("adjoint", ["backsolve", "discrete"])
+def test_parameters_in_little_precision_get_the_sum_of_many_small_parts(adjoint):
+    rate = torch.full((2,), 0.1, dtype=torch.bfloat16, requires_grad=True)
+    z0, times = torch.ones(2, 2, dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64)
+    given = {"args": (rate,), "method": "euler", "n_steps": 2000, "coarse": None, "adjoint": adjoint}
+    z = solve(lambda t, z, rate: -z * rate.to(z.dtype), z0, times, **given).z
+    (found,) = torch.autograd.grad(z.sum(), rate)
+    assert found.dtype == torch.bfloat16
+    expected = -2 * torch.exp(-rate.detach().double())
+    assert torch.allclose(found.double(), expected, rtol=1e-2)
