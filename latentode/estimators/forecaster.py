@@ -80,7 +80,7 @@ class LatentODEForecaster(PredictionMixin, CallbackSupportMixin, Settings, BaseE
     anchor : {"end", "start"}
         Where in the history the trajectory starts.
     n_steps : int, optional
-        Steps of the ODE solver per horizon. None means 3, doubled in training while their error, which every validation
+        Steps of the ODE solver per horizon. None means 2, doubled in training while their error, which every validation
         check measures, is more than a tenth of the noise of a channel.
     method : str
         Method of the ODE solver, one of :data:`latentode.ode.METHODS`; see :func:`latentode.ode.solve`.

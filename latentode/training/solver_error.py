@@ -12,7 +12,7 @@ __all__ = ["MOST_SOLVER_STEPS", "TOLERANCE", "solver_error", "with_solver_steps"
 TOLERANCE = 0.1
 """Largest error of the solver, in standard deviations of a predicted value."""
 
-MOST_SOLVER_STEPS = 48
+MOST_SOLVER_STEPS = 64
 """Steps per span up to which the error is brought down by more steps: a step of training then takes about twice as
 long."""
 

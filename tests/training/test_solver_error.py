@@ -107,7 +107,7 @@ def test_a_given_number_of_steps_is_kept(setting, monkeypatch):
 
 def test_steps_are_doubled_up_to_a_limit(setting, monkeypatch):
     n_steps, _ = steps_after(setting, [5.0] * 6, monkeypatch, more_solver_steps=True)
-    assert n_steps == MOST_SOLVER_STEPS
+    assert n_steps <= MOST_SOLVER_STEPS < 2 * n_steps
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf")])
