@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.league.running import RESULTS
+from tests.benchmarks.league.seconds import means as fit_means
 from tests.benchmarks.league.sets import SETS
 from tests.benchmarks.league.tables import page, ratios, read_rows, table, trials
 
@@ -24,6 +25,7 @@ OPENING = """\
 # Accuracy
 
 - **The league**: nearly sixty sets of many kinds. Every default is chosen by them.
+- **Errors against seconds**: what a time limit costs.
 - **Single series**: twenty, each fitted alone.
 - **Doses**: three drugs, with the doses and without.
 - **Long roll-outs**: from three rows to the end of a course.
@@ -51,6 +53,7 @@ def main() -> None:
     parts = [
         OPENING,
         *league(),
+        *fit_seconds(),
         *single_series(),
         *dosing(),
         *rollouts(),
@@ -160,6 +163,19 @@ EARLIER_TRIALS = {
     "t-kl": "`kl_weight=0.1` (now the default)",
     "t-kl2": "`kl_weight=0.01`",
 }
+
+
+def fit_seconds() -> Iterable[str]:
+    yield "\n## Errors against seconds\n"
+    yield "What a time limit costs, on twelve sets of the choosing half (quick form, one seed), one fit at a time on one thread: `fit` with `time_limit=` of 1 to 16 s and without,"
+    yield "beside gradient boosting on lag features and the best naive forecast of each set. What is loaded once per process, about two seconds, is not counted."
+    yield "`python -m tests.benchmarks.league.seconds`; with a file name it draws the picture.\n"
+    yield "![CRPS against the seconds of a fit](images/seconds.png)\n"
+    named = {"none": "no limit", "boosting": "boosting", "naive": "best naive forecast"}
+    rows = [
+        [named.get(who, f"{who} s"), f"{seconds:.1f}", f"{crps:.3f}"] for who, (seconds, crps) in fit_means().items()
+    ]
+    yield table(["time limit", "seconds of a fit, mean", "CRPS over boosting's"], rows)
 
 
 def single_series() -> Iterable[str]:
