@@ -181,7 +181,7 @@ class _AugmentedSolve:
         self.bounds, self.along = bounds, bounds[1:] - bounds[:-1]
         self.segment, self.inside = self._on_segment(bounds[:-1], bounds[1:])
         length = (self.along * self._of_segment(self.segments.span, self.segment)).to(self.z.dtype)
-        self.lengths = torch.cat([length, -length], 1)  # of z, and of a: the slope of a is -a df/dz
+        self.lengths, self.forwards, self.backwards = length, length.unbind(0), (-length).unbind(0)
         self.rates = torch.zeros_like(length)  # g f at every query
         self.border = (at >= n_queries).unsqueeze(2)
         self.crosses = self.border.flatten(1).any(1).tolist()
@@ -222,12 +222,13 @@ class _AugmentedSolve:
         if self.driven:
             self.times[on_tape] = self._time_at(k, place, -1 if place == 0.0 else int(place == 1.0))
             t, u = self.inputs.at(self.times[on_tape], None)
-        self.tape.evaluate(on_tape, t, u, state[:n], slope[:n])
+        (z, a), (along_z, along_a) = torch.split(state, n), torch.split(slope, n)
+        self.tape.evaluate(on_tape, t, u, z, along_z)
         if place == 0.0:
-            torch.sum(self.received[k] * slope[:n], -1, keepdim=True, out=self.rates[k])
-        # Before the product, as the slope of one row may depend on the state of another.
-        self.tape.pull_state(on_tape, state[n:] * self.lengths[k, n:], slope[n:])
-        slope[:n].mul_(self.lengths[k, :n])
+            torch.sum(self.received[k] * along_z, -1, keepdim=True, out=self.rates[k])
+        # Times the length before the product, as the slope of one row may depend on the state of another.
+        self.tape.pull_state(on_tape, a * self.backwards[k], along_a)
+        along_z.mul_(self.forwards[k])
         return slope
 
     def _add_quadratures(self, steps: AcceptedSteps) -> None:
@@ -249,7 +250,7 @@ class _AugmentedSolve:
             at = torch.stack([self.times[place] for place in range(count)])
             t, u = self.inputs.at_slots(SlotTimes(at))
         weighted = a.new_tensor(weights).view(-1, 1, 1)
-        field = self.tape.weighted_gradients(z, a * self.lengths[intervals, n:], t, u, weighted)
+        field = self.tape.weighted_gradients(z, a * -self.lengths[intervals], t, u, weighted)
         if field.times is not None:
             self.a_t += field.times.sum(0)
         by_control: list[Tensor | None] = [None] * len(self.control_leaves)
