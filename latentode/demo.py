@@ -1,4 +1,4 @@
-"""From raw visits of real patients to scored forecasts, in a minute or two."""
+"""From raw visits of real patients to scored forecasts, in half a minute."""
 
 import time
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def run_demo(out: str | Path, random_state: int = 0, echo: Callable[[str], objec
     held_out = {group: visits[role == group] for group in GROUPS}
     echo(_what_there_is(visits, labs))
     echo(_held_out_text(held_out))
-    echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes a minute or two ...")
+    echo(f"Fitting {known['id'].nunique()} patients, {len(known)} visits; this takes less than a minute ...")
     started = time.perf_counter()
     forecaster = LatentODEForecaster(random_state=random_state).fit(known)
     steps = int(forecaster.history_.groupby("model")["step"].max().sum())

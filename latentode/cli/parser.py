@@ -110,8 +110,8 @@ the page of a model that has not. Needs matplotlib."""
 def _add_demo(group: Any) -> None:
     text = """\
 Fits visits of patients with liver disease, forecasts held-out ones, prints a table of scores and writes
-forecasts.csv and forecasts.png. Takes a minute or two; needs matplotlib."""
-    demo = _add(group, "demo", commands.demo, "see it work on real patients, in a minute or two", text)
+forecasts.csv and forecasts.png. Takes half a minute; needs matplotlib."""
+    demo = _add(group, "demo", commands.demo, "see it work on real patients, in half a minute", text)
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write [demo]")
     demo.add_argument("--seed", type=int, default=0, help="seed of the fit [0]")
 
