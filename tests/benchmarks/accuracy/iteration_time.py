@@ -19,7 +19,7 @@ import time
 import numpy as np
 import torch
 
-from latentode.estimators.defaults import LOG_BEYOND
+from latentode.estimators.defaults import LOG_BEYOND, SOLVER_STEPS
 from latentode.nn import LatentODE, LatentODEConfig
 from latentode.training import RaggedSeries, TaskSampler
 from tests.benchmarks.accuracy import published_iteration
@@ -29,7 +29,7 @@ SIZES = {
     "hopper": {"n_channels": 14, "latent_dim": 15, "hidden_dim": 300, "context_dim": 0, "seen": 20, "queried": 100},
 }
 PUBLISHED_PARTS = {"decoder": "linear", "likelihood": "fixed", "dynamics": "mlp", "summary": False, "anchor": "start"}
-DEFAULT = {"dynamics": "mixed", "log_beyond": LOG_BEYOND}
+DEFAULT = {"dynamics": "mixed", "log_beyond": LOG_BEYOND, "n_steps": SOLVER_STEPS}
 MODES = {
     "default (GRU, end of the history)": DEFAULT,
     "published parts, GRU": {"encoder": "gru", **PUBLISHED_PARTS},
