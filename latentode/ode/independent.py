@@ -41,12 +41,11 @@ class IndependentLoop(IntegrationLoop):
             return base
         if not all_accepted:
             step, end = torch.where(accepted, step, 0.0), torch.where(accepted, end, s)
-            z_end = torch.where(accepted, z_end, self.z)
-            z_end = z_end if self.buffer is None else self.buffer.keep_state(base + m, z_end)
+            z_end = self.buffer.keep_state(base + m, torch.where(accepted, z_end, self.z))
             slope = torch.where(accepted, slopes[-1], self.slope)
             # Evaluated again, because the tape must record the states that are kept: a row that waits keeps its own.
             self._end_slope(base + m, end, z_end, slopes)
-            slopes[-1] = slope if self.buffer is None else self.buffer.keep_slope(base + m, slope)
+            slopes[-1] = self.buffer.keep_slope(base + m, slope)
         self._accept(steps, base, end, step, z_end, slopes)
         if not bool((end >= border).all()):
             return base + m

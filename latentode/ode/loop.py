@@ -17,7 +17,7 @@ from latentode.ode.steps import AcceptedSteps, Segments, StageBuffer, StageTime
 
 __all__ = ["Evaluate", "IntegrationLoop", "StageEquations", "combine"]
 
-Evaluate = Callable[[Any, int, StageTime, Tensor], Tensor]  # of a buffer (or None), slot, time and state: the slope
+Evaluate = Callable[[Any, int, StageTime, Tensor], Tensor]  # of a buffer, slot, time and state: the slope
 
 
 class StageEquations(Protocol):
@@ -45,12 +45,10 @@ class IntegrationLoop:
         (row, latent)
     evaluate : callable
         ``evaluate(buffer, slot, when, z)`` returns the slope f(t, z) and keeps it in the buffer.
-    new_buffer : callable, optional
-        Makes a :class:`StageBuffer` of a number of slots; without it no stage is kept.
+    new_buffer : callable
+        Makes a :class:`StageBuffer` of a number of slots.
     implicit : StageEquations, optional
         Solves the stages, if they are equations.
-    norm : callable
-        From an error and the tolerated error to one number per row.
     end_slope : bool, optional
         Whether the slope at the very end is wanted; as the method's interpolant needs it when None.
     clock, taken : float, int
@@ -61,16 +59,15 @@ class IntegrationLoop:
 
     def __init__(
         self, method: Method, segments: Segments, controller: Controller, z0: Tensor, evaluate: Evaluate, *,
-        new_buffer: Callable[[int], StageBuffer] | None = None, implicit: StageEquations | None = None,
-        norm: Callable[[Tensor, Tensor], Tensor] = error_norm, end_slope: bool | None = None, clock: float = 0.0,
-        taken: int = 0,
+        new_buffer: Callable[[int], StageBuffer], implicit: StageEquations | None = None,
+        end_slope: bool | None = None, clock: float = 0.0, taken: int = 0,
     ) -> None:  # fmt: skip
         self.method, self.segments, self.controller, self.evaluate = method, segments, controller, evaluate
-        self.new_buffer, self.implicit, self.norm = new_buffer, implicit, norm
+        self.new_buffer, self.implicit = new_buffer, implicit
         self.adaptive = controller if isinstance(controller, AdaptiveSteps) else None
         self.end_slope = method.uses_end_slope if end_slope is None else end_slope
         self.needs_last_slope = self.end_slope or (self.adaptive is not None and method.tableau.error[-1] != 0.0)
-        self.buffer: StageBuffer | None = None
+        self.buffer: StageBuffer  # of the steps of a call of advance
         self.spans = segments.span.to(z0.dtype).unbind(0)
         self.z, self.slope = z0, z0  # the slope is not known yet
         self.slope_known = self.done = False
@@ -87,9 +84,8 @@ class IntegrationLoop:
             If an adaptive step cannot be made small enough, or too many are needed.
         """
         m, controller = self.method.tableau.stages, self.controller
-        if self.new_buffer is not None:
-            expected = n_steps or (controller.n_steps if isinstance(controller, FixedSteps) else 8)
-            self.buffer = self.new_buffer(expected * m + 1)
+        expected = n_steps or (controller.n_steps if isinstance(controller, FixedSteps) else 8)
+        self.buffer = self.new_buffer(expected * m + 1)
         evaluations, rejected = self.evaluations, self.rejected
         base = self._enter(0)
         uniform = isinstance(controller, FixedSteps) and n_steps is None and self.taken == 0
@@ -99,7 +95,7 @@ class IntegrationLoop:
         while not self.done and (n_steps is None or steps.n_steps < n_steps):
             # Doubled, because the number of adaptive steps is not known beforehand and the slots in use are copied each
             # time.
-            if self.buffer is not None and base + m + self.segments.jumps >= len(self.buffer.states):
+            if base + m + self.segments.jumps >= len(self.buffer.states):
                 self.buffer.reserve(2 * (base + m + 1))
             base = self._step(steps, base)
         if not self.end_slope:
@@ -109,16 +105,11 @@ class IntegrationLoop:
 
     def nodes_and_slopes(self, steps: AcceptedSteps) -> tuple[Tensor, Tensor]:
         """Return the nodes (step + 1, row, latent) and the slopes (slot, row, latent) of the steps just taken."""
-        return self._kept().nodes_and_slopes(steps)
+        return self.buffer.nodes_and_slopes(steps)
 
     def stages(self, steps: AcceptedSteps) -> tuple[Tensor, Tensor]:
         """Return the states and slopes of all slots, (slot, row, latent) each, of the steps just taken."""
-        return self._kept().stages(steps)
-
-    def _kept(self) -> StageBuffer:
-        if self.buffer is None:
-            raise RuntimeError("this loop keeps no stages")
-        return self.buffer
+        return self.buffer.stages(steps)
 
     def _step(self, steps: AcceptedSteps, base: int) -> int:
         """Try one step, whose stages are kept from slot ``base`` on; return the slot in which the next one begins."""
@@ -144,8 +135,7 @@ class IntegrationLoop:
         self, steps: AcceptedSteps, base: int, end: Any, step: Tensor, z_end: Tensor, slopes: list[Tensor]
     ) -> None:
         m = self.method.tableau.stages
-        if self.buffer is not None:
-            self.buffer.states[base + m] = z_end
+        self.buffer.states[base + m] = z_end
         steps.accept(self.segment, end, step, base, len(slopes) > m)
         self.z, self.clock, self.slope = z_end, end, slopes[-1]
         self.taken += 1
@@ -154,11 +144,11 @@ class IntegrationLoop:
         """Take one step from the present state and slope; return its end and the slopes of its stages."""
         s, z, buffer, tableau, slopes = self.clock, self.z, self.buffer, self.method.tableau, [self.slope]
         m, h = tableau.stages, end - s
-        outs = buffer.states_from(base, m + 1) if buffer is not None else [None] * (m + 1)
+        outs = buffer.states_from(base, m + 1)
         # A stage at the end of the step gets the end itself: s + h can miss it by a rounding, and so the side of a
         # jump.
         whens = [StageTime(self.taken, c, self.segment, end if c == 1.0 else s + c * h) for c in tableau.c[1:]]
-        if self.implicit is not None and buffer is not None:
+        if self.implicit is not None:
             return self._implicit_stages(self.implicit, buffer, base, whens, step, outs[m])
         for j, when in enumerate(whens, 1):
             y = combine(z, slopes, tableau.a[j], step, outs[j])
@@ -184,7 +174,7 @@ class IntegrationLoop:
         """Return the slope at the end of a step, which is the first slope of the next one."""
         slope = self.evaluate(self.buffer, slot, StageTime(self.taken + 1, 0.0, self.segment, end), z_end)
         self.evaluations += 1
-        if self.implicit is None or self.buffer is None:
+        if self.implicit is None:
             return slope
         # The last stage is the end. Its slope follows from its own equation; evaluated anew, the slope of a stiff field
         # would magnify what error is left in the state.
@@ -192,14 +182,13 @@ class IntegrationLoop:
 
     def _enter(self, slot: int) -> int:
         """Keep the state from which the next step begins, and its slope, in ``slot``; return the slot."""
-        if self.buffer is not None:
-            self.z = self.buffer.keep_state(slot, self.z)
+        self.z = self.buffer.keep_state(slot, self.z)
         if not self.slope_known:
             self.slope = self.evaluate(self.buffer, slot, StageTime(self.taken, 0.0, self.segment, self.clock), self.z)
             self.slope_known = True
             self.evaluations += 1
             self._restart()
-        elif self.buffer is not None:
+        else:
             self.slope = self.buffer.keep_slope(slot, self.slope)
         return slot
 
@@ -238,7 +227,7 @@ class IntegrationLoop:
     def _error(self, adaptive: AdaptiveSteps, z_end: Tensor, slopes: Sequence[Tensor], step: Tensor) -> Tensor:
         """Return the error of a step per row, in units of the tolerated error."""
         error = combine(torch.zeros_like(self.z), slopes, self.method.tableau.error, step, None)
-        return self.norm(error, adaptive.tolerated(self.z, z_end))
+        return error_norm(error, adaptive.tolerated(self.z, z_end))
 
     def _give_up(self, adaptive: AdaptiveSteps, failed: Tensor, finite: bool, too_small: bool) -> NoReturn:
         points = self._points(failed)

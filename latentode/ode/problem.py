@@ -15,7 +15,7 @@ from latentode.ode.implicit import Jacobian, StageJacobian, StageSolver, jacobia
 from latentode.ode.independent import IndependentLoop
 from latentode.ode.loop import Evaluate, IntegrationLoop
 from latentode.ode.methods import METHODS, Method
-from latentode.ode.step_size import AdaptiveSteps, Controller, FixedSteps, GivenSteps
+from latentode.ode.step_size import AdaptiveSteps, Controller, FixedSteps, GivenSteps, SharedSteps
 from latentode.ode.steps import AcceptedSteps, Segments, StageBuffer, StageTime
 
 __all__ = ["ADJOINTS", "Problem", "SolverSetup", "Steps", "check_choice"]
@@ -118,7 +118,11 @@ class Problem:
             return GivenSteps(tuple(steps))
         if steps < 1:
             raise ValueError(f"n_steps must be at least 1, not {steps}")
-        return FixedSteps(steps) if n_segments == 1 else GivenSteps.shared(steps, spans)
+        if n_segments == 1:
+            return FixedSteps(steps)
+        # By the largest share of its span that any series spends in each segment.
+        lengths = spans.detach().abs()
+        return SharedSteps.among((lengths / lengths.sum(0, keepdim=True)).amax(1).flatten(), steps)
 
     def one_batch(self, n_segments: Sequence[int]) -> bool:
         """Return whether both directions can be solved as rows of one batch: the fewer operators, the faster."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 import torch
 from torch import Tensor
 
-__all__ = ["AdaptiveSteps", "Controller", "FixedSteps", "GivenSteps", "RepeatedSteps", "error_norm"]
+__all__ = ["AdaptiveSteps", "Controller", "FixedSteps", "GivenSteps", "RepeatedSteps", "SharedSteps", "error_norm"]
 
 
 class Controller(Protocol):
@@ -62,9 +62,7 @@ class GivenSteps:
     Parameters
     ----------
     nodes : tuple of float
-        Rising on the clock, from 0 to the number of segments.
-    n_segments : int
-        Number of segments; every whole number up to it must be among the nodes.
+        Rising on the clock, from 0 to 1.
 
     Examples
     --------
@@ -73,33 +71,12 @@ class GivenSteps:
     """
 
     nodes: tuple[float, ...]
-    n_segments: int = 1
 
     def __post_init__(self) -> None:
-        """Raise if the nodes do not rise from 0 to the number of segments."""
+        """Raise if the nodes do not rise from 0 to 1."""
         rising = all(a < b for a, b in zip(self.nodes[:-1], self.nodes[1:], strict=True))
-        if len(self.nodes) < 2 or self.nodes[0] != 0.0 or self.nodes[-1] != self.n_segments or not rising:
+        if len(self.nodes) < 2 or self.nodes[0] != 0.0 or self.nodes[-1] != 1.0 or not rising:
             raise ValueError("the nodes of a grid must rise from 0 to 1, as fractions of the span")
-
-    @classmethod
-    def shared(cls, n_steps: int, spans: Tensor) -> "GivenSteps":
-        """Share ``n_steps`` among the segments, by the largest share of its span that any series spends in each.
-
-        Parameters
-        ----------
-        n_steps : int
-            Number of steps; every segment gets at least one.
-        spans : Tensor
-            (segment, series, 1)
-        """
-        lengths = spans.detach().abs()
-        shares = (lengths / lengths.sum(0, keepdim=True)).amax(1).flatten().tolist()
-        nodes = [0.0]
-        for segment, share in enumerate(shares):
-            # A share of exactly n steps may be computed as a little more.
-            n = max(1, ceil(n_steps * share - 1e-6))
-            nodes += [segment + i / n for i in range(1, n)] + [segment + 1.0]
-        return cls(tuple(nodes), len(shares))
 
     def scaled(self, span: Tensor, h: float) -> Tensor:
         """Return the step in the caller's time."""
@@ -108,6 +85,40 @@ class GivenSteps:
     def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
         """Return the next of the nodes."""
         return self.nodes[n_accepted + 1]
+
+
+@dataclass(frozen=True)
+class SharedSteps:
+    """Equal steps on every segment, never rejected.
+
+    Parameters
+    ----------
+    n_steps : tuple of int
+        Of each segment.
+
+    Examples
+    --------
+    >>> SharedSteps((1, 4)).next_node(1.25, 2, end=2.0)
+    1.5
+    """
+
+    n_steps: tuple[int, ...]
+
+    @classmethod
+    def among(cls, shares: Tensor, n_steps: int) -> "SharedSteps":
+        """Share ``n_steps`` among segments by their ``shares``, (segment,); every segment gets at least one."""
+        # A share of exactly n steps may be computed as a little more.
+        return cls(tuple(max(1, ceil(n_steps * share - 1e-6)) for share in shares.tolist()))
+
+    def scaled(self, span: Tensor, h: float) -> Tensor:
+        """Return the step in the caller's time."""
+        return span * h
+
+    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
+        """Return the end of the next of the equal steps of the segment that ends at ``end``."""
+        begin, n = end - 1.0, self.n_steps[round(end) - 1]
+        number = round((s - begin) * n) + 1
+        return end if number == n else begin + number / n
 
 
 @dataclass

@@ -28,9 +28,9 @@ Kidger, Chen & Lyons (2021), "Hey, that's not an ODE": the error of the quadratu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from itertools import repeat
-from math import ceil
 from typing import Any
 
 import torch
@@ -40,10 +40,11 @@ from latentode.ode.adjoints.chunked import Answers, answer_in_chunks
 from latentode.ode.adjoints.gradients import once_differentiable
 from latentode.ode.autocast import without_autocast
 from latentode.ode.failures import FailurePoint, SolveError, StepFailure
+from latentode.ode.field import Tape
 from latentode.ode.field_inputs import SlotTimes
 from latentode.ode.loop import IntegrationLoop
 from latentode.ode.problem import SolverSetup
-from latentode.ode.step_size import AdaptiveSteps, Controller
+from latentode.ode.step_size import AdaptiveSteps, Controller, SharedSteps
 from latentode.ode.steps import AcceptedSteps, Segments, StageBuffer, StageTime
 
 __all__ = ["BacksolveAdjoint"]
@@ -98,23 +99,6 @@ class _LoopWithJumps(IntegrationLoop):
         return super()._cross(base)
 
 
-@dataclass(frozen=True)
-class _SharedSteps:
-    """Equal steps on every segment, whose numbers are given."""
-
-    n_steps: list[int]
-
-    def next_node(self, s: float, n_accepted: int, end: float = 1.0) -> float:
-        """Return the end of the next step."""
-        n, begin = self.n_steps[round(end) - 1], end - 1.0
-        taken = round((s - begin) * n) + 1
-        return end if taken == n else begin + taken / n
-
-    def scaled(self, span: Tensor, h: float) -> Tensor:
-        """Return the step in the caller's time."""
-        return span * h
-
-
 class _AugmentedSolve:
     """One augmented solve, back from query to query, each of these intervals being a segment of the loop.
 
@@ -125,12 +109,10 @@ class _AugmentedSolve:
 
     def __init__(self, setup: SolverSetup, n_steps: int, leaves: Sequence[Tensor], z: Tensor, g: Tensor) -> None:
         self.setup, self.segments, self.n_steps, self.z, self.g = setup, setup.segments, n_steps, z, g
-        self.control_leaves = setup.problem.split(leaves)[2]
+        self.leaves, self.control_leaves = leaves, setup.problem.split(leaves)[2]
         like = z.new_empty(len(z), z.shape[2])
         self.tape = tape = setup.tape(leaves, like, record=True)
         self.inputs = setup.inputs(leaves, z.dtype)
-        self.at_borders = setup.tape(leaves, like, record=False)
-        self.at_borders.reserve(1)
         self.driven = self.tape.reads_time or self.inputs.control is not None
         self.buffer = StageBuffer(1, torch.cat([like, like]), lambda n: tape.reserve(n + 1))
         self.places: dict[int, int] = {}  # of the loop's slots on the tape: at a border one is not evaluated
@@ -143,10 +125,10 @@ class _AugmentedSolve:
     def run(self, queried: Tensor, clock: Tensor, n_queries: int) -> list[Tensor]:
         """Return the gradients of z0, start, span, clock and the leaves."""
         g_clock = torch.zeros_like(clock)
-        pick, bounds, n_steps = self._intervals(queried, clock)
-        if n_steps:
+        pick, bounds = self._intervals(queried, clock)
+        if pick.shape[1]:
             self._lay_out(pick, bounds, n_queries)
-            self._solve(n_steps)
+            self._solve()
             rate = self.rates.to(clock.dtype)
             self.a_t -= self.rates.sum(0)
             self._add(self.segment, rate, rate * self.inside)
@@ -155,11 +137,11 @@ class _AugmentedSolve:
         self.g_start[0] += self.a_t.to(clock.dtype)
         return [self.a, self.g_start, self.g_span, g_clock[:, :n_queries], *self.a_theta]
 
-    def _intervals(self, queried: Tensor, clock: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    def _intervals(self, queried: Tensor, clock: Tensor) -> tuple[Tensor, Tensor]:
         """Sort the queries, the furthest first; those of the other direction stay at the start, where nothing happens.
 
-        Returns which query comes when, (series, interval), the clocks between which the intervals lie, (interval + 1,
-        series, 1), and their steps: the steps of a fixed grid are shared among the intervals, at least one each.
+        Returns which query comes when, (series, interval), and the clocks between which the intervals lie, (interval +
+        1, series, 1).
         """
         clock = torch.where(queried, clock, 0.0)
         count = int(queried.sum(1).max()) if clock.numel() else 0
@@ -168,11 +150,7 @@ class _AugmentedSolve:
         clock, back = clock.flip(1).sort(dim=1, descending=True, stable=True)
         pick = clock.shape[1] - 1 - back[:, :count]
         bounds = torch.cat([clock[:, :count], torch.zeros_like(clock[:, :1])], 1)
-        n_steps = [1] * count
-        if count and not isinstance(self.setup.controller, AdaptiveSteps):
-            shares = (bounds[:, :-1] - bounds[:, 1:]).amax(0) / self.segments.count
-            n_steps = [max(1, ceil(self.n_steps * share - 1e-6)) for share in shares.tolist()]
-        return pick, bounds.t().unsqueeze(2), n_steps
+        return pick, bounds.t().unsqueeze(2)
 
     def _lay_out(self, pick: Tensor, bounds: Tensor, n_queries: int) -> None:
         """Keep what holds on each interval, (interval, series, ...)."""
@@ -186,12 +164,12 @@ class _AugmentedSolve:
         self.border = (at >= n_queries).unsqueeze(2)
         self.crosses = self.border.flatten(1).any(1).tolist()
 
-    def _solve(self, n_steps: list[int]) -> None:
+    def _solve(self) -> None:
         """Step from the furthest query to the start."""
-        one = self.z.new_ones(len(n_steps), 1, 1)
+        one = self.z.new_ones(len(self.along), 1, 1)
         segments = Segments(torch.zeros_like(one), one, jumps=True)
         loop = _LoopWithJumps(
-            self.setup.problem.method, segments, self._controller(n_steps), self._begin(0), self._evaluate,
+            self.setup.problem.method, segments, self._controller(), self._begin(0), self._evaluate,
             new_buffer=self._reserved, end_slope=False,
         )  # fmt: skip
         loop.jump = self._begin
@@ -312,16 +290,25 @@ class _AugmentedSolve:
         at_border = torch.where(at_end, self._of_segment(segments.start, following), exact)
         return self.inputs.nudged(at_border, side or None)
 
+    @cached_property
+    def _at_borders(self) -> Tape:
+        """A tape of one slot, beside that of the stages."""
+        tape = self.setup.tape(self.leaves, torch.empty_like(self.a), record=False)
+        tape.reserve(1)
+        return tape
+
     def _slope(self, segment: Tensor, inside: Tensor, z: Tensor, side: int) -> Tensor:
         slope = torch.empty_like(z)
-        self.at_borders.evaluate(0, *self.inputs.at(self._time(segment, inside, side), None), z.contiguous(), slope)
+        self._at_borders.evaluate(0, *self.inputs.at(self._time(segment, inside, side), None), z.contiguous(), slope)
         return slope
 
-    def _controller(self, n_steps: list[int]) -> Controller:
+    def _controller(self) -> Controller:
+        """Return what chooses the steps: those of a fixed grid are shared among the intervals, at least one each."""
         chosen = self.setup.controller
         if isinstance(chosen, AdaptiveSteps):
             return replace(chosen, weights=AdaptiveSteps.PI)
-        return _SharedSteps(n_steps)
+        shares = (-self.along).amax(1).flatten() / self.segments.count
+        return SharedSteps.among(shares, self.n_steps)
 
     def _named(self, failure: StepFailure, k: int) -> SolveError:
         """Return a failure on an interval with the series and their times."""
