@@ -76,12 +76,12 @@ class Batch:
     @cached_property
     def last_seen(self) -> Tensor:
         """Row of the last observation of each channel up to and including each row, -1 for none; of mask's shape."""
-        return _along_time(self._observed_rows(-1)).cummax(2).values.mT
+        return self._observed_rows(-1).cummax(2).values.mT
 
     @cached_property
     def next_seen(self) -> Tensor:
         """Row of the first observation of each channel from each row on, ``time`` for none; of mask's shape."""
-        return _along_time(self._observed_rows(self.mask.shape[1])).flip(2).cummin(2).values.flip(2).mT
+        return self._observed_rows(self.mask.shape[1]).flip(2).cummin(2).values.flip(2).mT
 
     @cached_property
     def last_two(self) -> "LastTwo":
@@ -94,9 +94,12 @@ class Batch:
         return LastTwo(*(x[:, 0] for x in (one.value, one.time, two.value, two.time, *there)))
 
     def _observed_rows(self, none: int) -> Tensor:
-        """The number of each row where a channel is observed, another number elsewhere."""
-        rows = torch.arange(self.mask.shape[1], device=self.mask.device)[None, :, None]
-        return torch.where(self.mask > 0, rows, none)
+        """The number of each row where a channel is observed, another number elsewhere: (series, channel, time).
+
+        Side by side in memory, the rows of a channel are scanned several times faster.
+        """
+        rows = torch.arange(self.mask.shape[1], device=self.mask.device)
+        return torch.where(self.mask.mT.contiguous() > 0, rows, none)
 
     def with_features(self, **features: Tensor | None) -> "Batch":
         """The batch with other values or features of its rows and queries; what was derived from the mask is kept."""
@@ -174,8 +177,3 @@ class LastTwo:
     previous_time: Tensor
     one: Tensor
     two: Tensor
-
-
-def _along_time(rows: Tensor) -> Tensor:
-    """Rows, (series, channel, time), side by side in memory: a scan over them is then several times faster."""
-    return rows.mT.contiguous()

@@ -252,10 +252,7 @@ class RecordedTape:
         )
         by_state, *others = pulled[: len(given)]
         self.by_input[slot] = tuple(others)
-        if by_state is None:
-            out.zero_()
-        else:
-            out.copy_(by_state)
+        _write(by_state, out)
         for i, extra in enumerate(pulled[len(given) :]):
             if extra is not None:
                 total = self.totals[i]
@@ -269,10 +266,7 @@ class RecordedTape:
         by_state = None
         if slope.requires_grad:
             (by_state,) = torch.autograd.grad(slope, given[:1], cotangent, retain_graph=True, allow_unused=True)
-        if by_state is None:
-            out.zero_()
-        else:
-            out.copy_(by_state)
+        _write(by_state, out)
 
     def gradients(
         self, states: Tensor, cotangents: Tensor, times: Tensor | None, controls: Tensor | None
@@ -301,6 +295,14 @@ class RecordedTape:
         by_slot = [self.by_input.get(slot, ()) for slot in range(n_slots)]
         found = [each[which] if which < len(each) else None for each in by_slot]
         return torch.stack([zero if x is None else x for x in found])
+
+
+def _write(found: Tensor | None, out: Tensor) -> None:
+    """Write a gradient, None being zero."""
+    if found is None:
+        out.zero_()
+    else:
+        out.copy_(found)
 
 
 def _required(t: Tensor | None) -> Tensor:

@@ -20,7 +20,7 @@ from tests.benchmarks.league.players import baselines, latentode
 from tests.benchmarks.league.running import contest_of
 
 FILE = Path(__file__).parents[1] / "accuracy" / "results" / "seconds.json"
-LIMITS = (1, 2, 4, 8, 16, None)
+LIMITS = {"1": 1, "2": 2, "4": 4, "8": 8, "16": 16, "none": None}
 SETS = (
     "pbc",
     "storms, later",
@@ -41,10 +41,10 @@ def play(name: str) -> dict[str, dict[str, float]]:
     """Seconds of the fit, and the CRPS, of every player of a set."""
     contest = contest_of(name, 0, quick=True)
     found = {}
-    for limit in LIMITS:
+    for who, limit in LIMITS.items():
         row = latentode(contest, 0, time_limit=limit)
-        found["none" if limit is None else str(limit)] = {k: row[k] for k in ("fit_seconds", "crps")}
-        print(name, limit, found, flush=True)
+        found[who] = {k: row[k] for k in ("fit_seconds", "crps")}
+        print(name, who, found[who], flush=True)
     others = baselines(contest, 0)
     found["boosting"] = {k: others["boosting"][k] for k in ("fit_seconds", "crps")}
     naive = min(row["crps"] for player, row in others.items() if player != "boosting")
@@ -72,7 +72,7 @@ def draw(path: str) -> None:
 
     found = means()
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    ours = np.array([found["none" if limit is None else str(limit)] for limit in LIMITS])
+    ours = np.array([found[who] for who in LIMITS])
     axes.plot(*ours.T, marker="o", label="latentode, with a time limit of 1 to 16 s and with none")
     axes.plot(*found["boosting"], "s", color="tab:orange", label="gradient boosting on lag features")
     axes.axhline(found["naive"][1], color="grey", linestyle=":", label="the best naive forecast of each set")
